@@ -1,0 +1,7 @@
+//! Tests of the `larder` command: a directory a verb, and `support` with the sandbox and the real peers.
+//!
+//! `tests/run` starts the peers; without them (`cargo test` by hand) the tests that need one say so and are skipped.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod support;

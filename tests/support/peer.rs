@@ -1,0 +1,85 @@
+//! The real programs that larder works with, each `None` where it is missing: `need!(peer::act(), "act")`.
+//!
+//! `tests/peers` installs and starts them and says by `LARDER_TEST_*` where they are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Docker;
+
+/// Docker Engine 20.10, which has a graph driver.
+pub fn docker20() -> Option<Docker> {
+    engine("LARDER_TEST_DOCKER20")
+}
+
+/// Docker Engine 28 (or later) with a graph driver.
+pub fn docker28() -> Option<Docker> {
+    engine("LARDER_TEST_DOCKER28")
+}
+
+/// Docker Engine 28 (or later) with the containerd image store.
+pub fn docker28c() -> Option<Docker> {
+    engine("LARDER_TEST_DOCKER28C")
+}
+
+fn engine(variable: &str) -> Option<Docker> {
+    Some(Docker::acquire(setting(variable)?, packaged("docker")?))
+}
+
+/// A registry on the loopback interface, without TLS or login. All tests share it: use names of your own.
+pub struct Registry {
+    /// `host:port`.
+    pub address: String,
+    log: PathBuf,
+}
+
+impl Registry {
+    /// The registry's log of all requests so far, one line each.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+/// The registry.
+pub fn registry() -> Option<Registry> {
+    let log = PathBuf::from(setting("LARDER_TEST_REGISTRY_LOG")?);
+    Some(Registry { address: setting("LARDER_TEST_REGISTRY")?, log })
+}
+
+/// A program of the distribution (skopeo 1.9, umoci, podman 4, …).
+pub fn tool(name: &str) -> Option<Command> {
+    packaged(name).map(Command::new)
+}
+
+/// One of the newest programs (skopeo, podman, buildah, umoci, oras, crane, …), run in the Debian forky root.
+///
+/// It sees `bind` at the same path and starts in it; all else that it writes is gone when it ends. podman and buildah
+/// keep their images in `bind/containers`, so that the next call finds them.
+pub fn forky(name: &str, bind: &Path) -> Option<Command> {
+    let root = PathBuf::from(setting("LARDER_TEST_FORKY")?);
+    if !root.join("usr/bin").join(name).exists() {
+        return None;
+    }
+    let mut command = Command::new(setting("LARDER_TEST_ENTER")?);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LARDER_TEST_FORKY", root);
+    command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1").current_dir(bind);
+    command.arg("-b").arg(bind).arg(name);
+    if matches!(name, "podman" | "buildah") {
+        command.arg("--root").arg(bind.join("containers"));
+    }
+    Some(command)
+}
+
+/// act, which runs workflows with images that Docker has.
+pub fn act() -> Option<Command> {
+    setting("LARDER_TEST_ACT").map(Command::new)
+}
+
+fn setting(variable: &str) -> Option<String> {
+    std::env::var(variable).ok().filter(|value| !value.is_empty())
+}
+
+/// The distribution's own, not what else of that name is on the `PATH`.
+fn packaged(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/usr/sbin"].iter().map(|dir| Path::new(dir).join(name)).find(|path| path.exists())
+}

@@ -1,0 +1,100 @@
+//! A home of its own for one test, and larder run in it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::{Docker, describe, succeeded};
+
+/// A temporary directory with home, store and TMPDIR inside. It is removed when dropped.
+///
+/// Commands run in it see `PATH` of the outer environment and nothing else; there is no `DOCKER_HOST` unless set.
+pub struct Sandbox {
+    root: TempDir,
+    environment: BTreeMap<OsString, OsString>,
+}
+
+impl Sandbox {
+    /// Makes the directories; the store itself is left to larder.
+    pub fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("larder-test.").tempdir().unwrap();
+        let mut sandbox = Self { root, environment: BTreeMap::new() };
+        for (variable, name) in [("HOME", "home"), ("TMPDIR", "tmp")] {
+            let dir = sandbox.path(name);
+            std::fs::create_dir(&dir).unwrap();
+            sandbox.set(variable, dir);
+        }
+        sandbox.set("LARDER_STORE", sandbox.store());
+        sandbox.set("PATH", std::env::var_os("PATH").unwrap());
+        sandbox
+    }
+
+    /// The sandbox's own directory.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The path of NAME in the sandbox, whether it exists or not.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Where larder keeps its store.
+    pub fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    /// Sets an environment variable for all that runs in the sandbox from now on.
+    pub fn set(&mut self, variable: impl Into<OsString>, value: impl Into<OsString>) {
+        self.environment.insert(variable.into(), value.into());
+    }
+
+    /// Points `DOCKER_HOST` at this engine.
+    pub fn use_docker(&mut self, docker: &Docker) {
+        self.set("DOCKER_HOST", docker.host());
+    }
+
+    /// Gives any command the sandbox's environment and directory.
+    pub fn enclose(&self, mut command: Command) -> Command {
+        command.env_clear().envs(&self.environment).current_dir(self.root());
+        command
+    }
+
+    /// A larder command to be spawned, piped into, or killed.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = self.enclose(Command::new(assert_cmd::cargo::cargo_bin!("larder")));
+        command.args(args);
+        command
+    }
+
+    /// Runs larder, whatever becomes of it.
+    pub fn larder<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs larder, which must succeed, and returns its stdout.
+    pub fn ok<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> String {
+        let mut command = self.command(args);
+        let output = command.output().unwrap();
+        succeeded(&command, &output)
+    }
+
+    /// Runs larder, which must end with this exit code, and returns its stderr.
+    pub fn fail<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>, code: i32) -> String {
+        let mut command = self.command(args);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", describe(&command, &output));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Runs larder with `--format json`, which must succeed, and parses its stdout.
+    pub fn json<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> serde_json::Value {
+        let mut command = self.command(args);
+        command.args(["--format", "json"]);
+        let output = command.output().unwrap();
+        serde_json::from_str(&succeeded(&command, &output)).unwrap()
+    }
+}
