@@ -1,0 +1,84 @@
+//! Blobs as plain files, `blobs/sha256/<hex>`: the OCI image layout's own form.
+
+use crate::blob::{Blob, BlobStore, Staged};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir};
+
+/// The blobs of an image layout.
+#[derive(Debug, Clone)]
+pub struct FileBlobs {
+    dir: Dir,
+}
+
+impl FileBlobs {
+    /// The blobs in a directory (`blobs/sha256` of a layout).
+    pub fn new(dir: Dir) -> FileBlobs {
+        FileBlobs { dir }
+    }
+
+    fn put(&self, staged: &Staged) -> Result<()> {
+        let (ingest, name) = staged.location();
+        let hex = staged.digest().hex();
+        if self.dir.stat(&hex)?.is_some_and(|stat| stat.is_dir) {
+            // A file cannot be renamed over a directory, and whose the directory is nobody knows: it steps aside.
+            self.dir.rename(&hex, &self.dir, &format!("{hex}.not-a-blob.{}", fs::unique()))?;
+        }
+        ingest.rename(name, &self.dir, &hex)
+    }
+}
+
+impl BlobStore for FileBlobs {
+    fn open(&self, digest: &Digest) -> Result<Option<Blob>> {
+        let name = digest.hex();
+        let file = match self.dir.open_file(&name) {
+            Ok(Some(file)) => file,
+            Ok(None) | Err(Error::Damaged { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let size = file.metadata().map_err(Error::io("stat", self.dir.at(&name)))?.len();
+        Ok(Some(Blob::new(*digest, file, 0, size)))
+    }
+
+    fn contains(&self, digest: &Digest) -> Result<Option<u64>> {
+        Ok(self.dir.stat(&digest.hex())?.filter(|stat| stat.is_file).map(|stat| stat.size))
+    }
+
+    fn publish(&self, staged: Staged) -> Result<()> {
+        if self.contains(&staged.digest())? == Some(staged.size()) {
+            return self.settle(&staged.digest());
+        }
+        self.put(&staged)
+    }
+
+    fn heal(&self, staged: Staged) -> Result<()> {
+        self.put(&staged)
+    }
+
+    fn settle(&self, digest: &Digest) -> Result<()> {
+        let name = digest.hex();
+        match self.dir.open_file(&name)? {
+            Some(file) => fs::sync_file(&file, &self.dir.at(&name)),
+            None => Err(Error::damaged(format!("blob {digest}"), "is not there")),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.dir.sync()
+    }
+
+    fn remove(&self, digest: &Digest) -> Result<bool> {
+        self.dir.unlink(&digest.hex())
+    }
+
+    fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()> {
+        for name in self.dir.names()? {
+            if let Some(digest) = Digest::from_hex(&name) {
+                if let Some(stat) = self.dir.stat(&name)?.filter(|stat| stat.is_file) {
+                    each(digest, stat.size);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! Ingest: where blobs are written before anybody can see them.
+//!
+//! An ingest is one flocked directory below `.larder/ingest/`; GC takes the directory once its lock is free. A
+//! writer that is dropped leaves nothing behind, and neither does a staged blob that was not published.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir};
+
+/// A directory of blobs that are being written. It goes when the last writer or staged blob of it is gone.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parent: Dir,
+    dir: Dir,
+    name: String,
+    counter: AtomicU64,
+    _lock: File,
+}
+
+impl Ingest {
+    /// Creates and locks a new directory below `parent`. The caller holds the store lock shared, so that GC
+    /// cannot see the directory between its creation and its lock.
+    pub fn create(parent: &Dir) -> Result<Ingest> {
+        let name = fs::unique();
+        let dir = parent.create_dir(&name)?;
+        let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
+        lock.try_lock().map_err(|e| Error::io("lock", dir.path())(e.into()))?;
+        Ok(Ingest { inner: Arc::new(Inner { parent: parent.clone(), dir, name, counter: AtomicU64::new(0), _lock: lock }) })
+    }
+
+    /// Starts a blob.
+    pub fn writer(&self) -> Result<BlobWriter> {
+        let name = self.inner.counter.fetch_add(1, Ordering::Relaxed).to_string();
+        let file = self.inner.dir.create_new(&name)?;
+        Ok(BlobWriter { slot: Some(Slot { ingest: self.clone(), name }), file: Some(file), hasher: Some(Hasher::new()) })
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.parent.rmdir(&self.name);
+    }
+}
+
+/// A file name in an ingest; the file goes with it.
+#[derive(Debug)]
+struct Slot {
+    ingest: Ingest,
+    name: String,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let _ = self.ingest.inner.dir.unlink(&self.name);
+    }
+}
+
+/// Writes one blob; dropping it aborts.
+#[derive(Debug)]
+pub struct BlobWriter {
+    slot: Option<Slot>,
+    file: Option<File>,
+    hasher: Option<Hasher>,
+}
+
+impl BlobWriter {
+    /// Bytes written so far.
+    pub fn size(&self) -> u64 {
+        self.hasher.as_ref().map_or(0, Hasher::size)
+    }
+
+    /// Ends the blob: its content is durable and read-only, and bears its digest, but is not visible yet.
+    pub fn finish(mut self) -> Result<Staged> {
+        let (Some(slot), Some(file), Some(hasher)) = (self.slot.take(), self.file.take(), self.hasher.take()) else {
+            return Err(Error::damaged("an ingest", "was finished twice"));
+        };
+        let path = slot.ingest.inner.dir.at(&slot.name);
+        fs::make_read_only(&file, &path)?;
+        fs::sync_file(&file, &path)?;
+        let size = hasher.size();
+        Ok(Staged { digest: hasher.finish(), size, file: Arc::new(file), slot })
+    }
+
+    /// Ends the blob like [`BlobWriter::finish`], and refuses it where it is not what was announced.
+    pub fn finish_as(self, digest: Digest, size: u64) -> Result<Staged> {
+        let got = (self.hasher.clone().unwrap_or_default().finish(), self.size());
+        if got != (digest, size) {
+            let why = if got.1 != size {
+                format!("has {} bytes where {size} were announced", got.1)
+            } else {
+                format!("digest mismatch: got {}", got.0)
+            };
+            return Err(Error::damaged(format!("blob {digest}"), why));
+        }
+        self.finish()
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (Some(file), Some(hasher)) = (&mut self.file, &mut self.hasher) else {
+            return Err(io::Error::other("the blob is already finished"));
+        };
+        let count = file.write(bytes)?;
+        hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A complete, durable blob that nobody can see yet; [`super::BlobStore::publish`] shows it.
+#[must_use = "a staged blob that is not published is thrown away"]
+#[derive(Debug)]
+pub struct Staged {
+    digest: Digest,
+    size: u64,
+    file: Arc<File>,
+    slot: Slot,
+}
+
+impl Staged {
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Opens it for reading before it is published.
+    pub fn open(&self) -> Result<super::Blob> {
+        let file = self.file.try_clone().map_err(Error::io("open", self.slot.ingest.inner.dir.at(&self.slot.name)))?;
+        Ok(super::Blob::new(self.digest, file, 0, self.size))
+    }
+
+    /// The directory and the name under which it lies, for a blob store to take it from.
+    pub fn location(&self) -> (&Dir, &str) {
+        (&self.slot.ingest.inner.dir, &self.slot.name)
+    }
+}

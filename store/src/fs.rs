@@ -1,0 +1,337 @@
+//! Durable file steps below one directory, without ever following a link.
+//!
+//! A [`Dir`] is an open directory. Every name it takes is one path component, opened with `O_NOFOLLOW`, so that
+//! a link planted in a store leads nowhere. Renames are durable once [`Dir::sync`] has returned; file content
+//! once [`sync_file`] has. An error of either fails the command: after a failed fsync nobody knows what is on disk.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// Modes of what is created: private to the owner's writing, or shared with a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Directories 0755, files 0644.
+    Owner,
+    /// Directories 2775 (set-group-ID, so that the group is inherited), files 0664.
+    Group,
+}
+
+impl Sharing {
+    fn dir_mode(self) -> Mode {
+        Mode::from_raw_mode(if self == Sharing::Group { 0o2775 } else { 0o755 })
+    }
+    fn file_mode(self) -> Mode {
+        Mode::from_raw_mode(if self == Sharing::Group { 0o664 } else { 0o644 })
+    }
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Whether it is a regular file (a link is none).
+    pub is_file: bool,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Bytes.
+    pub size: u64,
+    /// Owner's user ID.
+    pub uid: u32,
+    /// Last change of the content, seconds since 1970.
+    pub modified: i64,
+}
+
+/// An open directory.
+#[derive(Debug, Clone)]
+pub struct Dir {
+    fd: Arc<OwnedFd>,
+    path: PathBuf,
+    sharing: Sharing,
+}
+
+const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+impl Dir {
+    /// Opens a directory by path (the one place where links are followed: it is the user's own path).
+    pub fn open(path: &Path) -> Result<Dir> {
+        let fd = sys::open(path, DIR_FLAGS, Mode::empty()).map_err(|e| Error::io("open", path)(e.into()))?;
+        Ok(Dir { fd: Arc::new(fd), path: path.to_path_buf(), sharing: Sharing::Owner })
+    }
+
+    /// The same directory, creating with other modes.
+    pub fn with_sharing(mut self, sharing: Sharing) -> Dir {
+        self.sharing = sharing;
+        self
+    }
+
+    /// How this directory says (by its mode) that things below it are to be made.
+    pub fn sharing_on_disk(&self) -> Result<Sharing> {
+        let mode = sys::fstat(&self.fd).map_err(|e| Error::io("stat", &self.path)(e.into()))?.st_mode;
+        Ok(if mode & 0o2020 == 0o2020 { Sharing::Group } else { Sharing::Owner })
+    }
+
+    /// The path it was opened by, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a name in it, for messages.
+    pub fn at(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.path.join(name.as_ref())
+    }
+
+    /// The descriptor, for locking.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// Opens a subdirectory.
+    pub fn sub(&self, name: &str) -> Result<Dir> {
+        let fd = sys::openat(&self.fd, name, DIR_FLAGS | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| self.err("open", name, e))?;
+        Ok(Dir { fd: Arc::new(fd), path: self.at(name), sharing: self.sharing })
+    }
+
+    /// Creates a subdirectory; it must be new.
+    pub fn create_dir(&self, name: &str) -> Result<Dir> {
+        sys::mkdirat(&self.fd, name, self.sharing.dir_mode()).map_err(|e| self.err("create", name, e))?;
+        let dir = self.sub(name)?;
+        sys::fchmod(&dir.fd, self.sharing.dir_mode()).map_err(|e| self.err("chmod", name, e))?;
+        Ok(dir)
+    }
+
+    /// Opens a subdirectory, creating it where it is missing.
+    pub fn ensure_dir(&self, name: &str) -> Result<Dir> {
+        match self.sub(name) {
+            Err(error) if is_not_found(&error) => match self.create_dir(name) {
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => self.sub(name),
+                made => made,
+            },
+            opened => opened,
+        }
+    }
+
+    /// Opens a regular file for reading; `None` where the name is free. A link, a pipe or a directory is an error.
+    pub fn open_file(&self, name: &str) -> Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match sys::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(Error::damaged(self.at(name).display(), "is a symbolic link, not a file")),
+            Err(e) => return Err(self.err("open", name, e)),
+        };
+        let stat = sys::fstat(&fd).map_err(|e| self.err("stat", name, e))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::damaged(self.at(name).display(), "is not a regular file"));
+        }
+        Ok(Some(File::from(fd)))
+    }
+
+    /// Opens a lock file, creating it where that can be done; a read-only one can be locked as well.
+    pub fn open_lock(&self, name: &str) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match sys::openat(&self.fd, name, flags, self.sharing.file_mode()) {
+            Err(Errno::ROFS | Errno::ACCESS) => {
+                sys::openat(&self.fd, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            }
+            // A full disk cannot give a new file; an old one is there all the same.
+            Err(Errno::NOSPC) => sys::openat(&self.fd, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()),
+            other => other,
+        };
+        fd.map(File::from).map_err(|e| self.err("open", name, e))
+    }
+
+    /// Creates a file that must be new, for writing and reading.
+    pub fn create_new(&self, name: &str) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode()).map_err(|e| self.err("create", name, e))?;
+        sys::fchmod(&fd, self.sharing.file_mode()).map_err(|e| self.err("chmod", name, e))?;
+        Ok(File::from(fd))
+    }
+
+    /// Opens a file for reading and writing, creating it where it is missing.
+    pub fn open_or_create(&self, name: &str) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode()).map_err(|e| self.err("open", name, e))?;
+        Ok(File::from(fd))
+    }
+
+    /// Renames a name here to a name in another directory of the same file system, replacing a file there.
+    pub fn rename(&self, name: &str, to: &Dir, new: &str) -> Result<()> {
+        sys::renameat(&self.fd, name, &to.fd, new).map_err(|e| self.err("rename", name, e))
+    }
+
+    /// Removes a file; whether there was one.
+    pub fn unlink(&self, name: &str) -> Result<bool> {
+        match sys::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(self.err("remove", name, e)),
+        }
+    }
+
+    /// Removes an empty directory; whether there was one.
+    pub fn rmdir(&self, name: &str) -> Result<bool> {
+        match sys::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(self.err("remove", name, e)),
+        }
+    }
+
+    /// What a name stands for; `None` where it is free.
+    pub fn stat(&self, name: &str) -> Result<Option<Stat>> {
+        match sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => {
+                let kind = FileType::from_raw_mode(stat.st_mode);
+                Ok(Some(Stat {
+                    is_file: kind == FileType::RegularFile,
+                    is_dir: kind == FileType::Directory,
+                    size: stat.st_size.try_into().unwrap_or(0),
+                    uid: stat.st_uid,
+                    modified: stat.st_mtime,
+                }))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(self.err("stat", name, e)),
+        }
+    }
+
+    /// What this directory itself is.
+    pub fn inode(&self) -> Result<u64> {
+        Ok(sys::fstat(&self.fd).map_err(|e| Error::io("stat", &self.path)(e.into()))?.st_ino)
+    }
+
+    /// The names in it that are text, sorted; others are not ours and are left out.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let error = |e: Errno| Error::io("list", &self.path)(e.into());
+        let mut names = Vec::new();
+        for entry in sys::Dir::read_from(&self.fd).map_err(error)? {
+            let entry = entry.map_err(error)?;
+            if let Ok(name) = entry.file_name().to_str() {
+                if name != "." && name != ".." {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Makes the directory's entries durable.
+    pub fn sync(&self) -> Result<()> {
+        sys::fsync(&self.fd).map_err(|e| Error::io("fsync", &self.path)(e.into()))
+    }
+
+    /// Reads a small file whole; `None` where it is missing, an error where it is larger than `cap` bytes.
+    pub fn read(&self, name: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let size = file.metadata().map_err(Error::io("stat", self.at(name)))?.len();
+        if size > cap {
+            return Err(Error::damaged(self.at(name).display(), format!("has {size} bytes, more than the {cap} that are read")));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        file.take(cap + 1).read_to_end(&mut bytes).map_err(Error::io("read", self.at(name)))?;
+        Ok(Some(bytes))
+    }
+
+    /// Writes a small file under a temporary name and renames it into place, durably.
+    ///
+    /// Another user's group and mode survive as far as this user may set them.
+    pub fn replace(&self, name: &str, bytes: &[u8], by_way_of: &Dir) -> Result<()> {
+        let temporary = format!("{name}.{}", unique());
+        let written = (|| {
+            let mut file = by_way_of.create_new(&temporary)?;
+            file.write_all(bytes).map_err(Error::io("write", by_way_of.at(&temporary)))?;
+            self.copy_owner(name, &file);
+            sync_file(&file, &by_way_of.at(&temporary))?;
+            by_way_of.rename(&temporary, self, name)
+        })();
+        if written.is_err() {
+            let _ = by_way_of.unlink(&temporary);
+        }
+        written?;
+        self.sync()
+    }
+
+    /// Writes a small file that may be lost or stale after a crash, but is never seen half written.
+    pub fn replace_lossy(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let temporary = format!(".{name}.{}", unique());
+        let mut file = self.create_new(&temporary)?;
+        let written = file.write_all(bytes).map_err(Error::io("write", self.at(&temporary)));
+        let renamed = written.and_then(|()| self.rename(&temporary, self, name));
+        if renamed.is_err() {
+            let _ = self.unlink(&temporary);
+        }
+        renamed
+    }
+
+    fn copy_owner(&self, name: &str, file: &File) {
+        let Ok(old) = sys::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
+        let (uid, gid) = (rustix::fs::Uid::from_raw(old.st_uid), rustix::fs::Gid::from_raw(old.st_gid));
+        // Only root may give a file away; a member of the group may still set the group.
+        if sys::fchown(file, Some(uid), Some(gid)).is_err() {
+            let _ = sys::fchown(file, None, Some(gid));
+        }
+        let _ = sys::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o666));
+    }
+
+    /// Gives a new directory to a group.
+    pub fn give_to_group(&self, gid: u32) -> Result<()> {
+        let error = |e: Errno| Error::io("chown", &self.path)(e.into());
+        sys::fchown(&self.fd, None, Some(rustix::fs::Gid::from_raw(gid))).map_err(error)?;
+        sys::fchmod(&self.fd, self.sharing.dir_mode()).map_err(error)
+    }
+
+    fn err(&self, action: &'static str, name: &str, errno: Errno) -> Error {
+        Error::io(action, self.at(name))(errno.into())
+    }
+}
+
+/// Makes a file's content durable.
+pub fn sync_file(file: &File, path: &Path) -> Result<()> {
+    file.sync_all().map_err(Error::io("fsync", path))
+}
+
+/// Makes a file read-only (0444), as stored blobs are.
+pub fn make_read_only(file: &File, path: &Path) -> Result<()> {
+    sys::fchmod(file, Mode::from_raw_mode(0o444)).map_err(|e| Error::io("chmod", path)(e.into()))
+}
+
+/// Bytes that this user can still write on the file system of an open directory.
+pub fn free_space(dir: &Dir) -> Result<u64> {
+    let stat = sys::fstatvfs(dir.fd.as_fd()).map_err(|e| Error::io("statvfs", &dir.path)(e.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Whether this is the error of a name that is free.
+pub fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether this is the error of a full disk.
+pub fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. }
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
+/// Whether this is the error of a disk or directory that this user may not write.
+pub fn is_read_only(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. }
+        if matches!(source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
+}
+
+/// A name that nobody else has: 16 random hex digits.
+pub fn unique() -> String {
+    let mut bytes = [0u8; 8];
+    // The kernel's pool does not fail once it is up; if it did, the O_EXCL of whoever uses the name still holds.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    format!("{:016x}", u64::from_ne_bytes(bytes))
+}

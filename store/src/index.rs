@@ -1,0 +1,331 @@
+//! The index: names and metadata of images, as values.
+//!
+//! Pure: no clock, no file. Names live in two annotations of an entry, `org.opencontainers.image.ref.name` (as
+//! people type it) and `io.containerd.image.name` (the full form); ours are `dev.larder.*`. An entry without
+//! `ref.name` is nameless. Entries and fields that this program does not know are kept.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::descriptor::{Annotations, Descriptor};
+use crate::digest::Digest;
+use crate::reference::Reference;
+
+/// The name as people type it (OCI image spec, annotations.md).
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The full name, as containerd reads it.
+pub const FULL_NAME: &str = "io.containerd.image.name";
+/// Our namespace; what an archive brings in it is dropped.
+pub const OURS: &str = "dev.larder.";
+/// When the entry's content came in (RFC 3339, UTC).
+pub const IMPORTED: &str = "dev.larder.imported";
+/// Where it came from: `docker-archive`, `oci-archive`.
+pub const ORIGIN: &str = "dev.larder.origin";
+/// The digest of the manifest that stood in the source, where we made another.
+pub const SOURCE_DIGEST: &str = "dev.larder.source-digest";
+/// Present on a pinned name.
+pub const PINNED: &str = "dev.larder.pinned";
+/// On a nameless entry: the name it lost.
+pub const WAS: &str = "dev.larder.was";
+/// On an entry of an index: the children that were stored with it, separated by commas.
+pub const CHILDREN: &str = "dev.larder.children";
+/// The config's digest, so that a list of images need not open every manifest.
+pub const IMAGE_ID: &str = "dev.larder.image-id";
+/// Bytes of all blobs of the image as they are stored.
+pub const SIZE: &str = "dev.larder.size";
+/// Seconds since 1970 of the last use, folded in from `usage/`.
+pub const LAST_USED: &str = "dev.larder.last-used";
+/// How often it was used, folded in from `usage/`.
+pub const USE_COUNT: &str = "dev.larder.use-count";
+
+/// The store's table of contents.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Index {
+    #[serde(rename = "schemaVersion")]
+    schema_version: u64,
+    #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+    #[serde(default)]
+    manifests: Option<Vec<Descriptor>>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+}
+
+/// What [`Index::tag`] found under the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tagged {
+    /// Nothing: the name is new.
+    New,
+    /// The same content: only its metadata was brought up to date.
+    Same,
+    /// Other content, which is nameless now.
+    Displaced(Digest),
+}
+
+/// Why a query names no entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotOne {
+    /// Nothing matches.
+    None,
+    /// Several entries of different content match; their names or digests.
+    Many(Vec<String>),
+}
+
+impl Default for Index {
+    fn default() -> Index {
+        Index {
+            schema_version: 2,
+            media_type: Some(crate::media_type::OCI_INDEX.to_owned()),
+            manifests: Some(Vec::new()),
+            extra: Map::new(),
+        }
+    }
+}
+
+impl Index {
+    /// Parses an `index.json`; the error is a phrase without the file's name.
+    pub fn parse(bytes: &[u8]) -> Result<Index, String> {
+        let index: Index = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        match index.schema_version {
+            2 => Ok(index),
+            other => Err(format!("schemaVersion is {other}, not 2")),
+        }
+    }
+
+    /// The bytes of an `index.json`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an index of strings and numbers serialises")
+    }
+
+    /// All entries, in order.
+    pub fn entries(&self) -> &[Descriptor] {
+        self.manifests.as_deref().unwrap_or_default()
+    }
+
+    /// All entries, to change their annotations.
+    pub fn entries_mut(&mut self) -> &mut Vec<Descriptor> {
+        self.manifests.get_or_insert_default()
+    }
+
+    /// Finds the entry that a text names: an exact `ref.name`; else a reference in any of its forms; else a
+    /// digest of a manifest or an image ID, whole or its first 12 or more hex digits.
+    pub fn resolve(&self, query: &str) -> Result<&Descriptor, NotOne> {
+        let exact = self.entries().iter().filter(|entry| entry.annotation(REF_NAME) == Some(query));
+        match one_of(exact) {
+            Err(NotOne::None) => {}
+            answer => return answer,
+        }
+        if let Ok(reference) = query.parse::<Reference>() {
+            match one_of(self.named(&reference)) {
+                Err(NotOne::None) => {}
+                answer => return answer,
+            }
+        }
+        let hex = query.strip_prefix("sha256:").unwrap_or(query);
+        if hex.len() < 12 || hex.len() > 64 || !hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(NotOne::None);
+        }
+        match one_of(self.entries().iter().filter(|entry| entry.digest.hex().starts_with(hex))) {
+            Err(NotOne::None) => {
+                let id = format!("sha256:{hex}");
+                one_of(self.entries().iter().filter(|entry| entry.annotation(IMAGE_ID).is_some_and(|have| have.starts_with(&id))))
+            }
+            answer => answer,
+        }
+    }
+
+    /// The entries that bear a name, in whatever form they write it.
+    pub fn named<'a, 'r>(&'a self, reference: &'r Reference) -> impl Iterator<Item = &'a Descriptor> + use<'a, 'r> {
+        self.entries().iter().filter(move |entry| bears(entry, reference))
+    }
+
+    /// Gives a name to a descriptor, whose annotations say all else that the entry shall say.
+    ///
+    /// What had the name keeps its place as a nameless entry that remembers it ([`WAS`]). A pin stays with the name.
+    pub fn tag(&mut self, reference: &Reference, mut entry: Descriptor) -> Tagged {
+        entry.annotations.insert(REF_NAME.into(), reference.familiar());
+        entry.annotations.insert(FULL_NAME.into(), reference.full());
+        let mut tagged = Tagged::New;
+        let was = reference.familiar();
+        let entries = self.entries_mut();
+        for old in entries.iter_mut().filter(|old| bears(old, reference)) {
+            if let Some(pin) = old.annotations.remove(PINNED) {
+                entry.annotations.insert(PINNED.into(), pin);
+            }
+            if old.digest == entry.digest {
+                carry(&old.annotations, &mut entry.annotations);
+                tagged = if tagged == Tagged::New { Tagged::Same } else { tagged };
+            } else {
+                tagged = Tagged::Displaced(old.digest);
+            }
+            old.annotations.remove(REF_NAME);
+            old.annotations.remove(FULL_NAME);
+            old.annotations.insert(WAS.into(), was.clone());
+        }
+        // The content is back under its name: its nameless entry has nothing left to remember.
+        entries.retain(|old| old.digest != entry.digest || old.annotation(WAS) != Some(&was) || old.annotations.contains_key(REF_NAME));
+        entries.push(entry);
+        tagged
+    }
+
+    /// Removes every entry that bears the name; they are returned.
+    pub fn untag(&mut self, reference: &Reference) -> Vec<Descriptor> {
+        self.take(|entry| bears(entry, reference))
+    }
+
+    /// Removes the nameless entries of a digest; they are returned.
+    pub fn forget(&mut self, digest: Digest) -> Vec<Descriptor> {
+        self.take(|entry| entry.digest == digest && !entry.annotations.contains_key(REF_NAME))
+    }
+
+    /// Removes the entries that match; they are returned.
+    pub fn take(&mut self, matches: impl Fn(&Descriptor) -> bool) -> Vec<Descriptor> {
+        let entries = self.entries_mut();
+        let (gone, kept) = std::mem::take(entries).into_iter().partition(|entry| matches(entry));
+        *entries = kept;
+        gone
+    }
+}
+
+/// Whether an entry bears a name, in whichever annotation and form.
+pub fn bears(entry: &Descriptor, reference: &Reference) -> bool {
+    let is = |key| entry.annotation(key).and_then(|text| text.parse::<Reference>().ok()).is_some_and(|have| have == *reference);
+    entry.annotations.contains_key(REF_NAME) && (is(FULL_NAME) || is(REF_NAME))
+}
+
+/// The reference of an entry: the full name where there is one (`ref.name` alone may be a bare tag), else `ref.name`.
+pub fn reference(entry: &Descriptor) -> Option<Reference> {
+    let parse = |key| entry.annotation(key).and_then(|text| text.parse().ok());
+    parse(FULL_NAME).or_else(|| parse(REF_NAME))
+}
+
+/// Copies from old to new what belongs to the content and was not said anew: import time, uses, declared facts.
+fn carry(old: &Annotations, new: &mut Annotations) {
+    for (key, value) in old {
+        if key != REF_NAME && key != FULL_NAME && key != WAS {
+            new.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+}
+
+fn one_of<'a>(mut matching: impl Iterator<Item = &'a Descriptor>) -> Result<&'a Descriptor, NotOne> {
+    let first = matching.next().ok_or(NotOne::None)?;
+    let others: Vec<_> = matching.collect();
+    if others.iter().all(|other| other.digest == first.digest) {
+        // Aliases: prefer the one with a name.
+        return Ok(std::iter::once(first)
+            .chain(others)
+            .find(|entry| entry.annotations.contains_key(REF_NAME))
+            .unwrap_or(first));
+    }
+    let shown = |entry: &Descriptor| {
+        let name = entry.annotation(REF_NAME).or(entry.annotation(WAS)).unwrap_or("(nameless)");
+        format!("{name} ({})", entry.digest)
+    };
+    Err(NotOne::Many(std::iter::once(first).chain(others).map(shown).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media_type::OCI_MANIFEST;
+    use proptest::prelude::*;
+
+    fn entry(content: &str) -> Descriptor {
+        Descriptor::new(OCI_MANIFEST, Digest::of(content.as_bytes()), content.len() as u64)
+    }
+
+    fn name(text: &str) -> Reference {
+        text.parse().expect("a reference")
+    }
+
+    #[test]
+    fn keeps_what_it_does_not_know() {
+        let digest = Digest::of(b"x");
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"m","digest":"{digest}","size":1,"new":true}}],"annotations":{{"a":"b"}}}}"#
+        );
+        let index = Index::parse(text.as_bytes()).expect("an index");
+        assert_eq!(String::from_utf8(index.to_bytes()).expect("text"), text);
+        assert!(Index::parse(br#"{"schemaVersion":1}"#).is_err());
+        assert!(Index::parse(br#"{"schemaVersion":2,"manifests":null}"#).expect("an index").entries().is_empty());
+    }
+
+    #[test]
+    fn resolves_names_and_digests() {
+        let mut index = Index::default();
+        index.tag(&name("gcc15"), entry("a"));
+        index.tag(&name("127.0.0.1:5000/me/gcc15:v1"), entry("b"));
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        for (query, digest) in [
+            ("gcc15", a),
+            ("gcc15:latest", a),
+            ("docker.io/library/gcc15:latest", a),
+            ("127.0.0.1:5000/me/gcc15:v1", b),
+            (a.to_string().as_str(), a),
+            (&a.to_string()[..19], a),
+            (&b.hex()[..12], b),
+        ] {
+            assert_eq!(index.resolve(query).map(|found| found.digest), Ok(digest), "{query}");
+        }
+        for query in ["gcc16", "gcc15:v1", "", &a.hex()[..11], "sha256:", "me/gcc15:v1"] {
+            assert_eq!(index.resolve(query).map(|found| found.digest), Err(NotOne::None), "{query}");
+        }
+    }
+
+    #[test]
+    fn an_exact_name_wins_and_a_tie_names_both() {
+        let mut index = Index::default();
+        let mut foreign = entry("a");
+        foreign.annotations.insert(REF_NAME.into(), "latest".into());
+        foreign.annotations.insert(FULL_NAME.into(), "docker.io/library/tool:latest".into());
+        index.entries_mut().push(foreign);
+        assert_eq!(index.resolve("latest").map(|found| found.digest), Ok(Digest::of(b"a")));
+        assert_eq!(index.resolve("tool").map(|found| found.digest), Ok(Digest::of(b"a")));
+        let mut other = entry("b");
+        other.annotations.insert(REF_NAME.into(), "docker.io/library/tool:latest".into());
+        index.entries_mut().push(other);
+        let Err(NotOne::Many(both)) = index.resolve("tool") else { panic!("a tie") };
+        assert_eq!(both.len(), 2);
+        assert_eq!(index.resolve("docker.io/library/tool:latest").map(|found| found.digest), Ok(Digest::of(b"b")));
+    }
+
+    #[test]
+    fn a_displaced_image_remembers_its_name_and_the_pin_moves() {
+        let mut index = Index::default();
+        let app = name("app:v1");
+        assert_eq!(index.tag(&app, entry("old")), Tagged::New);
+        index.entries_mut()[0].annotations.insert(PINNED.into(), "true".into());
+        assert_eq!(index.tag(&app, entry("new")), Tagged::Displaced(Digest::of(b"old")));
+        let old = &index.entries()[0];
+        assert_eq!((old.annotation(WAS), old.annotation(REF_NAME), old.annotation(PINNED)), (Some("app:v1"), None, None));
+        assert_eq!(index.resolve("app:v1").map(|found| found.annotation(PINNED)), Ok(Some("true")));
+        assert_eq!(index.tag(&app, entry("new")), Tagged::Same);
+        assert_eq!(index.entries().len(), 2);
+        assert_eq!(index.tag(&app, entry("old")), Tagged::Displaced(Digest::of(b"new")));
+        assert_eq!(index.entries().len(), 2, "the nameless entry of `old` went when it got its name back");
+    }
+
+    proptest! {
+        /// Whatever is tagged and untagged: a name is one entry, and the last content tagged is what it means.
+        #[test]
+        fn a_name_means_the_last_content(steps in proptest::collection::vec((0u8..4, 0u8..4, any::<bool>()), 0..30)) {
+            let mut index = Index::default();
+            let mut model = std::collections::BTreeMap::new();
+            for (who, what, removes) in steps {
+                let (who, what) = (format!("n{who}:latest"), format!("c{what}"));
+                if removes {
+                    index.untag(&name(&who));
+                    model.remove(&who);
+                } else {
+                    index.tag(&name(&who), entry(&what));
+                    model.insert(who, Digest::of(what.as_bytes()));
+                }
+            }
+            let index = Index::parse(&index.to_bytes()).expect("what was written");
+            let named: Vec<_> = index.entries().iter().filter_map(|e| Some((e.annotation(REF_NAME)?.to_owned(), e.digest))).collect();
+            prop_assert_eq!(named.len(), model.len());
+            prop_assert_eq!(named.into_iter().collect::<std::collections::BTreeMap<_, _>>(), model);
+        }
+    }
+}

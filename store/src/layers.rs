@@ -1,0 +1,132 @@
+//! What our own decompression has learned of layers: which blob holds a diff ID, and how large it is unpacked.
+//!
+//! Lives in `.larder/cache/` and can be lost at any time. It decides which blob a manifest points at, so only
+//! what this host and user (or root) wrote counts: a cache that came with a copied store is thrown away.
+
+use rustix::process::geteuid;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::fs::Dir;
+use crate::ids::DiffId;
+
+/// A layer blob, decoded once in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// The stored blob.
+    pub blob: Digest,
+    /// What it unpacks to.
+    pub diff_id: DiffId,
+    /// Bytes of the plain tar stream.
+    pub plain_size: u64,
+    /// Whether every frame's bounds in its seek table were checked, or written, by us.
+    pub seekable: bool,
+}
+
+/// The cache of layer facts.
+#[derive(Debug, Clone)]
+pub struct LayerCache {
+    diffs: Dir,
+    blobs: Dir,
+}
+
+impl LayerCache {
+    /// Opens the cache below `.larder/cache/`, emptied where it belongs to another host.
+    pub fn open(cache: &Dir) -> Result<LayerCache> {
+        let home = home(cache)?;
+        let is_home = cache.read("home", 4096)?.is_some_and(|bytes| bytes == home.as_bytes());
+        let dirs = (cache.ensure_dir("diffs")?, cache.ensure_dir("blobs")?);
+        if !is_home {
+            for dir in [&dirs.0, &dirs.1] {
+                for name in dir.names()? {
+                    dir.unlink(&name)?;
+                }
+            }
+            cache.replace_lossy("home", home.as_bytes())?;
+        }
+        Ok(LayerCache { diffs: dirs.0, blobs: dirs.1 })
+    }
+
+    /// The blob that was seen to hold a diff ID. Whether it is still there is another question.
+    pub fn by_diff_id(&self, diff_id: &DiffId) -> Option<LayerFacts> {
+        read(&self.diffs, &diff_id.0).filter(|facts| facts.diff_id == *diff_id)
+    }
+
+    /// What is known of a blob.
+    pub fn by_blob(&self, blob: &Digest) -> Option<LayerFacts> {
+        read(&self.blobs, blob).filter(|facts| facts.blob == *blob)
+    }
+
+    /// Remembers a layer. The blob that was known for the diff ID before stays the one to use while it is kept.
+    pub fn learn(&self, facts: &LayerFacts, preferred: bool) -> Result<()> {
+        let line = format!("{} {} {} {}\n", facts.blob, facts.diff_id, facts.plain_size, u8::from(facts.seekable));
+        self.blobs.replace_lossy(&facts.blob.hex(), line.as_bytes())?;
+        if preferred || self.by_diff_id(&facts.diff_id).is_none() {
+            self.diffs.replace_lossy(&facts.diff_id.0.hex(), line.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// A line without its end is a file that a crash cut off.
+fn read(dir: &Dir, digest: &Digest) -> Option<LayerFacts> {
+    let name = digest.hex();
+    let owner = dir.stat(&name).ok()??.uid;
+    if owner != 0 && owner != geteuid().as_raw() {
+        return None;
+    }
+    let bytes = dir.read(&name, 512).ok()??;
+    let mut words = std::str::from_utf8(&bytes).ok()?.strip_suffix('\n')?.split(' ');
+    let facts = LayerFacts {
+        blob: words.next()?.parse().ok()?,
+        diff_id: DiffId(words.next()?.parse().ok()?),
+        plain_size: words.next()?.parse().ok()?,
+        seekable: words.next()? == "1",
+    };
+    words.next().is_none().then_some(facts)
+}
+
+/// What a copy of the store has otherwise: the machine and the directory itself.
+fn home(cache: &Dir) -> Result<String> {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    Ok(format!("{} {}\n", machine.trim(), cache.inode()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forgets_what_came_with_a_copy() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let root = Dir::open(temporary.path()).expect("a directory");
+        let cache_dir = root.create_dir("cache").expect("made");
+        let cache = LayerCache::open(&cache_dir).expect("opened");
+        let facts =
+            LayerFacts { blob: Digest::of(b"b"), diff_id: DiffId(Digest::of(b"d")), plain_size: 7, seekable: true };
+        cache.learn(&facts, false).expect("learned");
+        assert_eq!(LayerCache::open(&cache_dir).expect("opened").by_diff_id(&facts.diff_id), Some(facts));
+        assert_eq!(cache.by_blob(&facts.blob), Some(facts));
+        let other = LayerFacts { blob: Digest::of(b"c"), ..facts };
+        cache.learn(&other, false).expect("learned");
+        assert_eq!(cache.by_diff_id(&facts.diff_id), Some(facts), "the first one stays");
+        cache.learn(&other, true).expect("learned");
+        assert_eq!(cache.by_diff_id(&facts.diff_id), Some(other));
+
+        root.rename("cache", &root, "old").expect("moved");
+        let copy = root.create_dir("cache").expect("made");
+        for name in ["home", "diffs", "blobs"] {
+            root.sub("old").expect("there").rename(name, &copy, name).expect("moved");
+        }
+        assert_eq!(LayerCache::open(&copy).expect("opened").by_diff_id(&facts.diff_id), None);
+
+        let cache = LayerCache::open(&copy).expect("opened");
+        cache.learn(&facts, false).expect("learned");
+        let path = temporary.path().join("cache/diffs").join(facts.diff_id.0.hex());
+        let whole = std::fs::read(&path).expect("read");
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).expect("written");
+            assert_eq!(cache.by_diff_id(&facts.diff_id), None, "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Leases: what a running process protects from GC.
+//!
+//! A lease is a file below `.larder/leases/`, flocked by its owner; alive means that the lock is held, no PIDs.
+//! It lists digests, one a line. It is made, and grows, under the store lock held shared; a digest that is
+//! leased may be absent (what is about to be written is leased first).
+
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir};
+use crate::lock::SharedGuard;
+
+/// A live lease; it ends when this is dropped.
+#[must_use = "the lease ends when this is dropped"]
+#[derive(Debug)]
+pub struct Lease {
+    dir: Dir,
+    name: String,
+    file: File,
+    held: HashSet<Digest>,
+}
+
+/// A lease as another process sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// What it is for, as its owner wrote.
+    pub purpose: String,
+    /// What it protects.
+    pub digests: Vec<Digest>,
+}
+
+impl Lease {
+    /// Makes an empty lease. The guard keeps GC out until the file is locked.
+    pub fn create(dir: &Dir, purpose: &str, _guard: &SharedGuard) -> Result<Lease> {
+        let name = fs::unique();
+        let mut file = dir.create_new(&name)?;
+        let lease_error = |e: TryLockError| Error::io("lock", dir.at(&name))(e.into());
+        let made = file.try_lock().map_err(lease_error).and_then(|()| {
+            let purpose: String = purpose.chars().filter(|c| !c.is_control()).take(200).collect();
+            file.write_all(format!("# {purpose}\n").as_bytes()).map_err(Error::io("write", dir.at(&name)))
+        });
+        if let Err(error) = made {
+            let _ = dir.unlink(&name);
+            return Err(error);
+        }
+        Ok(Lease { dir: dir.clone(), name, file, held: HashSet::new() })
+    }
+
+    /// Protects more digests, present or not.
+    pub fn add(&mut self, digests: &[Digest], _guard: &SharedGuard) -> Result<()> {
+        let new: Vec<_> = digests.iter().filter(|digest| !self.held.contains(digest)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let lines: String = new.iter().map(|digest| format!("{digest}\n")).collect();
+        self.file.write_all(lines.as_bytes()).map_err(Error::io("write", self.dir.at(&self.name)))?;
+        self.held.extend(new);
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let _ = self.dir.unlink(&self.name);
+    }
+}
+
+/// Reads the live leases. Whoever decides by the answer holds the store lock exclusively: only then is a lease
+/// that is not locked a dead one.
+pub fn live(dir: &Dir) -> Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    for name in dir.names()? {
+        let Some(mut file) = dir.open_file(&name)? else { continue };
+        match file.try_lock() {
+            Ok(()) => continue,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", dir.at(&name))(source)),
+        }
+        let mut text = String::new();
+        file.seek(SeekFrom::Start(0)).map_err(Error::io("read", dir.at(&name)))?;
+        file.read_to_string(&mut text).map_err(Error::io("read", dir.at(&name)))?;
+        let mut lease = Seen { purpose: String::new(), digests: Vec::new() };
+        for line in text.lines() {
+            match line.strip_prefix("# ") {
+                Some(purpose) => lease.purpose = purpose.to_owned(),
+                None => lease.digests.push(line.parse().map_err(|e| Error::damaged(dir.at(&name).display(), e))?),
+            }
+        }
+        seen.push(lease);
+    }
+    Ok(seen)
+}

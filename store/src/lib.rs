@@ -1,0 +1,32 @@
+//! A store of container images: one directory that is a valid OCI image layout.
+//!
+//! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
+//! (`fs`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
+//! and transactions (`lock` … `store`), sizes (`df`), and compression and archives (`codec`, `archive`).
+//!
+//! The library is synchronous. It knows no network, no async runtime and no terminal.
+
+pub mod blob;
+pub mod cancel;
+pub mod descriptor;
+pub mod digest;
+pub mod error;
+pub mod fs;
+pub mod ids;
+pub mod index;
+pub mod json;
+pub mod layers;
+pub mod layout;
+pub mod lease;
+pub mod lock;
+pub mod manifest;
+pub mod media_type;
+pub mod reference;
+pub mod store;
+pub mod transaction;
+pub mod usage;
+pub mod walk;
+
+pub use digest::Digest;
+pub use error::{Error, Result};
+pub use store::Store;

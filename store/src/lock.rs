@@ -1,0 +1,173 @@
+//! The store lock and the index lock: `flock` on files that are never unlinked or renamed.
+//!
+//! Order: store lock, then index lock; nobody takes the first while holding the second. flock is not fair, so
+//! everybody passes `gate`: who wants the store lock shared locks and releases the gate first, who wants it
+//! exclusively keeps the gate until the lock is had; so a stream of short shared holds cannot starve the GC.
+//! flock belongs to an open file: it falls when the process dies, whatever kills it, and not when some other
+//! descriptor of the file is closed.
+//!
+//! Limits: on a network file system without locks the first lock is refused, and says so.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::fs::Dir;
+
+/// How long a lock is waited for unless the caller says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+const GATE: &str = "gate";
+const STORE: &str = "lock";
+const INDEX: &str = "index.lock";
+
+/// The locks of one store.
+#[derive(Debug, Clone)]
+pub struct Locks {
+    dir: Dir,
+    timeout: Duration,
+}
+
+/// A lock that is held until this is dropped.
+#[must_use = "the lock falls when this is dropped"]
+#[derive(Debug)]
+pub struct LockGuard {
+    _file: File,
+}
+
+/// The store lock, held shared: leases may be written, existence checked, blobs renamed in.
+#[must_use = "the lock falls when this is dropped"]
+#[derive(Debug)]
+pub struct SharedGuard(#[allow(dead_code, reason = "held for its drop")] LockGuard);
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Shared,
+    Exclusive,
+}
+
+impl Locks {
+    /// The locks in `.larder/`; every wait ends after `timeout`.
+    pub fn new(dir: Dir, timeout: Duration) -> Locks {
+        Locks { dir, timeout }
+    }
+
+    /// The store lock, shared: for moments, not for the length of an import.
+    pub fn shared(&self) -> Result<SharedGuard> {
+        let deadline = Instant::now() + self.timeout;
+        drop(self.acquire(GATE, "gate to the store lock", Mode::Exclusive, deadline)?);
+        Ok(SharedGuard(self.acquire(STORE, "store lock", Mode::Shared, deadline)?))
+    }
+
+    /// The store lock, exclusively.
+    pub fn exclusive(&self) -> Result<LockGuard> {
+        let deadline = Instant::now() + self.timeout;
+        let _gate = self.acquire(GATE, "gate to the store lock", Mode::Exclusive, deadline)?;
+        self.acquire(STORE, "store lock", Mode::Exclusive, deadline)
+    }
+
+    /// The index lock. It may be taken while the store lock is held, never the other way round.
+    pub fn index(&self) -> Result<LockGuard> {
+        self.acquire(INDEX, "index lock", Mode::Exclusive, Instant::now() + self.timeout)
+    }
+
+    fn acquire(&self, name: &str, shown: &'static str, mode: Mode, deadline: Instant) -> Result<LockGuard> {
+        let file = self.dir.open_lock(name)?;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let tried = match mode {
+                Mode::Shared => file.try_lock_shared(),
+                Mode::Exclusive => file.try_lock(),
+            };
+            match tried {
+                Ok(()) => return Ok(LockGuard { _file: file }),
+                Err(TryLockError::Error(source)) => return Err(Error::io("lock", self.dir.at(name))(source)),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(Error::LockTimeout { lock: shown, waited: self.timeout, holder: holder_of(&file) });
+                }
+                Err(TryLockError::WouldBlock) => {}
+            }
+            std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Who holds a lock on the file, for people: process and command, as far as `/proc` tells.
+pub fn holder_of(file: &File) -> String {
+    const UNKNOWN: &str = "a process that this one cannot see";
+    let Ok(meta) = file.metadata() else { return UNKNOWN.into() };
+    let Ok(table) = std::fs::read_to_string("/proc/locks") else { return UNKNOWN.into() };
+    let mut holders: Vec<String> = pids_locking(&table, meta.ino())
+        .map(|pid| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+            let words: String = words.trim().chars().filter(|c| !c.is_control()).take(80).collect();
+            format!("process {pid} ({words})")
+        })
+        .collect();
+    holders.dedup();
+    if holders.is_empty() { UNKNOWN.into() } else { holders.join(", ") }
+}
+
+/// Reads `1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF` (proc_locks(5)); waiting lines have `->`.
+fn pids_locking(table: &str, inode: u64) -> impl Iterator<Item = u32> {
+    table.lines().filter_map(move |line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let ["FLOCK", _, _, pid, file, ..] = *fields.get(1..)? else { return None };
+        let is_it = file.rsplit(':').next()?.parse() == Ok(inode);
+        is_it.then(|| pid.parse().ok()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locks(dir: &tempfile::TempDir, timeout: u64) -> Locks {
+        Locks::new(Dir::open(dir.path()).expect("a directory"), Duration::from_millis(timeout))
+    }
+
+    #[test]
+    fn shared_holds_go_together_and_exclude_the_other() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let locks = locks(&dir, 20);
+        let one = locks.shared().expect("shared");
+        let two = locks.shared().expect("shared again");
+        let error = locks.exclusive().expect_err("held shared");
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        drop((one, two));
+        let all = locks.exclusive().expect("free now");
+        assert!(locks.shared().is_err());
+        let _index = locks.index().expect("another lock");
+        drop(all);
+    }
+
+    #[test]
+    fn a_stream_of_shared_holds_does_not_starve_the_exclusive_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let locks = locks(&dir, 5_000);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let _held = locks.shared().expect("shared");
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                });
+            }
+            for _ in 0..5 {
+                drop(locks.exclusive().expect("had within five seconds"));
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn reads_the_kernels_table() {
+        let table = "1: FLOCK  ADVISORY  WRITE 42 fd:00:77 0 EOF\n1: -> FLOCK ADVISORY WRITE 43 fd:00:77 0 EOF\n2: POSIX ADVISORY READ 44 fd:00:77 0 EOF\n3: FLOCK ADVISORY READ 45 fd:00:78 0 EOF\nrubbish\n";
+        assert_eq!(pids_locking(table, 77).collect::<Vec<_>>(), [42]);
+    }
+}

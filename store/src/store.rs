@@ -1,0 +1,205 @@
+//! The store: a layout with its locks, leases and what was learned.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::blob::{BlobStore, from_io};
+use crate::descriptor::Descriptor;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::index::{Index, NotOne};
+use crate::json;
+use crate::layers::LayerCache;
+use crate::layout::Layout;
+use crate::lease::Lease;
+use crate::lock::{Locks, SharedGuard};
+use crate::manifest::{ImageConfig, ImageManifest, RawManifest};
+use crate::transaction::Transaction;
+use crate::usage::{self, Usage};
+use crate::walk;
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    layout: Layout,
+    locks: Locks,
+}
+
+/// Keeps content from GC while it is read: a lease, or the shared store lock where no lease can be written.
+#[must_use = "the protection ends when this is dropped"]
+#[derive(Debug)]
+pub struct Protection {
+    _lease: Option<Lease>,
+    _guard: Option<SharedGuard>,
+}
+
+impl Store {
+    /// Opens the store at a path, or makes one there. Waits for locks end after `lock_timeout`.
+    pub fn open(path: &Path, lock_timeout: Duration) -> Result<Store> {
+        Ok(Store::on(Layout::open(path)?, lock_timeout))
+    }
+
+    /// A store on an open layout.
+    pub fn on(layout: Layout, lock_timeout: Duration) -> Store {
+        let locks = Locks::new(layout.private().clone(), lock_timeout);
+        Store { layout, locks }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.layout.path()
+    }
+
+    /// The layout below.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The blobs.
+    pub fn blobs(&self) -> &dyn BlobStore {
+        self.layout.blobs()
+    }
+
+    /// The locks.
+    pub fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// What is known of layers.
+    pub fn layers(&self) -> Result<LayerCache> {
+        LayerCache::open(&self.layout.private().sub("cache")?)
+    }
+
+    /// The index as it stands.
+    pub fn index(&self) -> Result<Index> {
+        self.layout.read_index()
+    }
+
+    /// Finds the entry that a text names.
+    pub fn resolve(&self, index: &Index, query: &str) -> Result<Descriptor> {
+        match index.resolve(query) {
+            Ok(entry) => Ok(entry.clone()),
+            Err(NotOne::None) => {
+                Err(Error::NoSuchImage { reference: query.to_owned(), store: self.path().to_path_buf() })
+            }
+            Err(NotOne::Many(candidates)) => Err(Error::Ambiguous { reference: query.to_owned(), candidates }),
+        }
+    }
+
+    /// Reads a manifest or an index, checked against its descriptor; `None` where it is absent.
+    pub fn document(&self, descriptor: &Descriptor) -> Result<Option<RawManifest>> {
+        let Some(bytes) = self.small_blob(descriptor)? else { return Ok(None) };
+        let parsed = RawManifest::parse(bytes, &descriptor.media_type);
+        parsed.map(Some).map_err(|why| Error::damaged(format!("manifest {}", descriptor.digest), why))
+    }
+
+    /// Reads the config of a container image; a missing one is damage.
+    pub fn config(&self, image: &ImageManifest) -> Result<(Vec<u8>, ImageConfig)> {
+        let what = || format!("config {}", image.config.digest);
+        let bytes = self.small_blob(&image.config)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
+        let config = ImageConfig::parse(&bytes).map_err(|why| Error::damaged(what(), why))?;
+        Ok((bytes, config))
+    }
+
+    fn small_blob(&self, descriptor: &Descriptor) -> Result<Option<Vec<u8>>> {
+        if descriptor.size > json::MAX_DOCUMENT {
+            let why = format!("{} bytes, more than the {} that are read", descriptor.size, json::MAX_DOCUMENT);
+            return Err(Error::damaged(format!("blob {}", descriptor.digest), why));
+        }
+        let Some(blob) = self.blobs().open(&descriptor.digest)? else { return Ok(None) };
+        if blob.size() != descriptor.size {
+            let why = format!("has {} bytes where {} were announced", blob.size(), descriptor.size);
+            return Err(Error::damaged(format!("blob {}", descriptor.digest), why));
+        }
+        let mut bytes = Vec::with_capacity(descriptor.size as usize);
+        let shown = self.path().join("blobs");
+        blob.verified().read_to_end(&mut bytes).map_err(|e| from_io(e, Error::io("read", shown)))?;
+        Ok(Some(bytes))
+    }
+
+    /// Resolves names and protects everything below them, in one shared hold of the store lock, so that GC
+    /// cannot come in between. Digests that are absent are protected too; reading says what is missing.
+    pub fn protect(&self, queries: &[String], purpose: &str) -> Result<(Protection, Vec<Descriptor>)> {
+        let guard = self.locks.shared()?;
+        let index = self.index()?;
+        let mut found = Vec::new();
+        let mut digests = Vec::new();
+        for query in queries {
+            let entry = self.resolve(&index, query)?;
+            walk::walk(&entry, &mut |document| self.document(document), &mut |node| {
+                digests.push(node.descriptor.digest);
+                Ok(())
+            })
+            .map_err(|e| e.within(query))?;
+            found.push(entry);
+        }
+        let leases = self.layout.private().sub("leases")?;
+        let leased = self.with_reserve(|| {
+            let mut lease = Lease::create(&leases, purpose, &guard)?;
+            lease.add(&digests, &guard)?;
+            Ok(lease)
+        });
+        let protection = match leased {
+            Ok(lease) => Protection { _lease: Some(lease), _guard: None },
+            // Where no lease can be written, the lock itself protects, for as long as the reading lasts.
+            Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Protection { _lease: None, _guard: Some(guard) },
+            Err(error) => return Err(error),
+        };
+        Ok((protection, found))
+    }
+
+    /// Starts adding content.
+    pub fn begin(&self, purpose: &str) -> Result<Transaction<'_>> {
+        Transaction::begin(self, purpose)
+    }
+
+    /// Changes the index: re-read under its lock, recorded uses folded in, replaced in one step. Where `edit`
+    /// fails or changes nothing, the index is not written.
+    pub fn edit<T>(&self, edit: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
+        let _lock = self.locks.index()?;
+        let mut index = self.layout.read_index()?;
+        let before = index.to_bytes();
+        let done = edit(&mut index)?;
+        if index.to_bytes() != before {
+            let written = self.layout.root().stat("index.json")?.map_or(0, |stat| stat.modified);
+            // A second's slack: file times are coarse, and a use that is folded twice does no harm.
+            usage::fold(&self.layout.private().sub("usage")?, &mut index, written - 1)?;
+            self.layout.write_index(&index)?;
+        }
+        Ok(done)
+    }
+
+    /// Records a use of an image. A store that cannot be written loses the record and nothing else.
+    pub fn record_use(&self, manifest: &Digest) -> Result<()> {
+        let recorded = self.layout.private().sub("usage").and_then(|dir| usage::record(&dir, manifest, now()));
+        match recorded {
+            Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
+            recorded => recorded,
+        }
+    }
+
+    /// The recorded uses of an image.
+    pub fn usage(&self, manifest: &Digest) -> Result<Option<Usage>> {
+        usage::read(&self.layout.private().sub("usage")?, manifest)
+    }
+
+    /// Bytes that can still be written on the store's disk.
+    pub fn free_space(&self) -> Result<u64> {
+        fs::free_space(self.layout.root())
+    }
+
+    /// Tries; on a full disk gives up the reserve and tries once more.
+    pub(crate) fn with_reserve<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
+        match attempt() {
+            Err(error) if fs::is_full(&error) && self.layout.release_reserve()? => attempt(),
+            done => done,
+        }
+    }
+}
+
+/// Seconds since 1970; 0 where the clock is before that.
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs() as i64)
+}

@@ -1,0 +1,93 @@
+//! When an image was last used, and how often.
+//!
+//! One small file for each manifest, `.larder/usage/<digest>`, written in place under its own flock: recording a
+//! use must cost next to nothing and must not touch the index. Lost usage means "just used", never "oldest".
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::fs::Dir;
+use crate::index::{self, Index};
+
+/// Uses of one image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Seconds since 1970.
+    pub last: i64,
+    /// How often.
+    pub count: u64,
+}
+
+/// Records a use at `now` (seconds since 1970).
+pub fn record(dir: &Dir, manifest: &Digest, now: i64) -> Result<()> {
+    let name = manifest.hex();
+    let mut file = dir.open_or_create(&name)?;
+    file.lock().map_err(Error::io("lock", dir.at(&name)))?;
+    let old = parse(&mut file).unwrap_or_default();
+    // Numbers of one width: the record is written over in place and never grows.
+    let line = format!("{:020} {:020}\n", now.max(old.last), old.count + 1);
+    file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name)))
+}
+
+/// Reads the record of an image; `None` where there is none or it is damaged.
+pub fn read(dir: &Dir, manifest: &Digest) -> Result<Option<Usage>> {
+    Ok(dir.open_file(&manifest.hex())?.and_then(|mut file| parse(&mut file)))
+}
+
+/// Copies into the index what was recorded at or after `since` (seconds since 1970); the later value counts.
+pub fn fold(dir: &Dir, index: &mut Index, since: i64) -> Result<()> {
+    let mut fresh = std::collections::HashMap::new();
+    for name in dir.names()? {
+        let Some(digest) = Digest::from_hex(&name) else { continue };
+        if dir.stat(&name)?.is_some_and(|stat| stat.modified >= since) {
+            if let Some(usage) = read(dir, &digest)? {
+                fresh.insert(digest, usage);
+            }
+        }
+    }
+    for entry in index.entries_mut() {
+        let Some(usage) = fresh.get(&entry.digest) else { continue };
+        let number = |key| entry.annotation(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+        let (last, count) = (number(index::LAST_USED).max(usage.last), number(index::USE_COUNT).max(usage.count as i64));
+        entry.annotations.insert(index::LAST_USED.into(), last.to_string());
+        entry.annotations.insert(index::USE_COUNT.into(), count.to_string());
+    }
+    Ok(())
+}
+
+fn parse(file: &mut File) -> Option<Usage> {
+    let mut text = String::new();
+    file.take(64).read_to_string(&mut text).ok()?;
+    let (last, count) = text.trim_end().split_once(' ')?;
+    Some(Usage { last: last.parse().ok()?, count: count.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::Descriptor;
+
+    #[test]
+    fn counts_and_folds() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let dir = Dir::open(temporary.path()).expect("a directory");
+        let digest = Digest::of(b"m");
+        assert_eq!(read(&dir, &digest).expect("readable"), None);
+        record(&dir, &digest, 100).expect("recorded");
+        record(&dir, &digest, 50).expect("recorded");
+        assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: 100, count: 2 }));
+        let mut index = Index::default();
+        index.entries_mut().push(Descriptor::new("m", digest, 1));
+        fold(&dir, &mut index, i64::MAX).expect("nothing is that new");
+        assert_eq!(index.entries()[0].annotation(index::USE_COUNT), None);
+        fold(&dir, &mut index, 0).expect("folded");
+        assert_eq!(index.entries()[0].annotation(index::LAST_USED), Some("100"));
+        assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some("2"));
+        std::fs::write(temporary.path().join(digest.hex()), "garbage").expect("written");
+        assert_eq!(read(&dir, &digest).expect("readable"), None);
+        record(&dir, &digest, 7).expect("recorded over garbage");
+    }
+}
