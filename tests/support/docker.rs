@@ -9,7 +9,8 @@ use super::{run, succeeded};
 
 /// An engine without containers and images, held by this test alone until dropped.
 ///
-/// A test that needs several takes them in the order docker20, docker28, docker28c: no two tests wait for each other.
+/// A test that needs several takes them in the order docker20, docker28, docker28c, so that no two wait for each other,
+/// and none twice: it would wait for itself.
 pub struct Docker {
     host: String,
     client: PathBuf,

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 
 pub use docker::Docker;
 pub use sandbox::Sandbox;
-pub use skip::need;
+pub(crate) use skip::need;
 
 /// The path of `fixtures/NAME`, which must exist.
 pub fn fixture(name: &str) -> PathBuf {

@@ -47,7 +47,11 @@ fn every_docker_loads_and_runs_its_own_fixture_and_is_emptied() {
         docker.ok(["load".as_ref(), "-i".as_ref(), fixture(archive).as_os_str()]);
         assert!(docker.image_id(IMAGE).unwrap().starts_with("sha256:"));
         assert_eq!(docker.run(IMAGE, &[]), GREETING, "{archive}");
-        assert_eq!(docker.run(IMAGE, &["/bin/hello", "and", "you"]), "hello from larder and you\n", "{archive}");
+        assert_eq!(
+            docker.run(IMAGE, &["/bin/hello", "and", "you"]),
+            "hello from larder and you\n",
+            "{archive}"
+        );
         docker.empty();
         assert_eq!(docker.image_id(IMAGE), None);
     }
