@@ -163,6 +163,13 @@ impl Dir {
         Ok(File::from(fd))
     }
 
+    /// Opens a file for appending, creating it where it is missing.
+    pub fn open_append(&self, name: &str) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode()).map_err(|e| self.err("open", name, e))?;
+        Ok(File::from(fd))
+    }
+
     /// Renames a name here to a name in another directory of the same file system, replacing a file there.
     pub fn rename(&self, name: &str, to: &Dir, new: &str) -> Result<()> {
         sys::renameat(&self.fd, name, &to.fd, new).map_err(|e| self.err("rename", name, e))

@@ -5,22 +5,63 @@
 
 use rustix::process::geteuid;
 
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::Dir;
 use crate::ids::DiffId;
+use crate::media_type::Compression;
 
 /// A layer blob, decoded once in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerFacts {
     /// The stored blob.
     pub blob: Digest,
+    /// Its size, bytes.
+    pub size: u64,
+    /// How it is compressed.
+    pub compression: Compression,
     /// What it unpacks to.
     pub diff_id: DiffId,
     /// Bytes of the plain tar stream.
     pub plain_size: u64,
     /// Whether every frame's bounds in its seek table were checked, or written, by us.
     pub seekable: bool,
+}
+
+impl LayerFacts {
+    /// A descriptor of the stored blob.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(self.compression.oci_layer(), self.blob, self.size)
+    }
+
+    fn to_line(self) -> String {
+        let compression = match self.compression {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        };
+        let LayerFacts { blob, size, diff_id, plain_size, seekable, .. } = self;
+        format!("{blob} {size} {compression} {diff_id} {plain_size} {}\n", u8::from(seekable))
+    }
+
+    fn from_line(line: &str) -> Option<LayerFacts> {
+        let words: Vec<_> = line.strip_suffix('\n')?.split(' ').collect();
+        let [blob, size, compression, diff_id, plain_size, seekable] = *words else { return None };
+        Some(LayerFacts {
+            blob: blob.parse().ok()?,
+            size: size.parse().ok()?,
+            compression: match compression {
+                "none" => Compression::None,
+                "gzip" => Compression::Gzip,
+                "zstd" => Compression::Zstd,
+                _ => return None,
+            },
+            diff_id: DiffId(diff_id.parse().ok()?),
+            plain_size: plain_size.parse().ok()?,
+            seekable: seekable == "1",
+        })
+    }
 }
 
 /// The cache of layer facts.
@@ -59,7 +100,7 @@ impl LayerCache {
 
     /// Remembers a layer. The blob that was known for the diff ID before stays the one to use while it is kept.
     pub fn learn(&self, facts: &LayerFacts, preferred: bool) -> Result<()> {
-        let line = format!("{} {} {} {}\n", facts.blob, facts.diff_id, facts.plain_size, u8::from(facts.seekable));
+        let line = facts.to_line();
         self.blobs.replace_lossy(&facts.blob.hex(), line.as_bytes())?;
         if preferred || self.by_diff_id(&facts.diff_id).is_none() {
             self.diffs.replace_lossy(&facts.diff_id.0.hex(), line.as_bytes())?;
@@ -76,14 +117,7 @@ fn read(dir: &Dir, digest: &Digest) -> Option<LayerFacts> {
         return None;
     }
     let bytes = dir.read(&name, 512).ok()??;
-    let mut words = std::str::from_utf8(&bytes).ok()?.strip_suffix('\n')?.split(' ');
-    let facts = LayerFacts {
-        blob: words.next()?.parse().ok()?,
-        diff_id: DiffId(words.next()?.parse().ok()?),
-        plain_size: words.next()?.parse().ok()?,
-        seekable: words.next()? == "1",
-    };
-    words.next().is_none().then_some(facts)
+    LayerFacts::from_line(std::str::from_utf8(&bytes).ok()?)
 }
 
 /// What a copy of the store has otherwise: the machine and the directory itself.
@@ -102,8 +136,14 @@ mod tests {
         let root = Dir::open(temporary.path()).expect("a directory");
         let cache_dir = root.create_dir("cache").expect("made");
         let cache = LayerCache::open(&cache_dir).expect("opened");
-        let facts =
-            LayerFacts { blob: Digest::of(b"b"), diff_id: DiffId(Digest::of(b"d")), plain_size: 7, seekable: true };
+        let facts = LayerFacts {
+            blob: Digest::of(b"b"),
+            size: 5,
+            compression: Compression::Zstd,
+            diff_id: DiffId(Digest::of(b"d")),
+            plain_size: 7,
+            seekable: true,
+        };
         cache.learn(&facts, false).expect("learned");
         assert_eq!(LayerCache::open(&cache_dir).expect("opened").by_diff_id(&facts.diff_id), Some(facts));
         assert_eq!(cache.by_blob(&facts.blob), Some(facts));

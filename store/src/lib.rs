@@ -6,9 +6,12 @@
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
+pub mod archive;
 pub mod blob;
 pub mod cancel;
+pub mod codec;
 pub mod descriptor;
+pub mod df;
 pub mod digest;
 pub mod error;
 pub mod fs;
@@ -21,8 +24,10 @@ pub mod lease;
 pub mod lock;
 pub mod manifest;
 pub mod media_type;
+pub mod progress;
 pub mod reference;
 pub mod store;
+pub mod summary;
 pub mod transaction;
 pub mod usage;
 pub mod walk;

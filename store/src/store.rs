@@ -1,5 +1,6 @@
 //! The store: a layout with its locks, leases and what was learned.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -171,6 +172,18 @@ impl Store {
         Ok(done)
     }
 
+    /// Notes digests that were let go on purpose, durably: the next GC takes them without any grace.
+    pub fn release(&self, digests: &[Digest]) -> Result<()> {
+        use std::io::Write;
+        let private = self.layout.private();
+        let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
+        self.with_reserve(|| {
+            let mut file = private.open_append("released")?;
+            file.write_all(lines.as_bytes()).map_err(Error::io("write", private.at("released")))?;
+            fs::sync_file(&file, &private.at("released"))
+        })
+    }
+
     /// Records a use of an image. A store that cannot be written loses the record and nothing else.
     pub fn record_use(&self, manifest: &Digest) -> Result<()> {
         let recorded = self.layout.private().sub("usage").and_then(|dir| usage::record(&dir, manifest, now()));
@@ -180,9 +193,9 @@ impl Store {
         }
     }
 
-    /// The recorded uses of an image.
-    pub fn usage(&self, manifest: &Digest) -> Result<Option<Usage>> {
-        usage::read(&self.layout.private().sub("usage")?, manifest)
+    /// The recorded uses of all images.
+    pub fn usage(&self) -> Result<HashMap<Digest, Usage>> {
+        usage::read_all(&self.layout.private().sub("usage")?)
     }
 
     /// Bytes that can still be written on the store's disk.

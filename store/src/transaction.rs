@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::blob::{BlobStore, BlobWriter, Ingest, Staged};
+use crate::blob::{BlobWriter, Ingest, Staged};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs;

@@ -3,6 +3,7 @@
 //! One small file for each manifest, `.larder/usage/<digest>`, written in place under its own flock: recording a
 //! use must cost next to nothing and must not touch the index. Lost usage means "just used", never "oldest".
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -37,17 +38,28 @@ pub fn read(dir: &Dir, manifest: &Digest) -> Result<Option<Usage>> {
     Ok(dir.open_file(&manifest.hex())?.and_then(|mut file| parse(&mut file)))
 }
 
-/// Copies into the index what was recorded at or after `since` (seconds since 1970); the later value counts.
-pub fn fold(dir: &Dir, index: &mut Index, since: i64) -> Result<()> {
-    let mut fresh = std::collections::HashMap::new();
+/// Reads all records.
+pub fn read_all(dir: &Dir) -> Result<HashMap<Digest, Usage>> {
+    read_since(dir, i64::MIN)
+}
+
+fn read_since(dir: &Dir, since: i64) -> Result<HashMap<Digest, Usage>> {
+    let mut fresh = HashMap::new();
     for name in dir.names()? {
         let Some(digest) = Digest::from_hex(&name) else { continue };
-        if dir.stat(&name)?.is_some_and(|stat| stat.modified >= since) {
-            if let Some(usage) = read(dir, &digest)? {
-                fresh.insert(digest, usage);
-            }
+        if since > i64::MIN && dir.stat(&name)?.is_none_or(|stat| stat.modified < since) {
+            continue;
+        }
+        if let Some(usage) = read(dir, &digest)? {
+            fresh.insert(digest, usage);
         }
     }
+    Ok(fresh)
+}
+
+/// Copies into the index what was recorded at or after `since` (seconds since 1970); the later value counts.
+pub fn fold(dir: &Dir, index: &mut Index, since: i64) -> Result<()> {
+    let fresh = read_since(dir, since)?;
     for entry in index.entries_mut() {
         let Some(usage) = fresh.get(&entry.digest) else { continue };
         let number = |key| entry.annotation(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);

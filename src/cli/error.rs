@@ -1,0 +1,114 @@
+//! How a command fails: a message with its causes, a hint, and an exit code.
+
+use std::error::Error as _;
+use std::io;
+use std::process::ExitCode;
+
+use larder_store::error::{Error, Kind};
+
+use super::output::safe;
+
+/// What a command returns.
+pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    message: String,
+    hint: Option<String>,
+    kind: ErrorKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ErrorKind {
+    Failed,
+    Usage,
+    NoSuchImage,
+    Damaged,
+    LockTimeout,
+    Interrupted,
+    /// Whoever read our output went away: no failure of ours, and nobody is there to hear of it.
+    BrokenPipe,
+}
+
+/// A failure that is said in one sentence.
+pub(crate) fn fail(message: impl ToString) -> CommandError {
+    CommandError { message: message.to_string(), hint: None, kind: ErrorKind::Failed }
+}
+
+impl CommandError {
+    /// Says what to do next.
+    pub(crate) fn with_hint(mut self, hint: impl ToString) -> CommandError {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Makes it the caller's mistake.
+    pub(crate) fn usage(mut self) -> CommandError {
+        self.kind = ErrorKind::Usage;
+        self
+    }
+
+    /// Puts what was being done in front.
+    pub(crate) fn within(mut self, context: impl std::fmt::Display) -> CommandError {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// The sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether a signal ended the work.
+    pub(crate) fn is_interrupt(&self) -> bool {
+        self.kind == ErrorKind::Interrupted
+    }
+
+    /// Tells people on stderr, and the caller by the exit code.
+    pub(super) fn report(&self, signal: Option<u8>) -> ExitCode {
+        let code = match self.kind {
+            ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            ErrorKind::Failed => 1,
+            ErrorKind::Usage => 2,
+            ErrorKind::NoSuchImage => 3,
+            ErrorKind::Damaged => 5,
+            ErrorKind::LockTimeout => 6,
+            ErrorKind::Interrupted => 128 + signal.unwrap_or(2),
+        };
+        super::note(format_args!("larder: {}", safe(&self.message)));
+        if let Some(hint) = &self.hint {
+            super::note(format_args!("hint: {}", safe(hint)));
+        }
+        ExitCode::from(code)
+    }
+}
+
+impl From<Error> for CommandError {
+    fn from(error: Error) -> CommandError {
+        let kind = match error.kind() {
+            Kind::NoSuchImage => ErrorKind::NoSuchImage,
+            Kind::Damaged => ErrorKind::Damaged,
+            Kind::LockTimeout => ErrorKind::LockTimeout,
+            Kind::Interrupted => ErrorKind::Interrupted,
+            _ => ErrorKind::Failed,
+        };
+        let is_pipe = |e: &Error| matches!(e, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe);
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            message = format!("{message}: {next}");
+            cause = next.source();
+        }
+        let kind = if is_pipe(&error) { ErrorKind::BrokenPipe } else { kind };
+        CommandError { message, hint: error.hint().map(str::to_owned), kind }
+    }
+}
+
+impl From<io::Error> for CommandError {
+    /// An error of our own output; files have errors that name them.
+    fn from(error: io::Error) -> CommandError {
+        let kind = if error.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Failed };
+        CommandError { message: format!("cannot write the answer: {error}"), hint: None, kind }
+    }
+}

@@ -1,0 +1,86 @@
+//! `larder df`: where the bytes are.
+
+use std::collections::HashMap;
+
+use larder_store::df::{Parts, usage};
+use larder_store::digest::Digest;
+use larder_store::{index, walk};
+use serde_json::json;
+
+use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
+
+/// Show how much each image takes, how much of it is its own, and what sharing saves
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+struct Row {
+    name: Option<String>,
+    was: Option<String>,
+    digest: Digest,
+    aliases: usize,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let store = context.store()?;
+    let index = store.index()?;
+    let mut parts = Parts::new();
+    let mut rows: Vec<Row> = Vec::new();
+    for entry in index.entries() {
+        let text = |key| entry.annotation(key).map(str::to_owned);
+        let aliases = index.entries().iter().filter(|other| other.digest == entry.digest).count();
+        rows.push(Row { name: text(index::REF_NAME), was: text(index::WAS), digest: entry.digest, aliases });
+        if parts.contains_key(&entry.digest) {
+            continue;
+        }
+        let mut blobs = HashMap::new();
+        walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+            // What is there counts, not what was announced: a sparse index takes what it takes.
+            if let Some(size) = store.blobs().contains(&node.descriptor.digest)? {
+                blobs.insert(node.descriptor.digest, size);
+            }
+            Ok(())
+        })?;
+        parts.insert(entry.digest, blobs);
+    }
+    rows.sort_by(|a, b| (&a.name, &a.was, a.digest).cmp(&(&b.name, &b.was, b.digest)));
+    let usage = usage(&parts);
+    let mut on_disk = 0;
+    store.blobs().list(&mut |_, size| on_disk += size)?;
+    let unreferenced = on_disk.saturating_sub(usage.stored);
+    let free = store.free_space()?;
+    // Names of one image share all of it: to take one of them away frees nothing.
+    let frees = |row: &Row| if row.aliases > 1 { 0 } else { usage.images[&row.digest].unique };
+    if args.format == Format::Json {
+        let images: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                let sizes = usage.images[&row.digest];
+                json!({
+                    "reference": row.name, "was": row.was, "digest": row.digest,
+                    "total": sizes.total, "unique": sizes.unique, "shared": sizes.shared, "frees": frees(row),
+                })
+            })
+            .collect();
+        return print_json(&json!({
+            "images": images, "stored": usage.stored, "saved": usage.saved, "unreferenced": unreferenced, "free": free,
+        }));
+    }
+    let mut table = Table::new(&["REFERENCE", "DIGEST", ">TOTAL", ">UNIQUE", ">SHARED", ">REMOVAL FREES"]);
+    for row in &rows {
+        let sizes = usage.images[&row.digest];
+        let name = row.name.clone().unwrap_or_else(|| row.was.as_ref().map_or("(nameless)".into(), |was| format!("(was {was})")));
+        table.row([name, row.digest.short(), human(sizes.total), human(sizes.unique), human(sizes.shared), human(frees(row))]);
+    }
+    table.print()?;
+    print("\n")?;
+    pairs(&[
+        ("Stored", human(usage.stored)),
+        ("Saved by sharing", human(usage.saved)),
+        ("Not referenced", human(unreferenced)),
+        ("Free on the disk", human(free)),
+    ])
+}

@@ -1,0 +1,276 @@
+//! `larder export`: archives, and the hand-over to Docker.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use larder_store::archive::package::{Form, Item, LayerForm, Package, package};
+use larder_store::archive::write::{Output, write};
+use larder_store::descriptor::{Descriptor, Platform};
+use larder_store::error::Error;
+use larder_store::fs::{Dir, unique};
+use larder_store::index;
+use larder_store::manifest::Document;
+use larder_store::reference::Reference;
+use larder_store::store::Store;
+use serde_json::json;
+
+use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::docker::{Engine, HandOver, Sent, hand_over};
+
+/// Write images into one archive, or hand them over to Docker
+///
+/// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman and skopeo load it.
+/// Engines older than Docker 23 read no zstd layers: give them `--layers plain`.
+///
+/// --to-docker gives the image to the engine at DOCKER_HOST (else /var/run/docker.sock), sends only what it lacks,
+/// and prints the name to use, alone. Use it so, because a failing $(…) inside `act -P` would leave an empty name:
+///
+///   img=$(larder export --to-docker gcc15) && act -P ubuntu-latest=$img --pull=false
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["output", "to_docker"])))]
+pub(crate) struct Args {
+    /// The images
+    #[arg(required = true, value_name = "REF")]
+    images: Vec<String>,
+
+    /// Write an archive to this file; `-` is stdout
+    #[arg(long, short, value_name = "FILE|-")]
+    output: Option<PathBuf>,
+
+    /// Hand over to a Docker engine
+    #[arg(long)]
+    to_docker: bool,
+
+    /// The name to give the image there; once for each REF, in the same order
+    #[arg(long = "as", value_name = "NAME")]
+    names: Vec<Reference>,
+
+    /// For which readers
+    #[arg(long, value_enum, default_value_t, conflicts_with = "to_docker")]
+    archive: ArchiveForm,
+
+    /// How to write layers
+    #[arg(long, value_enum, default_value_t, conflicts_with = "to_docker")]
+    layers: Layers,
+
+    /// Which image of a multi-platform one [default: this machine's, or the engine's]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
+
+    /// Write multi-platform images whole
+    #[arg(long, conflicts_with_all = ["to_docker", "platform"])]
+    all_platforms: bool,
+
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// How to print what was handed over
+    #[arg(long, value_enum, default_value_t, conflicts_with = "output")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ArchiveForm {
+    /// An OCI layout with Docker's manifest.json: for all readers
+    #[default]
+    Hybrid,
+    /// Docker's manifest.json alone
+    Docker,
+    /// An OCI layout alone
+    Oci,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Layers {
+    /// As they are in the store
+    #[default]
+    Stored,
+    /// Not compressed
+    Plain,
+}
+
+fn platform(text: &str) -> Result<Platform, String> {
+    Platform::parse(text).ok_or_else(|| "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64".into())
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if !args.names.is_empty() && args.names.len() != args.images.len() {
+        let counts = format!("{} images and {} names (--as)", args.images.len(), args.names.len());
+        return Err(fail(counts).with_hint("--as is given once for each REF, or not at all").usage());
+    }
+    if args.names.iter().any(|name| name.digest().is_some()) {
+        return Err(fail("--as takes a name and a tag, no digest").usage());
+    }
+    let store = context.store()?;
+    if args.to_docker { to_docker(context, args, &store) } else { to_archive(context, args, &store) }
+}
+
+fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
+    // The image first: whether there is an engine does not matter where there is no image.
+    let (_protection, entries) = store.protect(&args.images, "export --to-docker")?;
+    let names = names(args, &entries)?;
+    let engine = Engine::connect(&context.cancel)?;
+    let wanted = args.platform.as_ref().unwrap_or(&engine.platform);
+    let mut answers = Vec::new();
+    for ((entry, name), query) in entries.iter().zip(&names).zip(&args.images) {
+        let name = name.as_ref().ok_or_else(|| fail(format!("{query}: has no name")).with_hint("--as gives it one"))?;
+        let manifest = choose(store, entry, wanted).map_err(|e| e.within(query))?;
+        let bar = Bar::new(&name.familiar());
+        let sent = hand_over(&HandOver {
+            store,
+            engine: &engine,
+            manifest: &manifest,
+            name,
+            jobs: super::jobs(args.jobs),
+            cancel: &context.cancel,
+            watch: &|event| bar.on(event),
+            now: jiff::Timestamp::now().as_second(),
+        })?;
+        drop(bar);
+        store.record_use(&entry.digest)?;
+        note(format_args!("{name}: {}", describe(&sent, &engine)));
+        match args.format {
+            Format::Table => line(name.familiar())?,
+            Format::Json => answers.push(json!({
+                "name": name.familiar(),
+                "digest": manifest.digest,
+                "engine": engine.id,
+                "sent_bytes": sent.bytes,
+                "sent_layers": sent.layers,
+                "spared_bytes": sent.spared_bytes,
+                "spared_layers": sent.spared_layers,
+            })),
+        }
+    }
+    if args.format == Format::Json { print_json(&answers) } else { Ok(()) }
+}
+
+fn describe(sent: &Sent, engine: &Engine) -> String {
+    let Sent { bytes, layers, spared_bytes, spared_layers } = *sent;
+    let engine = format!("Docker {}", engine.version);
+    match (bytes, spared_layers) {
+        (0, _) => format!("{engine} has it, nothing sent ({} spared)", human(spared_bytes)),
+        (_, 0) => format!("{} sent to {engine} ({layers} layers)", human(bytes)),
+        _ => format!(
+            "{} sent to {engine} ({layers} layers), {} spared ({spared_layers} layers)",
+            human(bytes),
+            human(spared_bytes)
+        ),
+    }
+}
+
+fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
+    let output = args.output.as_deref().unwrap_or(Path::new("-"));
+    let is_stdout = output.as_os_str() == "-";
+    if is_stdout && io::stdout().is_terminal() {
+        return Err(fail("an archive is not for a terminal").with_hint("-o FILE, or a pipe: larder export REF -o - | docker load").usage());
+    }
+    let (_protection, entries) = store.protect(&args.images, "export")?;
+    let names = names(args, &entries)?;
+    let host = Platform::host();
+    let wanted = args.platform.as_ref().unwrap_or(&host);
+    let mut items = Vec::new();
+    for ((entry, name), query) in entries.iter().zip(names).zip(&args.images) {
+        let root = if args.all_platforms { entry.clone() } else { choose(store, entry, wanted).map_err(|e| e.within(query))? };
+        items.push(Item { name, root });
+    }
+    let form = match args.archive {
+        ArchiveForm::Hybrid => Form::Hybrid,
+        ArchiveForm::Docker => Form::Docker,
+        ArchiveForm::Oci => Form::Oci,
+    };
+    let layers = match args.layers {
+        Layers::Stored => LayerForm::Stored,
+        Layers::Plain => LayerForm::Plain,
+    };
+    let archive = package(store, &items, form, layers, &HashSet::new(), &context.cancel)?;
+    let bar = Bar::new(&output.to_string_lossy());
+    let stream = |out: &mut dyn Write, shown: &Path| {
+        let watch = |event| bar.on(event);
+        let mut output = Output { out, shown, jobs: super::jobs(args.jobs), cancel: &context.cancel, watch: &watch };
+        write(store, &archive, &mut output)
+    };
+    if is_stdout {
+        stream(&mut io::stdout().lock(), Path::new("stdout"))?;
+    } else {
+        write_file(output, &archive, stream)?;
+    }
+    drop(bar);
+    for entry in &entries {
+        store.record_use(&entry.digest)?;
+    }
+    if !is_stdout {
+        note(format_args!("{}: {}", output.display(), human(archive.size())));
+    }
+    Ok(())
+}
+
+/// The names that images get outside: what `--as` says, else their own.
+fn names(args: &Args, entries: &[Descriptor]) -> Outcome<Vec<Option<Reference>>> {
+    if !args.names.is_empty() {
+        return Ok(args.names.iter().cloned().map(Some).collect());
+    }
+    let name = |entry: &Descriptor| entry.annotation(index::REF_NAME).and_then(|_| index::reference(entry));
+    Ok(entries.iter().map(name).collect())
+}
+
+/// A lone manifest as it is; of an index the child for the platform.
+fn choose(store: &Store, entry: &Descriptor, wanted: &Platform) -> Result<Descriptor, Error> {
+    let missing = || Error::damaged(format!("manifest {}", entry.digest), "is missing");
+    let mut at = entry.clone();
+    // Nested indexes are rare and shallow.
+    for _ in 0..4 {
+        let raw = store.document(&at)?.ok_or_else(missing)?;
+        let Document::Index(list) = raw.document else { return Ok(at) };
+        let serves = |child: &&Descriptor| child.platform.as_ref().is_some_and(|platform| platform.serves(wanted));
+        let exact = |child: &&Descriptor| child.platform.as_ref() == Some(wanted);
+        let child = list.manifests.iter().find(exact).or_else(|| list.manifests.iter().find(serves));
+        let is_stored = |child: &Descriptor| store.blobs().contains(&child.digest).map(|size| size.is_some());
+        let Some(child) = child else {
+            let known = list.manifests.iter().filter(|child| is_stored(child).unwrap_or(false));
+            let known: Vec<_> = known.filter_map(|child| Some(child.platform.as_ref()?.to_string())).filter(|p| !p.starts_with("unknown")).collect();
+            let why = format!("has no image for {wanted}; stored: {} (--platform chooses)", known.join(", "));
+            return Err(Error::invalid(format!("index {}", at.digest), why));
+        };
+        if !is_stored(child)? {
+            return Err(Error::invalid(format!("index {}", at.digest), format!("its image for {wanted} is not stored (a sparse index)")));
+        }
+        at = child.clone();
+    }
+    Err(Error::invalid(format!("index {}", entry.digest), "is nested too deeply"))
+}
+
+/// Under a temporary name beside the file, then renamed: nobody sees half an archive.
+fn write_file(path: &Path, archive: &Package, stream: impl Fn(&mut dyn Write, &Path) -> Result<(), Error>) -> Outcome {
+    let is_special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    if is_special {
+        let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
+        return Ok(stream(&mut out, path)?);
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| fail(format!("{}: is no file name", path.display())).usage())?;
+    if path.is_dir() {
+        return Err(fail(format!("{}: is a directory", path.display())).with_hint("-o takes a file").usage());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = Dir::open(parent)?;
+    let free = larder_store::fs::free_space(&dir)?;
+    if archive.size() > free {
+        return Err(Error::NoSpace { path: parent.to_path_buf(), needed: archive.size(), free }.into());
+    }
+    let temporary = format!(".{name}.{}", unique());
+    let mut file: File = dir.create_new(&temporary)?;
+    let written = stream(&mut file, path).and_then(|()| {
+        larder_store::fs::sync_file(&file, path)?;
+        dir.rename(&temporary, &dir, name)
+    });
+    if written.is_err() {
+        let _ = dir.unlink(&temporary);
+    }
+    written?;
+    Ok(dir.sync()?)
+}

@@ -1,0 +1,122 @@
+//! `larder images`: what is there.
+
+use clap::ValueEnum;
+use larder_store::summary::{Summary, summarise};
+use serde_json::{Value, json};
+
+use crate::cli::{Context, Format, Outcome, Table, fail, human, print_json};
+
+/// List the images
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only names like this; `*` stands for any characters, `?` for one
+    pattern: Option<String>,
+
+    /// In which order
+    #[arg(long, value_enum, default_value_t)]
+    sort: Sort,
+
+    /// Also images that have lost their name
+    #[arg(long, short)]
+    all: bool,
+
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// By name
+    #[default]
+    Name,
+    /// Largest first
+    Size,
+    /// Newest first
+    Imported,
+    /// Latest first
+    Used,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let pattern = args.pattern.as_deref().map(glob::Pattern::new).transpose();
+    let pattern = pattern.map_err(|e| fail(format!("{:?} is no pattern: {e}", args.pattern.as_deref().unwrap_or_default())).usage())?;
+    let store = context.store()?;
+    let used = store.usage()?;
+    let mut images = Vec::new();
+    for entry in store.index()?.entries() {
+        let image = summarise(&store, entry, &used)?;
+        if matches(&image, pattern.as_ref(), args.all) {
+            images.push(image);
+        }
+    }
+    sort(&mut images, args.sort);
+    match args.format {
+        Format::Json => print_json(&images.iter().map(value).collect::<Vec<_>>()),
+        Format::Table => table(&images),
+    }
+}
+
+/// A pattern means the whole name, with its tag or without.
+fn matches(image: &Summary, pattern: Option<&glob::Pattern>, all: bool) -> bool {
+    let name = match (&image.reference, &image.was) {
+        (Some(name), _) => name,
+        (None, Some(was)) if all => was,
+        (None, _) => return all && pattern.is_none(),
+    };
+    let untagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name.as_str(), |(name, _)| name);
+    pattern.is_none_or(|pattern| pattern.matches(name) || pattern.matches(untagged))
+}
+
+fn sort(images: &mut [Summary], by: Sort) {
+    let name = |image: &Summary| (image.reference.is_none(), image.reference.clone().or(image.was.clone()), image.digest);
+    images.sort_by_cached_key(name);
+    match by {
+        Sort::Name => {}
+        Sort::Size => images.sort_by_key(|image| std::cmp::Reverse(image.size)),
+        Sort::Imported => images.sort_by(|a, b| b.imported.cmp(&a.imported)),
+        Sort::Used => images.sort_by_key(|image| std::cmp::Reverse(image.usage.map(|usage| usage.last))),
+    }
+}
+
+fn table(images: &[Summary]) -> Outcome {
+    let mut table = Table::new(&["REFERENCE", "DIGEST", "PLATFORM", ">SIZE", "IMPORTED", "LAST USED", "PINNED"]);
+    for image in images {
+        let name = match (&image.reference, &image.was) {
+            (Some(name), _) => name.clone(),
+            (None, Some(was)) => format!("(was {was})"),
+            (None, None) => "(nameless)".to_owned(),
+        };
+        table.row([
+            name,
+            image.digest.short(),
+            image.platforms.join(","),
+            human(image.size),
+            image.imported.as_deref().map_or("-".to_owned(), |time| time.replace('T', " ").replace('Z', "")),
+            last_used(image).map_or("never".to_owned(), |time| time.replace('T', " ").replace('Z', "")),
+            if image.pinned { "yes".to_owned() } else { String::new() },
+        ]);
+    }
+    table.print()
+}
+
+/// The last use as RFC 3339.
+pub(super) fn last_used(image: &Summary) -> Option<String> {
+    let time = jiff::Timestamp::from_second(image.usage?.last).ok()?;
+    Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+pub(super) fn value(image: &Summary) -> Value {
+    json!({
+        "reference": image.reference,
+        "was": image.was,
+        "digest": image.digest,
+        "image_id": image.image_id,
+        "platforms": image.platforms,
+        "size": image.size,
+        "imported": image.imported,
+        "last_used": last_used(image),
+        "use_count": image.usage.map_or(0, |usage| usage.count),
+        "pinned": image.pinned,
+    })
+}

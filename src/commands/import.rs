@@ -1,0 +1,116 @@
+//! `larder import`: brings archives in.
+
+use std::path::PathBuf;
+
+use larder_store::archive::import::{Imported, Input, Options, Outcome as Became, import};
+use larder_store::codec::Encoding;
+use larder_store::reference::Reference;
+use serde_json::{Value, json};
+
+use crate::cli::{Bar, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json};
+
+/// Bring the images of an archive into the store
+///
+/// Reads docker-archives (`docker save`, podman, skopeo, kaniko) and oci-archives, plain or compressed with gzip or
+/// zstd, from a file or from stdin (`-`). Layers that the store has are not read. Prints a line for each image:
+/// reference, digest, image ID, bytes written (new=), bytes that were there (reused=).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The archives; `-` is stdin
+    #[arg(required = true, value_name = "PATH|-")]
+    archives: Vec<PathBuf>,
+
+    /// Take only this image of the archive (a name or a digest in it)
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
+
+    /// Name the image so, whatever the archive says
+    #[arg(long, value_name = "REF")]
+    name: Option<Reference>,
+
+    /// Let a name move here from another image, which stays in the store without a name
+    #[arg(long)]
+    replace: bool,
+
+    /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
+    #[arg(long, value_name = "HOW", default_value = "zstd")]
+    compression: Encoding,
+
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// How to print what came in
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let is_stdin = |path: &PathBuf| path.as_os_str() == "-";
+    if args.archives.iter().filter(|path| is_stdin(path)).count() > 1 {
+        return Err(fail("stdin can be read once only").usage());
+    }
+    if args.name.is_some() && args.archives.len() > 1 {
+        return Err(fail("--name is for one archive").usage());
+    }
+    if args.name.as_ref().is_some_and(|name| name.digest().is_some()) {
+        return Err(fail("--name takes a name and a tag, no digest").usage());
+    }
+    let store = context.store()?;
+    let mut rows = Vec::new();
+    for path in &args.archives {
+        let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+        let options = Options {
+            image: args.image.clone(),
+            name: args.name.clone(),
+            replace: args.replace,
+            encoding: args.compression,
+            jobs: super::jobs(args.jobs),
+            now: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            cancel: context.cancel.clone(),
+            watch: &|event| bar.on(event),
+        };
+        let input = if is_stdin(path) {
+            Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into())
+        } else {
+            Input::File(path.clone())
+        };
+        let imported = import(&store, input, &options)?;
+        drop(bar);
+        for image in &imported {
+            if let Became::Replaced(old) = image.outcome {
+                let name = image.reference.as_ref().map(ToString::to_string).unwrap_or_default();
+                note(format_args!("{name} was {old}, which stays in the store without a name"));
+            }
+            match args.format {
+                // Printed as they come: the next archive may fail.
+                Format::Table => line(row(image))?,
+                Format::Json => rows.push(value(image)),
+            }
+        }
+    }
+    if args.format == Format::Json { print_json(&rows) } else { Ok(()) }
+}
+
+fn row(image: &Imported) -> String {
+    let reference = image.reference.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let id = image.image_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    format!("{reference} {} {id} new={} reused={}", image.digest, image.new_bytes, image.reused_bytes)
+}
+
+fn value(image: &Imported) -> Value {
+    let (status, displaced) = match image.outcome {
+        Became::Added => ("added", None),
+        Became::Unchanged => ("unchanged", None),
+        Became::Replaced(old) => ("replaced", Some(old)),
+    };
+    json!({
+        "reference": image.reference.as_ref().map(ToString::to_string),
+        "digest": image.digest,
+        "image_id": image.image_id,
+        "new_bytes": image.new_bytes,
+        "reused_bytes": image.reused_bytes,
+        "status": status,
+        "displaced": displaced,
+    })
+}

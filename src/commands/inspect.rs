@@ -1,0 +1,195 @@
+//! `larder inspect`: all about one image.
+
+use std::collections::{BTreeSet, HashMap};
+
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::error::Error;
+use larder_store::manifest::{Document, ImageManifest, RawManifest};
+use larder_store::store::Store;
+use larder_store::summary::summarise;
+use larder_store::{index, walk};
+use serde_json::{Value, json};
+
+use super::images;
+use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
+
+/// Show all about images: platform, names and annotations, config, layers and who shares them
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The images
+    #[arg(required = true, value_name = "REF")]
+    images: Vec<String>,
+
+    /// How to print them
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let store = context.store()?;
+    let index = store.index()?;
+    let mut found = Vec::new();
+    for query in &args.images {
+        found.push(store.resolve(&index, query)?);
+    }
+    let sharers = sharers(&store, index.entries())?;
+    let mut values = Vec::new();
+    for entry in &found {
+        values.push(describe(&store, entry, index.entries(), &sharers)?);
+    }
+    if args.format == Format::Json {
+        return print_json(&values);
+    }
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            print("\n")?;
+        }
+        show(value)?;
+    }
+    Ok(())
+}
+
+/// Which images (by name, or digest where nameless) have a blob.
+type Sharers = HashMap<Digest, BTreeSet<(Digest, String)>>;
+
+fn sharers(store: &Store, entries: &[Descriptor]) -> Outcome<Sharers> {
+    let mut sharers = Sharers::new();
+    for entry in entries {
+        let name = entry.annotation(index::REF_NAME).or(entry.annotation(index::WAS));
+        let name = name.map_or_else(|| entry.digest.to_string(), str::to_owned);
+        walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+            sharers.entry(node.descriptor.digest).or_default().insert((entry.digest, name.clone()));
+            Ok(())
+        })?;
+    }
+    Ok(sharers)
+}
+
+fn describe(store: &Store, entry: &Descriptor, entries: &[Descriptor], sharers: &Sharers) -> Outcome<Value> {
+    let missing = || Error::damaged(format!("manifest {}", entry.digest), "is missing");
+    let raw = store.document(entry)?.ok_or_else(missing)?;
+    let names: Vec<_> = entries.iter().filter(|other| other.digest == entry.digest).filter_map(|other| other.annotation(index::REF_NAME)).collect();
+    let mut value = images::value(&summarise(store, entry, &store.usage()?)?);
+    value["names"] = json!(names);
+    value["media_type"] = json!(raw.media_type);
+    value["annotations"] = json!(entry.annotations);
+    value["manifest"] = as_json(&raw);
+    match &raw.document {
+        Document::Image(image) => image_details(store, entry, image, sharers, &mut value)?,
+        Document::Index(list) => {
+            let children = list.manifests.iter().map(|child| {
+                Ok(json!({
+                    "digest": child.digest,
+                    "media_type": child.media_type,
+                    "platform": child.platform.as_ref().map(ToString::to_string),
+                    "annotations": child.annotations,
+                    "stored": store.blobs().contains(&child.digest)?.is_some(),
+                }))
+            });
+            value["children"] = json!(children.collect::<Result<Vec<Value>, Error>>()?);
+        }
+    }
+    Ok(value)
+}
+
+fn image_details(store: &Store, entry: &Descriptor, image: &ImageManifest, sharers: &Sharers, value: &mut Value) -> Outcome {
+    let mut diff_ids = Vec::new();
+    if image.is_container() {
+        let (bytes, config) = store.config(image)?;
+        diff_ids = config.diff_ids().to_vec();
+        value["created"] = json!(config.created);
+        value["config"] = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    }
+    let cache = store.layers()?;
+    let mut layers = Vec::new();
+    for (at, layer) in image.layers.iter().enumerate() {
+        let facts = cache.by_blob(&layer.digest);
+        let others = sharers.get(&layer.digest).into_iter().flatten();
+        let others: Vec<_> = others.filter(|(digest, _)| *digest != entry.digest).map(|(_, name)| name).collect();
+        layers.push(json!({
+            "digest": layer.digest,
+            "diff_id": diff_ids.get(at),
+            "media_type": layer.media_type,
+            "stored_size": store.blobs().contains(&layer.digest)?,
+            "plain_size": facts.map(|facts| facts.plain_size),
+            "shared_with": others,
+        }));
+    }
+    value["layers"] = json!(layers);
+    Ok(())
+}
+
+fn as_json(raw: &RawManifest) -> Value {
+    serde_json::from_slice(&raw.bytes).unwrap_or(Value::Null)
+}
+
+fn show(value: &Value) -> Outcome {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    let mut rows = Vec::new();
+    for (label, key) in [
+        ("Names", "names"),
+        ("Was", "was"),
+        ("Digest", "digest"),
+        ("Image ID", "image_id"),
+        ("Type", "media_type"),
+        ("Platform", "platforms"),
+        ("Created", "created"),
+        ("Imported", "imported"),
+        ("Last used", "last_used"),
+        ("Uses", "use_count"),
+    ] {
+        if !value[key].is_null() {
+            rows.push((label, text(&value[key])));
+        }
+    }
+    rows.push(("Size", human(value["size"].as_u64().unwrap_or(0))));
+    rows.push(("Pinned", if value["pinned"] == json!(true) { "yes" } else { "no" }.to_owned()));
+    for (label, key) in [("Entrypoint", "Entrypoint"), ("Cmd", "Cmd"), ("Env", "Env"), ("User", "User"), ("Workdir", "WorkingDir")] {
+        let setting = &value["config"]["config"][key];
+        let is_set = setting.as_str().is_some_and(|text| !text.is_empty()) || setting.as_array().is_some_and(|list| !list.is_empty());
+        if is_set {
+            rows.push((label, text(setting)));
+        }
+    }
+    pairs(&rows)?;
+    if let Some(annotations) = value["annotations"].as_object().filter(|annotations| !annotations.is_empty()) {
+        print("\nAnnotations\n")?;
+        let rows: Vec<_> = annotations.iter().map(|(key, value)| (format!("  {}", crate::cli::safe(key)), text(value))).collect();
+        pairs(&rows.iter().map(|(key, value)| (key.as_str(), value.clone())).collect::<Vec<_>>())?;
+    }
+    if let Some(layers) = value["layers"].as_array() {
+        print("\n")?;
+        let size = |value: &Value| value.as_u64().map_or("-".to_owned(), human);
+        let mut table = Table::new(&["LAYER", "DIFF ID", "TYPE", ">STORED", ">PLAIN", "SHARED WITH"]);
+        for layer in layers {
+            let short = |value: &Value| value.as_str().map_or("-".to_owned(), |text| text.trim_start_matches("sha256:").chars().take(12).collect());
+            let kind = text(&layer["media_type"]);
+            let kind = kind.rsplit('.').next().unwrap_or_default().to_owned();
+            table.row([
+                short(&layer["digest"]),
+                short(&layer["diff_id"]),
+                kind,
+                size(&layer["stored_size"]),
+                size(&layer["plain_size"]),
+                text(&layer["shared_with"]),
+            ]);
+        }
+        table.print()?;
+    }
+    if let Some(children) = value["children"].as_array() {
+        print("\n")?;
+        let mut table = Table::new(&["CHILD", "PLATFORM", "STORED"]);
+        for child in children {
+            let stored = if child["stored"] == json!(true) { "yes" } else { "no" };
+            table.row([text(&child["digest"]), text(&child["platform"]), stored.to_owned()]);
+        }
+        table.print()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! One hand-over, from the lease to the verified name.
+
+use std::collections::HashSet;
+
+use larder_store::archive::package::{Form, Image, Item, LayerForm, package, read_image};
+use larder_store::cancel::Cancel;
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::media_type::Compression;
+use larder_store::progress::{Event, Watch};
+use larder_store::reference::Reference;
+use larder_store::store::Store;
+
+use super::engine::{Engine, ImageStore};
+use super::record::{Record, Records};
+use super::{present, send};
+use crate::cli::{CommandError, Outcome, fail, note};
+
+/// What is asked for.
+pub(crate) struct HandOver<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) engine: &'a Engine,
+    /// The image's manifest; leased by the caller.
+    pub(crate) manifest: &'a Descriptor,
+    /// The name it shall have in the engine.
+    pub(crate) name: &'a Reference,
+    pub(crate) jobs: usize,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) watch: Watch<'a>,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
+}
+
+/// What was sent and what was spared, bytes on the socket and bytes of layers in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) bytes: u64,
+    pub(crate) layers: usize,
+    pub(crate) spared_bytes: u64,
+    pub(crate) spared_layers: usize,
+}
+
+/// Hands an image over.
+pub(crate) fn hand_over(ask: &HandOver<'_>) -> Outcome<Sent> {
+    let HandOver { store, engine, cancel, name, .. } = ask;
+    let records = Records::open(store, &engine.id)?;
+    let image = read_image(store, ask.manifest, layer_form(ask)?, cancel)?;
+    check_platform(ask, &image)?;
+    let id = match engine.image_store {
+        ImageStore::Graph => image.parts.config.digest,
+        ImageStore::Containerd => image.manifest.digest,
+    };
+    let all_layers: HashSet<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
+    let there = engine.inspect(&id.to_string(), cancel)?.is_some_and(|found| found.id == id.to_string());
+    let sent = if there {
+        if engine.inspect(&name.familiar(), cancel)?.is_none_or(|named| named.id != id.to_string()) {
+            engine.tag(&id.to_string(), name, cancel)?;
+        }
+        let spared_bytes = image.parts.content_size();
+        (ask.watch)(Event::Spared(spared_bytes));
+        Sent { bytes: 0, layers: 0, spared_bytes, spared_layers: all_layers.len() }
+    } else {
+        transfer(ask, &image, &records)?
+    };
+    verify(ask, &image, id)?;
+    let layers = image.parts.layers.iter().map(|layer| layer.digest).collect();
+    records.append(&Record { name: name.familiar(), id, manifest: ask.manifest.digest, layers, at: ask.now })?;
+    Ok(sent)
+}
+
+/// Plain for engines that cannot read a layer as it is stored. A containerd store keeps blobs as they come, and
+/// knows them again by their digests: it always gets them as they are stored.
+fn layer_form(ask: &HandOver<'_>) -> Outcome<LayerForm> {
+    if ask.engine.image_store == ImageStore::Containerd || ask.engine.reads_zstd() {
+        return Ok(LayerForm::Stored);
+    }
+    let stored = read_image(ask.store, ask.manifest, LayerForm::Stored, ask.cancel)?;
+    let has_zstd = stored.parts.layers.iter().any(|layer| Compression::of_layer(&layer.media_type) == Some(Compression::Zstd));
+    Ok(if has_zstd { LayerForm::Plain } else { LayerForm::Stored })
+}
+
+/// An engine would take an image of another machine, and act would fail later, or worse, pull.
+fn check_platform(ask: &HandOver<'_>, image: &Image) -> Outcome {
+    let (have, runs) = (image.config.platform(), &ask.engine.platform);
+    if !image.parts.is_container() {
+        return Err(fail(format!("{}: is an artifact, no container image", ask.name)));
+    }
+    if have.os.is_empty() || have.architecture.is_empty() {
+        return Err(fail(format!("{}: its config names no os or no architecture", ask.name)));
+    }
+    if have.os != runs.os {
+        return Err(fail(format!("{}: is for {have}, and the Docker engine runs {runs}", ask.name)));
+    }
+    Ok(())
+}
+
+fn transfer(ask: &HandOver<'_>, image: &Image, records: &Records) -> Outcome<Sent> {
+    let HandOver { store, engine, cancel, .. } = ask;
+    let spared = match engine.image_store {
+        ImageStore::Graph => present::by_chain(image, &present::chains(engine, image.config.diff_ids(), cancel)?),
+        ImageStore::Containerd => present::by_blob(image, &present::blobs(engine, store, &records.read()?, cancel)?),
+    };
+    if !spared.is_empty() {
+        match load(ask, image, &spared) {
+            Ok(sent) => return Ok(sent),
+            Err(error) if error.is_interrupt() => return Err(error),
+            // Whatever the reason: the whole image asks nothing of the engine.
+            Err(error) => note(format_args!(
+                "{}: the engine did not take it without the {} layers that it should have ({}); sending all",
+                ask.name,
+                spared.len(),
+                crate::cli::safe(error.message()),
+            )),
+        }
+    }
+    load(ask, image, &HashSet::new())
+}
+
+fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Outcome<Sent> {
+    let HandOver { store, engine, cancel, watch, .. } = ask;
+    // containerd reads the OCI part; a graph driver reads manifest.json and need not be sent more.
+    let form = match engine.image_store {
+        ImageStore::Graph => Form::Docker,
+        ImageStore::Containerd => Form::Hybrid,
+    };
+    let item = Item { name: Some(ask.name.clone()), root: ask.manifest.clone() };
+    let archive = package(store, &[item], form, layer_form(ask)?, spared, cancel)?;
+    let mut layers = HashSet::new();
+    let (mut sent_layers, mut spared_layers, mut spared_bytes) = (0, 0, 0);
+    for layer in image.parts.layers.iter().filter(|layer| layers.insert(layer.digest)) {
+        if spared.contains(&layer.digest) {
+            spared_layers += 1;
+            spared_bytes += layer.size;
+        } else {
+            sent_layers += 1;
+        }
+    }
+    watch(Event::Spared(spared_bytes));
+    let bytes = send::send(engine, store, &archive, ask.jobs, cancel, *watch)?;
+    Ok(Sent { bytes, layers: sent_layers, spared_bytes, spared_layers })
+}
+
+/// act looks an image up by name, and pulls what it does not find: the name must be there, and right.
+fn verify(ask: &HandOver<'_>, image: &Image, id: Digest) -> Outcome {
+    let name = ask.name.familiar();
+    let wrong = |why: String| -> CommandError { fail(format!("{name}: the Docker engine took it, but {why}")) };
+    let Some(found) = ask.engine.inspect(&name, ask.cancel)? else {
+        return Err(wrong("does not know the name".into()));
+    };
+    if found.id != id.to_string() {
+        return Err(wrong(format!("the name means {} and not {id}", found.id)));
+    }
+    let platform = image.config.platform();
+    if found.os != platform.os || found.architecture != platform.architecture {
+        return Err(wrong(format!("calls it {}/{} and not {platform}", found.os, found.architecture)));
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! The hand-over: an image is given to a Docker engine, and only what the engine lacks is sent.
+//!
+//! In order: the engine has the image: it is tagged, nothing is sent. It has some of its layers: an archive without
+//! them is sent. Else, or when that load fails for any reason: everything. Afterwards the name is inspected; it
+//! must be the right image, of the right os and architecture, or the hand-over has failed. Nothing here ever
+//! makes an engine pull.
+
+mod engine;
+mod handover;
+mod present;
+mod record;
+mod send;
+
+pub(crate) use engine::Engine;
+pub(crate) use handover::{HandOver, Sent, hand_over};

@@ -1,0 +1,114 @@
+//! What was handed over to which engine: `.larder/handovers/<engine id>`, one JSON object a line.
+//!
+//! Lines are appended under the hand-over lock held shared, each by one write; whoever finds the file large and
+//! nobody else at it makes it short again. A lost line costs a transfer, never more.
+
+use std::fs::File;
+use std::io::Write;
+
+use larder_store::digest::Digest;
+use larder_store::error::{Error, Result};
+use larder_store::fs::Dir;
+use larder_store::store::Store;
+use serde::{Deserialize, Serialize};
+
+/// Above this the file is made short again, bytes.
+const LARGE: u64 = 1 << 20;
+const MAX: u64 = 64 << 20;
+
+/// One hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The name it has in the engine.
+    pub(super) name: String,
+    /// The engine's ID of the image.
+    pub(super) id: Digest,
+    /// The manifest in our store.
+    pub(super) manifest: Digest,
+    /// The layers' digests as they were sent.
+    pub(super) layers: Vec<Digest>,
+    /// When, seconds since 1970.
+    pub(super) at: i64,
+}
+
+/// The records of one engine, with the hand-over lock held shared.
+#[must_use = "the hand-over lock falls when this is dropped"]
+pub(super) struct Records {
+    dir: Dir,
+    name: String,
+    lock: File,
+}
+
+impl Records {
+    /// Takes the hand-over lock of an engine, shared. The lease comes before, inspecting the engine after.
+    pub(super) fn open(store: &Store, engine_id: &str) -> Result<Records> {
+        let dir = store.layout().private().sub("handovers")?;
+        let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+        let name: String = engine_id.chars().take(100).map(safe).collect();
+        let lock = dir.open_lock(&format!("{name}.lock"))?;
+        lock.lock_shared().map_err(Error::io("lock", dir.at(format!("{name}.lock"))))?;
+        Ok(Records { dir, name, lock })
+    }
+
+    /// Reads them; lines that are cut or not understood are passed over.
+    pub(super) fn read(&self) -> Result<Vec<Record>> {
+        let bytes = self.dir.read(&self.name, MAX)?.unwrap_or_default();
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
+    /// Notes a hand-over down.
+    pub(super) fn append(self, record: &Record) -> Result<()> {
+        let mut line = serde_json::to_vec(record).unwrap_or_default();
+        line.push(b'\n');
+        let file = self.dir.open_append(&self.name)?;
+        (&file).write_all(&line).map_err(Error::io("write", self.dir.at(&self.name)))?;
+        let size = file.metadata().map_err(Error::io("stat", self.dir.at(&self.name)))?.len();
+        if size > LARGE { self.shorten() } else { Ok(()) }
+    }
+
+    /// Keeps the last record of each name and image. Appending needs the lock shared, so that with the lock to
+    /// ourselves nothing can get lost; if we do not get it now, the next one does it.
+    fn shorten(self) -> Result<()> {
+        let _ = self.lock.unlock();
+        if self.lock.try_lock().is_err() {
+            return Ok(());
+        }
+        let mut kept: Vec<Record> = Vec::new();
+        for record in self.read()? {
+            kept.retain(|old| (&old.name, old.id) != (&record.name, record.id));
+            kept.push(record);
+        }
+        let lines: Vec<u8> = kept.iter().flat_map(|record| [serde_json::to_vec(record).unwrap_or_default(), b"\n".to_vec()].concat()).collect();
+        self.dir.replace_lossy(&self.name, &lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn records_stay_and_the_file_does_not_grow_for_ever() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&dir.path().join("store"), Duration::from_secs(5)).expect("a store");
+        let record = |name: usize, at| Record {
+            name: format!("n{name}:latest"),
+            id: Digest::of(b"id"),
+            manifest: Digest::of(b"m"),
+            layers: vec![Digest::of(b"l"); 60],
+            at,
+        };
+        for at in 0..400 {
+            Records::open(&store, "AB:CD/..").expect("opened").append(&record(at % 3, at as i64)).expect("appended");
+        }
+        let records = Records::open(&store, "AB:CD/..").expect("opened");
+        let last = records.read().expect("read");
+        for name in 0..3 {
+            let newest = last.iter().rev().find(|r| r.name == format!("n{name}:latest")).expect("there");
+            assert!(newest.at >= 397);
+        }
+        let size = store.layout().private().sub("handovers").expect("there").stat("AB_CD___").expect("stat").expect("there").size;
+        assert!(size < LARGE + 10_000, "{size}");
+    }
+}

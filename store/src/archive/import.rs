@@ -1,0 +1,393 @@
+//! Bringing an archive's images into the store.
+//!
+//! All is checked before the first byte is written, as far as headers and documents tell: names, digests of
+//! documents, sizes, counts, free space. Blobs are published under a lease as they are done; the index comes
+//! last and once. A failed import leaves the index as it was, and no ingest and no lease.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::bring::Bring;
+use super::contents::Contents;
+use super::plan::{KeptImage, MadeImage, Planned, PlannedImage, plan};
+use super::seekable::SeekableArchive;
+use super::stream::{Intake, StreamedArchive};
+use crate::cancel::Cancel;
+use crate::codec::{self, Encoding};
+use crate::descriptor::{Annotations, Descriptor};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::ids::ImageId;
+use crate::index::{self, Index, Tagged};
+use crate::manifest::{Document, RawManifest};
+use crate::media_type::Compression;
+use crate::progress::{Event, Watch};
+use crate::reference::Reference;
+use crate::store::Store;
+use crate::transaction::Transaction;
+use crate::walk;
+
+/// Where an archive comes from.
+pub enum Input {
+    /// A file by its path.
+    File(PathBuf),
+    /// A stream, and what to call it in messages.
+    Stream(Box<dyn Read + Send>, PathBuf),
+}
+
+/// How to import.
+pub struct Options<'a> {
+    /// Only this image of the archive: one of its names, or a digest.
+    pub image: Option<String>,
+    /// The name to give to the one image that is imported.
+    pub name: Option<Reference>,
+    /// Whether a name may move to another image.
+    pub replace: bool,
+    /// How layers are compressed where we make the manifest.
+    pub encoding: Encoding,
+    /// Threads that compress.
+    pub jobs: usize,
+    /// The time to note down (RFC 3339).
+    pub now: String,
+    /// Asks to stop.
+    pub cancel: Cancel,
+    /// Told of progress.
+    pub watch: Watch<'a>,
+}
+
+/// An image that is in the store now, under one of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The name; none for what only accompanies another image (a referrer).
+    pub reference: Option<Reference>,
+    /// The manifest's or index's digest.
+    pub digest: Digest,
+    /// The config's digest, where it is one container image.
+    pub image_id: Option<ImageId>,
+    /// Bytes of blobs that were written for it.
+    pub new_bytes: u64,
+    /// Bytes of its blobs that were there before.
+    pub reused_bytes: u64,
+    /// What became of the name.
+    pub outcome: Outcome,
+}
+
+/// What became of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new in the store.
+    Added,
+    /// It had this image before.
+    Unchanged,
+    /// It had another image, which is nameless now.
+    Replaced(Digest),
+}
+
+/// An image with everything in place but its name.
+pub(super) struct Ready {
+    names: Vec<Reference>,
+    pub(super) entry: Descriptor,
+    pub(super) image_id: Option<ImageId>,
+    pub(super) new_bytes: u64,
+    pub(super) reused_bytes: u64,
+}
+
+impl Ready {
+    pub(super) fn new(names: Vec<Reference>, entry: Descriptor, image_id: Option<ImageId>) -> Ready {
+        Ready { names, entry, image_id, new_bytes: 0, reused_bytes: 0 }
+    }
+}
+
+/// Imports an archive.
+pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
+    let (Input::File(path) | Input::Stream(_, path)) = &input;
+    let context = format!("archive {}", path.display());
+    import_from(store, input, options).map_err(|error| match error {
+        taken @ (Error::NameTaken { .. } | Error::NoSpace { .. } | Error::LockTimeout { .. }) => taken,
+        error => error.within(context),
+    })
+}
+
+fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
+    let (mut stream, path): (Box<dyn Read + Send>, PathBuf) = match input {
+        Input::File(path) => {
+            let file = File::open(&path).map_err(Error::io("open", &path))?;
+            let meta = file.metadata().map_err(Error::io("stat", &path))?;
+            if meta.is_dir() {
+                let why = "is a directory; this version reads archives (pack a layout with `tar -C DIR -cf FILE .`)";
+                return Err(Error::invalid(path.display(), why));
+            }
+            if meta.is_file() && outer(&mut &file)?.is_none() {
+                let archive = SeekableArchive::open(file, &path, &options.cancel)?;
+                return import_seekable(store, archive, options);
+            }
+            let file = if meta.is_file() { File::open(&path).map_err(Error::io("open", &path))? } else { file };
+            (Box::new(file), path)
+        }
+        Input::Stream(stream, path) => (stream, path),
+    };
+    let mut head = Vec::new();
+    stream.by_ref().take(6).read_to_end(&mut head).map_err(|e| crate::blob::from_io(e, Error::io("read", &path)))?;
+    let compression = outer(&mut &head[..])?;
+    let whole = io::Cursor::new(head).chain(stream);
+    let mut stream: Box<dyn Read + Send> = match compression {
+        None => Box::new(whole),
+        // The size of a stream is not known; its members' sizes are checked one by one.
+        Some(compression) => {
+            codec::decoder(compression, whole, u64::MAX / 4096, codec::Limits::default()).map_err(Error::io("read", &path))?
+        }
+    };
+    import_stream(store, &mut stream, &path, options)
+}
+
+/// The compression around an archive; an error for the ones that are not read.
+fn outer(source: &mut dyn Read) -> Result<Option<Compression>> {
+    let mut head = Vec::new();
+    source.take(6).read_to_end(&mut head).map_err(Error::io("read", "the archive"))?;
+    if head.starts_with(b"\xfd7zXZ\0") || head.starts_with(b"BZh") {
+        let tool = if head[0] == 0xfd { "xz" } else { "bzip2" };
+        return Err(Error::invalid("the archive", format!("is {tool}-compressed, which is not read yet; `{tool} -dc FILE | larder import -` does it")));
+    }
+    Ok(Some(Compression::sniff(&head)).filter(|compression| *compression != Compression::None))
+}
+
+fn import_seekable(store: &Store, mut archive: SeekableArchive, options: &Options<'_>) -> Result<Vec<Imported>> {
+    let images = select(plan(&archive)?, options)?;
+    let index = store.index()?;
+    check_names(&index, store, &images, options)?;
+    if let Some(unchanged) = unchanged(&index, store, &images)? {
+        (options.watch)(Event::Spared(unchanged.iter().map(|image| image.reused_bytes).sum()));
+        return Ok(unchanged);
+    }
+    let tx = store.begin("import")?;
+    bring_in(tx, &mut archive, &images, options, true)
+}
+
+fn import_stream(store: &Store, stream: &mut dyn Read, path: &Path, options: &Options<'_>) -> Result<Vec<Imported>> {
+    let mut tx = store.begin("import")?;
+    let layers = store.layers()?;
+    let read = |count| (options.watch)(Event::Done(count));
+    let intake =
+        Intake { encoding: options.encoding, jobs: options.jobs, cancel: &options.cancel, layers: &layers, read: &read };
+    let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
+    let images = select(plan(&archive)?, options)?;
+    let index = store.index()?;
+    check_names(&index, store, &images, options)?;
+    if let Some(unchanged) = unchanged(&index, store, &images)? {
+        return Ok(unchanged);
+    }
+    bring_in(tx, &mut archive, &images, options, false)
+}
+
+/// Chooses the images that are asked for, and gives them their names.
+fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<PlannedImage>> {
+    if let Some(wanted) = &options.image {
+        let names = images.iter().flat_map(|image| image.names.iter().map(Reference::familiar));
+        let known = names.collect::<Vec<_>>().join(", ");
+        images.retain_mut(|image| is_wanted(image, wanted));
+        if images.len() != 1 {
+            let why = if images.is_empty() { "holds no image" } else { "holds several images" };
+            return Err(Error::invalid("the archive", format!("{why} {wanted:?} (its names: {known})")));
+        }
+    }
+    if let Some(name) = &options.name {
+        match &mut images[..] {
+            [image] => image.names = vec![name.clone()],
+            images => {
+                let labels = images.iter().map(PlannedImage::label).collect::<Vec<_>>().join(", ");
+                let why = format!("holds {} images ({labels}); --name needs one, which --image chooses", images.len());
+                return Err(Error::invalid("the archive", why));
+            }
+        }
+    }
+    let roots: Vec<_> = images.iter().filter_map(root).collect();
+    for image in &images {
+        let accompanies = match &image.content {
+            Planned::Kept(kept) => {
+                let subject = kept.documents.first().and_then(|raw| raw.subject());
+                subject.is_some_and(|subject| roots.contains(&subject.digest))
+            }
+            Planned::Made(_) => false,
+        };
+        if image.names.is_empty() && !accompanies {
+            let why = format!("{} has no name in it; give it one with --name (and choose it with --image)", image.label());
+            return Err(Error::invalid("the archive", why));
+        }
+    }
+    Ok(images)
+}
+
+/// Whether the image answers to a name or digest; its other names are left out then.
+fn is_wanted(image: &mut PlannedImage, wanted: &str) -> bool {
+    if let Ok(reference) = wanted.parse::<Reference>() {
+        if image.names.contains(&reference) {
+            image.names = vec![reference];
+            return true;
+        }
+    }
+    let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    let digests = [root(image), image.image_id().map(|id| id.0)];
+    hex.len() >= 12 && digests.into_iter().flatten().any(|digest| digest.hex().starts_with(hex))
+}
+
+fn root(image: &PlannedImage) -> Option<Digest> {
+    match &image.content {
+        Planned::Kept(kept) => Some(kept.root.digest),
+        Planned::Made(made) => made.source,
+    }
+}
+
+/// Refuses a name that another image has, unless it may be replaced.
+fn check_names(index: &Index, store: &Store, images: &[PlannedImage], options: &Options<'_>) -> Result<()> {
+    if options.replace {
+        return Ok(());
+    }
+    for image in images {
+        for name in &image.names {
+            if let Some(taken) = index.named(name).find(|entry| !is_same(store, entry, image)) {
+                return Err(Error::NameTaken { reference: name.familiar(), existing: taken.digest });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an entry is the same image: of the same image ID where we make the manifest, else the same manifest.
+fn is_same(store: &Store, entry: &Descriptor, image: &PlannedImage) -> bool {
+    match &image.content {
+        Planned::Kept(kept) => entry.digest == kept.root.digest,
+        Planned::Made(made) => image_id(store, entry) == Some(made.image_id()),
+    }
+}
+
+fn image_id(store: &Store, entry: &Descriptor) -> Option<ImageId> {
+    match store.document(entry).ok()??.document {
+        Document::Image(image) if image.is_container() => Some(image.image_id()),
+        _ => None,
+    }
+}
+
+/// Where every name has its image already, whole: what to say of it. Nothing need be read or written.
+fn unchanged(index: &Index, store: &Store, images: &[PlannedImage]) -> Result<Option<Vec<Imported>>> {
+    let mut all = Vec::new();
+    for image in images {
+        let named: Vec<_> = image.names.iter().map(|name| (Some(name), index.named(name).next())).collect();
+        let nameless = || vec![(None, root(image).and_then(|digest| index.entries().iter().find(|e| e.digest == digest)))];
+        for (name, entry) in if named.is_empty() { nameless() } else { named } {
+            let Some(entry) = entry.filter(|entry| is_same(store, entry, image)) else { return Ok(None) };
+            let Some(size) = complete_size(store, entry)? else { return Ok(None) };
+            all.push(Imported {
+                reference: name.cloned(),
+                digest: entry.digest,
+                image_id: image.image_id(),
+                new_bytes: 0,
+                reused_bytes: size,
+                outcome: Outcome::Unchanged,
+            });
+        }
+    }
+    Ok(Some(all))
+}
+
+/// Bytes of everything below an entry; `None` where a part of it is missing.
+fn complete_size(store: &Store, entry: &Descriptor) -> Result<Option<u64>> {
+    let (mut size, mut complete) = (0, true);
+    let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+        let there = store.blobs().contains(&node.descriptor.digest)? == Some(node.descriptor.size);
+        complete &= there || crate::media_type::is_foreign_layer(&node.descriptor.media_type);
+        size += node.descriptor.size;
+        Ok(())
+    });
+    Ok(Some(size).filter(|_| walked.is_ok() && complete))
+}
+
+fn bring_in(
+    tx: Transaction<'_>,
+    contents: &mut dyn Contents,
+    images: &[PlannedImage],
+    options: &Options<'_>,
+    watch_reads: bool,
+) -> Result<Vec<Imported>> {
+    let store = tx.store();
+    let mut bring = Bring::new(tx, options, watch_reads)?;
+    let ready = bring.all(contents, images)?;
+    options.cancel.check()?;
+    bring.into_transaction().commit(|index| {
+        let mut imported = Vec::new();
+        // Read again under the lock: the name may have gone to somebody else meanwhile.
+        check_names(index, store, images, options)?;
+        for ready in ready {
+            name_it(index, ready, &mut imported);
+        }
+        Ok(imported)
+    })
+}
+
+fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
+    let (mut new_bytes, mut reused_bytes) = (ready.new_bytes, ready.reused_bytes);
+    let total = new_bytes + reused_bytes;
+    let line = |reference, outcome, new_bytes, reused_bytes| Imported {
+        reference,
+        digest: ready.entry.digest,
+        image_id: ready.image_id,
+        new_bytes,
+        reused_bytes,
+        outcome,
+    };
+    if ready.names.is_empty() {
+        let there = index.entries().iter().any(|entry| entry.digest == ready.entry.digest);
+        if !there {
+            index.entries_mut().push(ready.entry.clone());
+        }
+        let outcome = if there { Outcome::Unchanged } else { Outcome::Added };
+        imported.push(line(None, outcome, new_bytes, reused_bytes));
+    }
+    for name in &ready.names {
+        let outcome = match index.tag(name, ready.entry.clone()) {
+            Tagged::New => Outcome::Added,
+            Tagged::Same => Outcome::Unchanged,
+            Tagged::Displaced(old) => Outcome::Replaced(old),
+        };
+        imported.push(line(Some(name.clone()), outcome, new_bytes, reused_bytes));
+        // A second name costs nothing.
+        (new_bytes, reused_bytes) = (0, total);
+    }
+}
+
+/// The entry of an image whose manifest we made.
+pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, now: &str) -> Descriptor {
+    let mut entry = manifest.descriptor();
+    let platform = made.parsed.platform();
+    entry.platform = Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
+    entry.annotations = ours(now, "docker-archive", size, Some(made.image_id()));
+    if let Some(source) = made.source {
+        entry.annotations.insert(index::SOURCE_DIGEST.into(), source.to_string());
+    }
+    entry
+}
+
+/// The entry of an image that was kept as it came.
+pub(super) fn kept_entry(kept: &KeptImage, size: u64, now: &str) -> Descriptor {
+    let mut entry = kept.root.clone();
+    entry.annotations = kept.annotations.clone();
+    entry.annotations.extend(ours(now, "oci-archive", size, kept.image_id));
+    let is_index = matches!(kept.documents.first().map(|raw| &raw.document), Some(Document::Index(_)));
+    if is_index {
+        let children: Vec<_> = kept.documents.iter().skip(1).map(|raw| raw.digest.to_string()).collect();
+        entry.annotations.insert(index::CHILDREN.into(), children.join(","));
+    }
+    entry
+}
+
+fn ours(now: &str, origin: &str, size: u64, image_id: Option<ImageId>) -> Annotations {
+    let mut annotations = Annotations::from([
+        (index::IMPORTED.to_owned(), now.to_owned()),
+        (index::ORIGIN.to_owned(), origin.to_owned()),
+        (index::SIZE.to_owned(), size.to_string()),
+    ]);
+    if let Some(id) = image_id {
+        annotations.insert(index::IMAGE_ID.into(), id.to_string());
+    }
+    annotations
+}

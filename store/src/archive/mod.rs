@@ -1,0 +1,20 @@
+//! Image archives: docker-archives and oci-archives, in and out.
+//!
+//! Reading goes in three steps. [`tar`] finds the members; [`plan`] reads the small documents and says, without
+//! writing anything, which images there are and which blobs they need; [`import`] brings in what is not there.
+//! [`contents`] hides whether the archive is a file that can be read anywhere ([`seekable`]) or a stream that
+//! passes once ([`stream`]).
+
+//!
+//! Writing goes in two: [`package`] says which members an archive will have, in which order and how large, and
+//! [`write`] streams them out, checked while they are read.
+
+mod bring;
+pub mod contents;
+pub mod import;
+pub mod package;
+pub mod plan;
+pub mod seekable;
+pub mod stream;
+pub mod tar;
+pub mod write;

@@ -1,0 +1,307 @@
+//! What an archive that we write will hold: its members, their order and sizes, before a byte is written.
+//!
+//! Blobs come first, `index.json` and `manifest.json` last: who reads a broken-off archive finds no image in it.
+//! Same images, form and layers give the same bytes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::json;
+
+use crate::cancel::Cancel;
+use crate::codec;
+use crate::descriptor::{Descriptor, Platform};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::ids::DiffId;
+use crate::index::{FULL_NAME, REF_NAME};
+use crate::layers::LayerFacts;
+use crate::manifest::{Document, ImageConfig, ImageManifest, RawManifest};
+use crate::media_type::{self, Compression};
+use crate::reference::Reference;
+use crate::store::Store;
+use crate::walk;
+
+/// Which readers an archive is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An OCI layout with Docker's `manifest.json` in it: for all of them.
+    Hybrid,
+    /// `manifest.json`, config and layers.
+    Docker,
+    /// An OCI layout alone.
+    Oci,
+}
+
+/// How layers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerForm {
+    /// As they are stored.
+    Stored,
+    /// Not compressed, for readers that know no zstd; the manifest is another one then.
+    Plain,
+}
+
+/// An image to be written.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The name that the archive gives it.
+    pub name: Option<Reference>,
+    /// Its manifest, or an index (then all its stored children are written).
+    pub root: Descriptor,
+}
+
+/// A member to be written.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its path.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Where its content comes from.
+    pub content: Content,
+}
+
+/// Where a member's content comes from.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// It is here.
+    Bytes(Vec<u8>),
+    /// A stored blob as it is.
+    Blob(Digest),
+    /// A stored layer, decompressed.
+    Plain(LayerFacts),
+}
+
+/// An archive that was planned.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// In the order in which they are written.
+    pub members: Vec<Member>,
+}
+
+impl Package {
+    /// The size of the archive in bytes.
+    pub fn size(&self) -> u64 {
+        self.members.iter().map(|member| 512 + member.size.next_multiple_of(512)).sum::<u64>() + 1024
+    }
+}
+
+/// A container image with what an engine calls it by.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// The manifest as it is written into the archive.
+    pub manifest: RawManifest,
+    /// The config's bytes.
+    pub config_bytes: Vec<u8>,
+    /// The config.
+    pub config: ImageConfig,
+    /// Its parts.
+    pub parts: ImageManifest,
+    /// Where each layer's content comes from, lowest first.
+    layers: Vec<Content>,
+}
+
+impl Image {
+    /// An image whose layers are written as they are stored.
+    pub fn stored(manifest: RawManifest, parts: ImageManifest, config_bytes: Vec<u8>, config: ImageConfig) -> Image {
+        let layers = parts.layers.iter().map(|layer| Content::Blob(layer.digest)).collect();
+        Image { manifest, config_bytes, config, parts, layers }
+    }
+}
+
+/// Reads a container image from the store, and makes another manifest for it where layers are to be plain.
+pub fn read_image(store: &Store, root: &Descriptor, form: LayerForm, cancel: &Cancel) -> Result<Image> {
+    let raw = store.document(root)?.ok_or_else(|| Error::damaged(format!("manifest {}", root.digest), "is missing"))?;
+    let Document::Image(parts) = &raw.document else {
+        return Err(Error::invalid(format!("index {}", root.digest), "is no image; a platform must be chosen from it"));
+    };
+    let parts = parts.clone();
+    let (config_bytes, config) = store.config(&parts)?;
+    if form == LayerForm::Stored {
+        return Ok(Image::stored(raw, parts, config_bytes, config));
+    }
+    let mut layers = Vec::new();
+    let mut descriptors = Vec::new();
+    if config.diff_ids().len() != parts.layers.len() {
+        return Err(Error::damaged(format!("config {}", parts.config.digest), "has not one diff ID for each layer"));
+    }
+    for (layer, diff_id) in parts.layers.iter().zip(config.diff_ids()) {
+        let facts = facts_of(store, layer, *diff_id, cancel)?;
+        descriptors.push(Descriptor::new(media_type::OCI_LAYER, diff_id.0, facts.plain_size));
+        layers.push(Content::Plain(facts));
+    }
+    let mut config_descriptor = parts.config.clone();
+    config_descriptor.media_type = media_type::OCI_CONFIG.into();
+    let manifest = ImageManifest::write(&config_descriptor, &descriptors);
+    let parts = ImageManifest { config: config_descriptor, layers: descriptors, subject: None, annotations: None };
+    Ok(Image { manifest, config_bytes, config, parts, layers })
+}
+
+/// What a layer unpacks to; a layer that was never unpacked here is, once.
+fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel) -> Result<LayerFacts> {
+    let cache = store.layers()?;
+    if let Some(facts) = cache.by_blob(&layer.digest).filter(|facts| facts.diff_id == diff_id && facts.size == layer.size) {
+        return Ok(facts);
+    }
+    let what = || format!("layer {}", layer.digest);
+    let compression = Compression::of_layer(&layer.media_type)
+        .ok_or_else(|| Error::invalid(what(), format!("is of type {:?}, which cannot be unpacked", layer.media_type)))?;
+    let blob = store.blobs().open(&layer.digest)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
+    let (found, plain_size) = codec::measure(&blob, compression, cancel)?;
+    if found != diff_id {
+        return Err(Error::damaged(what(), format!("diff ID mismatch: it unpacks to {found}, its config says {diff_id}")));
+    }
+    let facts = LayerFacts { blob: layer.digest, size: layer.size, compression, diff_id, plain_size, seekable: false };
+    cache.learn(&facts, false)?;
+    Ok(facts)
+}
+
+/// Collects members, each path once.
+#[derive(Default)]
+struct Members {
+    blobs: BTreeMap<String, Member>,
+    entries: Vec<serde_json::Value>,
+    docker: Vec<serde_json::Value>,
+}
+
+impl Members {
+    fn blob(&mut self, digest: Digest, size: u64, content: Content) {
+        let path = blob_path(&digest);
+        self.blobs.entry(path.clone()).or_insert(Member { path, size, content });
+    }
+
+    fn image(&mut self, image: Image, omitted: &HashSet<Digest>) {
+        for (layer, content) in image.parts.layers.iter().zip(image.layers) {
+            if !omitted.contains(&layer.digest) {
+                self.blob(layer.digest, layer.size, content);
+            }
+        }
+        let config = &image.parts.config;
+        self.blob(config.digest, config.size, Content::Bytes(image.config_bytes));
+    }
+
+    fn entry(&mut self, name: Option<&Reference>, root: &Descriptor, platform: Option<Platform>) {
+        let mut entry = Descriptor::new(root.media_type.clone(), root.digest, root.size);
+        entry.platform = platform;
+        if let Some(name) = name {
+            entry.annotations.insert(FULL_NAME.into(), name.full());
+            entry.annotations.insert(REF_NAME.into(), name.tag().unwrap_or("latest").to_owned());
+        }
+        self.entries.push(json!(entry));
+    }
+
+    fn docker_item(&mut self, name: Option<&Reference>, parts: &ImageManifest) {
+        let layers: Vec<_> = parts.layers.iter().map(|layer| blob_path(&layer.digest)).collect();
+        let config = blob_path(&parts.config.digest);
+        let name = name.map(Reference::familiar);
+        let same = self.docker.iter_mut().find(|item| item["Config"] == json!(config));
+        match (same, name) {
+            (Some(item), Some(name)) => {
+                if let Some(tags) = item["RepoTags"].as_array_mut() {
+                    tags.push(json!(name));
+                } else {
+                    item["RepoTags"] = json!([name]);
+                }
+            }
+            (Some(_), None) => {}
+            (None, name) => {
+                let tags = name.map(|name| vec![name]);
+                self.docker.push(json!({"Config": config, "RepoTags": tags, "Layers": layers}));
+            }
+        }
+    }
+
+    fn finish(self, form: Form) -> Package {
+        let document = |path: &str, value: serde_json::Value| {
+            let bytes = value.to_string().into_bytes();
+            Member { path: path.into(), size: bytes.len() as u64, content: Content::Bytes(bytes) }
+        };
+        let mut members = Vec::new();
+        if form != Form::Docker {
+            members.push(document("oci-layout", json!({"imageLayoutVersion": "1.0.0"})));
+        }
+        members.extend(self.blobs.into_values());
+        if form != Form::Docker {
+            let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": self.entries});
+            members.push(document("index.json", index));
+        }
+        if form != Form::Oci {
+            members.push(document("manifest.json", json!(self.docker)));
+        }
+        Package { members }
+    }
+}
+
+/// Plans an archive of images; layers in `omitted` (by the digest they have in the archive) are left out.
+pub fn package(
+    store: &Store,
+    items: &[Item],
+    form: Form,
+    layers: LayerForm,
+    omitted: &HashSet<Digest>,
+    cancel: &Cancel,
+) -> Result<Package> {
+    let mut members = Members::default();
+    for item in items {
+        let label = item.name.as_ref().map_or_else(|| item.root.digest.to_string(), Reference::familiar);
+        add_item(store, item, form, layers, omitted, cancel, &mut members).map_err(|e| e.within(label))?;
+    }
+    Ok(members.finish(form))
+}
+
+fn add_item(
+    store: &Store,
+    item: &Item,
+    form: Form,
+    layers: LayerForm,
+    omitted: &HashSet<Digest>,
+    cancel: &Cancel,
+    members: &mut Members,
+) -> Result<()> {
+    let name = item.name.as_ref();
+    let raw = store.document(&item.root)?;
+    let is_container = matches!(raw.as_ref().map(|raw| &raw.document), Some(Document::Image(image)) if image.is_container());
+    if is_container {
+        let image = read_image(store, &item.root, layers, cancel)?;
+        let manifest = image.manifest.descriptor();
+        if form != Form::Docker {
+            members.blob(manifest.digest, manifest.size, Content::Bytes(image.manifest.bytes.clone()));
+            members.entry(name, &manifest, Some(image.config.platform()).filter(|platform| !platform.os.is_empty()));
+        }
+        if form != Form::Oci {
+            members.docker_item(name, &image.parts);
+        }
+        members.image(image, omitted);
+        return Ok(());
+    }
+    if form == Form::Docker || layers == LayerForm::Plain {
+        return Err(Error::invalid("it", "is an index or an artifact; only --archive hybrid or oci with stored layers holds it"));
+    }
+    let mut host = None;
+    walk::walk(&item.root, &mut |document| store.document(document), &mut |node| {
+        let digest = node.descriptor.digest;
+        match node.document {
+            Some(raw) => {
+                if let Document::Image(image) = &raw.document {
+                    let fits = node.descriptor.platform.as_ref().is_some_and(|platform| platform.serves(&Platform::host()));
+                    if image.is_container() && fits && host.is_none() {
+                        host = Some(image.clone());
+                    }
+                }
+                members.blob(digest, raw.bytes.len() as u64, Content::Bytes(raw.bytes.clone()));
+            }
+            None if media_type::is_foreign_layer(&node.descriptor.media_type) => {}
+            None => members.blob(digest, node.descriptor.size, Content::Blob(digest)),
+        }
+        Ok(())
+    })?;
+    members.entry(name, &item.root, None);
+    if let Some(image) = host.filter(|_| form == Form::Hybrid) {
+        members.docker_item(name, &image);
+    }
+    Ok(())
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}

@@ -1,0 +1,312 @@
+//! The encoder: one thread reads and hashes, all cores compress, one writes in order, one makes durable.
+//!
+//! Memory is bounded by the number of chunks in flight ([`CHUNK`] plain and about as much compressed for each,
+//! `jobs` + 2 of them). The reader of the next layer does not wait for the last one's end, nor for its fsync.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::Encoding;
+use super::frames::{CHUNK, FrameEncoder, FrameWriter};
+use crate::blob::{BlobWriter, Staged, from_io};
+use crate::cancel::Cancel;
+use crate::digest::Hasher;
+use crate::error::{Error, Result};
+use crate::ids::DiffId;
+
+/// A layer that was compressed.
+#[derive(Debug)]
+pub struct EncodedLayer {
+    /// The blob, durable and not yet visible.
+    pub staged: Staged,
+    /// The digest of what was read.
+    pub diff_id: DiffId,
+    /// Bytes that were read.
+    pub plain_size: u64,
+}
+
+/// Compresses layers, one after the other. With one job it all happens on the caller's thread.
+pub struct Encoder {
+    encoding: Encoding,
+    cancel: Cancel,
+    /// For messages: where the blobs are written.
+    shown: PathBuf,
+    engine: Engine,
+}
+
+enum Engine {
+    Inline { encoder: FrameEncoder, chunk: Box<Chunk>, done: Vec<EncodedLayer> },
+    Threads(Threads),
+}
+
+struct Threads {
+    // Closed first, so that the threads end.
+    work: Option<SyncSender<Box<Chunk>>>,
+    order: Option<Sender<(u64, Step)>>,
+    free: Receiver<Box<Chunk>>,
+    next: u64,
+    workers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+    committer: Option<JoinHandle<Result<Vec<EncodedLayer>>>>,
+}
+
+/// A piece of a layer on its way; its buffers go round.
+#[derive(Default)]
+struct Chunk {
+    number: u64,
+    plain: Vec<u8>,
+    coded: Vec<u8>,
+}
+
+/// What the writing thread does, in the order of the numbers.
+enum Step {
+    Begin(BlobWriter),
+    Frame(Box<Chunk>),
+    End(DiffId, u64),
+    Failed(Error),
+}
+
+/// What the committing thread does.
+enum Commit {
+    Finish(BlobWriter, DiffId, u64),
+    Failed(Error),
+}
+
+impl Encoder {
+    /// Starts the threads: `jobs` compress.
+    pub fn new(encoding: Encoding, jobs: usize, cancel: Cancel, shown: PathBuf) -> Result<Encoder> {
+        let engine = if jobs <= 1 {
+            let encoder = FrameEncoder::new(encoding).map_err(Error::io("compress for", &shown))?;
+            Engine::Inline { encoder, chunk: Box::default(), done: Vec::new() }
+        } else {
+            Engine::Threads(Threads::start(encoding, jobs, &shown))
+        };
+        Ok(Encoder { encoding, cancel, shown, engine })
+    }
+
+    /// Compresses one layer into `writer`. `read` is told of every piece, in bytes. A failure to read is
+    /// reported here, one to write here or by [`Encoder::finish`].
+    pub fn layer(&mut self, source: &mut dyn Read, writer: BlobWriter, read: &dyn Fn(u64)) -> Result<()> {
+        match &mut self.engine {
+            Engine::Inline { encoder, chunk, done } => {
+                let failed = |e| Error::io("write", &self.shown)(e);
+                let mut frames = FrameWriter::new(writer, self.encoding.compression);
+                let mut hasher = Hasher::new();
+                let mut first = true;
+                loop {
+                    self.cancel.check()?;
+                    fill(source, &mut chunk.plain).map_err(|e| from_io(e, Error::io("read", "the layer")))?;
+                    if chunk.plain.is_empty() && !first {
+                        break;
+                    }
+                    first = false;
+                    hasher.update(&chunk.plain);
+                    encoder.encode(&chunk.plain, &mut chunk.coded).map_err(failed)?;
+                    frames.frame(&chunk.plain, &chunk.coded).map_err(failed)?;
+                    read(chunk.plain.len() as u64);
+                }
+                let (plain_size, diff_id) = (hasher.size(), DiffId(hasher.finish()));
+                let staged = frames.finish().map_err(failed)?.finish()?;
+                done.push(EncodedLayer { staged, diff_id, plain_size });
+                Ok(())
+            }
+            Engine::Threads(threads) => threads.layer(source, writer, read, &self.cancel),
+        }
+    }
+
+    /// Waits until everything is written and durable; the layers, in the order in which they were given.
+    pub fn finish(mut self) -> Result<Vec<EncodedLayer>> {
+        match &mut self.engine {
+            Engine::Inline { done, .. } => Ok(std::mem::take(done)),
+            Engine::Threads(threads) => threads.join(),
+        }
+    }
+}
+
+impl Threads {
+    fn start(encoding: Encoding, jobs: usize, shown: &std::path::Path) -> Threads {
+        let (work, jobs_to_do) = sync_channel::<Box<Chunk>>(jobs);
+        let (order, steps) = channel();
+        let (recycle, free) = channel();
+        let (commit, commits) = channel();
+        for _ in 0..jobs + 2 {
+            let _ = recycle.send(Box::default());
+        }
+        let jobs_to_do = Arc::new(Mutex::new(jobs_to_do));
+        let workers = (0..jobs)
+            .map(|_| {
+                let (jobs_to_do, order) = (Arc::clone(&jobs_to_do), order.clone());
+                std::thread::spawn(move || compress(encoding, &jobs_to_do, &order))
+            })
+            .collect();
+        let path = shown.to_path_buf();
+        let writer = std::thread::spawn(move || write_in_order(encoding, &steps, &recycle, &commit, &path));
+        let committer = std::thread::spawn(move || make_durable(&commits));
+        Threads {
+            work: Some(work),
+            order: Some(order),
+            free,
+            next: 0,
+            workers,
+            writer: Some(writer),
+            committer: Some(committer),
+        }
+    }
+
+    fn layer(&mut self, source: &mut dyn Read, writer: BlobWriter, read: &dyn Fn(u64), cancel: &Cancel) -> Result<()> {
+        let mut hasher = Hasher::new();
+        self.step(Step::Begin(writer))?;
+        let mut first = true;
+        loop {
+            cancel.check()?;
+            let Ok(mut chunk) = self.free.recv() else { return self.failure() };
+            fill(source, &mut chunk.plain).map_err(|e| from_io(e, Error::io("read", "the layer")))?;
+            if chunk.plain.is_empty() && !first {
+                // The chunk that found the end goes back to the pool by the same way as all others.
+                chunk.coded.clear();
+                self.step(Step::Frame(chunk))?;
+                break;
+            }
+            first = false;
+            chunk.number = self.next;
+            self.next += 1;
+            // Given away before it is hashed, the chunk would be hashed and compressed at once; but then it
+            // would have to be shared, and hashing is a tenth of the work.
+            hasher.update(&chunk.plain);
+            read(chunk.plain.len() as u64);
+            let sent = self.work.as_ref().is_some_and(|work| work.send(chunk).is_ok());
+            if !sent {
+                return self.failure();
+            }
+        }
+        let size = hasher.size();
+        self.step(Step::End(DiffId(hasher.finish()), size))
+    }
+
+    fn step(&mut self, step: Step) -> Result<()> {
+        let number = self.next;
+        self.next += 1;
+        match &self.order {
+            Some(order) if order.send((number, step)).is_ok() => Ok(()),
+            _ => self.failure(),
+        }
+    }
+
+    /// A thread ended early: why, the others know.
+    fn failure(&mut self) -> Result<()> {
+        self.join().map(drop)?;
+        Err(Error::invalid("the encoder", "stopped"))
+    }
+
+    fn join(&mut self) -> Result<Vec<EncodedLayer>> {
+        (self.work, self.order) = (None, None);
+        let mut panicked = false;
+        for worker in self.workers.drain(..) {
+            panicked |= worker.join().is_err();
+        }
+        panicked |= self.writer.take().is_some_and(|writer| writer.join().is_err());
+        let layers = match self.committer.take().map(JoinHandle::join) {
+            Some(Ok(layers)) => layers,
+            _ => Err(Error::invalid("the encoder", "stopped")),
+        };
+        if panicked { layers.and(Err(Error::invalid("the encoder", "a thread of it panicked"))) } else { layers }
+    }
+}
+
+impl Drop for Threads {
+    /// An encoder that is not finished leaves nothing: its threads end and drop their writers.
+    fn drop(&mut self) {
+        let _ = self.join();
+    }
+}
+
+fn compress(encoding: Encoding, jobs: &Mutex<Receiver<Box<Chunk>>>, order: &Sender<(u64, Step)>) {
+    let mut encoder = FrameEncoder::new(encoding);
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut chunk) = job else { return };
+        let number = chunk.number;
+        let coded = match &mut encoder {
+            Ok(encoder) => encoder.encode(&chunk.plain, &mut chunk.coded),
+            Err(error) => Err(std::io::Error::other(error.to_string())),
+        };
+        let step = match coded {
+            Ok(()) => Step::Frame(chunk),
+            Err(error) => Step::Failed(Error::io("compress", "the layer")(error)),
+        };
+        if order.send((number, step)).is_err() {
+            return;
+        }
+    }
+}
+
+fn write_in_order(
+    encoding: Encoding,
+    steps: &Receiver<(u64, Step)>,
+    recycle: &Sender<Box<Chunk>>,
+    commit: &Sender<Commit>,
+    shown: &std::path::Path,
+) {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    let mut frames: Option<FrameWriter<BlobWriter>> = None;
+    // After a failure the loop ends; the closed channels tell everybody else.
+    let fail = |error| drop(commit.send(Commit::Failed(error)));
+    while let Ok((number, step)) = steps.recv() {
+        early.insert(number, step);
+        while let Some(step) = early.remove(&next) {
+            next += 1;
+            match step {
+                Step::Begin(writer) => frames = Some(FrameWriter::new(writer, encoding.compression)),
+                Step::Frame(chunk) => {
+                    let is_end = chunk.plain.is_empty() && chunk.coded.is_empty();
+                    if let Some(frames) = frames.as_mut().filter(|_| !is_end) {
+                        if let Err(error) = frames.frame(&chunk.plain, &chunk.coded) {
+                            return fail(Error::io("write", shown)(error));
+                        }
+                    }
+                    let _ = recycle.send(chunk);
+                }
+                Step::End(diff_id, size) => match frames.take().map(FrameWriter::finish) {
+                    Some(Ok(writer)) => drop(commit.send(Commit::Finish(writer, diff_id, size))),
+                    Some(Err(error)) => return fail(Error::io("write", shown)(error)),
+                    None => {}
+                },
+                Step::Failed(error) => return fail(error),
+            }
+        }
+    }
+}
+
+fn make_durable(commits: &Receiver<Commit>) -> Result<Vec<EncodedLayer>> {
+    let mut done = Vec::new();
+    while let Ok(commit) = commits.recv() {
+        match commit {
+            Commit::Finish(writer, diff_id, plain_size) => {
+                done.push(EncodedLayer { staged: writer.finish()?, diff_id, plain_size });
+            }
+            Commit::Failed(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Fills the buffer with the next chunk; it is shorter only at the end.
+fn fill(source: &mut dyn Read, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    buffer.resize(CHUNK, 0);
+    let mut filled = 0;
+    while filled < CHUNK {
+        match source.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    buffer.truncate(filled);
+    Ok(())
+}

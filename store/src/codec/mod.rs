@@ -1,0 +1,82 @@
+//! Compressing layers on all cores, and reading them back.
+//!
+//! A layer that larder writes is a row of independent frames (zstd) or members (gzip) of 4 MiB of plain data:
+//! every core works inside one large layer, and the result does not depend on how many there are. Behind zstd
+//! frames stands a seek table in a skippable frame (the zstd seekable format, `contrib/seekable_format` of
+//! facebook/zstd), which any decoder passes over.
+
+mod decode;
+mod encode;
+mod frames;
+mod verify;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use decode::{Limits, decoder};
+pub use encode::{Encoder, EncodedLayer};
+pub use frames::CHUNK;
+pub use verify::{CopiedLayer, Copy, copy_layer, measure};
+
+use crate::media_type::Compression;
+
+/// How layers that larder writes are compressed, and how hard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoding {
+    /// The format.
+    pub compression: Compression,
+    /// The level, in the format's own scale; without meaning where nothing is compressed.
+    pub level: i32,
+}
+
+impl Default for Encoding {
+    fn default() -> Encoding {
+        Encoding { compression: Compression::Zstd, level: 3 }
+    }
+}
+
+impl FromStr for Encoding {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Encoding, String> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse::<i32>().map_err(|_| format!("{level:?} is not a level"))?)),
+            None => (text, None),
+        };
+        let (compression, default, range) = match name {
+            "zstd" => (Compression::Zstd, 3, 1..=19),
+            "gzip" => (Compression::Gzip, 6, 1..=9),
+            "none" if level.is_none() => return Ok(Encoding { compression: Compression::None, level: 0 }),
+            _ => return Err("expected zstd[:1-19], gzip[:1-9] or none".into()),
+        };
+        let level = level.unwrap_or(default);
+        if !range.contains(&level) {
+            return Err(format!("{name} has levels {} to {}", range.start(), range.end()));
+        }
+        Ok(Encoding { compression, level })
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.compression {
+            Compression::Zstd => write!(f, "zstd:{}", self.level),
+            Compression::Gzip => write!(f, "gzip:{}", self.level),
+            Compression::None => f.write_str("none"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_are_parsed() {
+        for (text, shown) in [("zstd", "zstd:3"), ("zstd:19", "zstd:19"), ("gzip", "gzip:6"), ("gzip:1", "gzip:1"), ("none", "none")] {
+            assert_eq!(text.parse::<Encoding>().map(|e| e.to_string()), Ok(shown.to_owned()));
+        }
+        for bad in ["", "lz4", "zstd:0", "zstd:20", "gzip:10", "none:1", "zstd:x", "zstd:"] {
+            assert!(bad.parse::<Encoding>().is_err(), "{bad}");
+        }
+    }
+}

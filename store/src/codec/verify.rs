@@ -1,0 +1,162 @@
+//! Copying a blob that came with a digest, and unpacking it on the way: the one pass that checks both names
+//! of a layer, its digest and its diff ID.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+
+use super::decode::{Limits, decoder};
+use crate::blob::{Blob, BlobWriter, Staged, from_io};
+use crate::cancel::Cancel;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Result};
+use crate::ids::DiffId;
+use crate::media_type::Compression;
+
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 4;
+
+/// A blob that was copied in.
+#[derive(Debug)]
+pub struct CopiedLayer {
+    /// The blob, durable and not yet visible.
+    pub staged: Staged,
+    /// What it unpacks to, and to how many bytes, where that was asked for.
+    pub plain: Option<(DiffId, u64)>,
+}
+
+/// Where a copy goes, and what it must turn out to be.
+#[derive(Debug)]
+pub struct Copy<'a> {
+    /// The announced digest.
+    pub digest: Digest,
+    /// The announced size, bytes.
+    pub size: u64,
+    /// How the blob is compressed, where it shall be unpacked on the way.
+    pub unpack: Option<Compression>,
+    /// For messages.
+    pub shown: &'a Path,
+}
+
+/// Copies a blob that must turn out to be what `what` announces. With more than one job it is unpacked on a second thread.
+pub fn copy_layer(
+    source: &mut dyn Read,
+    mut writer: BlobWriter,
+    what: &Copy<'_>,
+    jobs: usize,
+    cancel: &Cancel,
+    read: &dyn Fn(u64),
+) -> Result<CopiedLayer> {
+    let compression = match what.unpack {
+        Some(compression) if compression != Compression::None && jobs > 1 => compression,
+        other => {
+            copy(source, &mut writer, what, cancel, read, &mut |_| {})?;
+            let staged = writer.finish_as(what.digest, what.size)?;
+            let plain = other.map(|compression| measure(&staged.open()?, compression, cancel)).transpose()?;
+            return Ok(CopiedLayer { staged, plain });
+        }
+    };
+    let (filled, pieces) = sync_channel::<Vec<u8>>(PIECES);
+    let (recycle, free) = channel::<Vec<u8>>();
+    let (copied, plain) = std::thread::scope(|scope| {
+        let unpacking = scope.spawn(move || hash_plain(compression, Pieces::new(pieces, recycle), what.size, cancel));
+        let mut tee = |piece: &[u8]| give(piece, &filled, &free);
+        let copied = copy(source, &mut writer, what, cancel, read, &mut tee);
+        drop(filled);
+        (copied, unpacking.join())
+    });
+    copied?;
+    // A wrong digest is the better explanation for content that does not unpack.
+    let staged = writer.finish_as(what.digest, what.size)?;
+    let plain = plain.unwrap_or_else(|_| Err(io::Error::other("the decoder panicked")));
+    let plain = plain.map_err(|e| undecodable(what.digest, e))?;
+    Ok(CopiedLayer { staged, plain: Some(plain) })
+}
+
+/// Unpacks a stored blob: what its diff ID is, and how large it is plain. The blob's own digest is checked as well.
+pub fn measure(blob: &Blob, compression: Compression, cancel: &Cancel) -> Result<(DiffId, u64)> {
+    hash_plain(compression, blob.verified(), blob.size(), cancel).map_err(|e| undecodable(blob.digest(), e))
+}
+
+fn undecodable(digest: Digest, error: io::Error) -> Error {
+    from_io(error, |e| match e.kind() {
+        io::ErrorKind::Interrupted => Error::Interrupted,
+        _ => Error::damaged(format!("blob {digest}"), format!("does not unpack: {e}")),
+    })
+}
+
+fn hash_plain(compression: Compression, source: impl Read + Send, size: u64, cancel: &Cancel) -> io::Result<(DiffId, u64)> {
+    let mut plain = decoder(compression, source, size, Limits::default())?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        if cancel.is_raised() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, Error::Interrupted));
+        }
+        match plain.read(&mut buffer)? {
+            0 => break,
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+    let size = hasher.size();
+    Ok((DiffId(hasher.finish()), size))
+}
+
+fn copy(
+    source: &mut dyn Read,
+    writer: &mut BlobWriter,
+    what: &Copy<'_>,
+    cancel: &Cancel,
+    read: &dyn Fn(u64),
+    tee: &mut dyn FnMut(&[u8]),
+) -> Result<()> {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        cancel.check()?;
+        let count = match source.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(from_io(error, Error::io("read", what.shown))),
+        };
+        writer.write_all(&buffer[..count]).map_err(Error::io("write", what.shown))?;
+        read(count as u64);
+        tee(&buffer[..count]);
+    }
+}
+
+/// Hands a copy of the piece to the other thread; if that one has given up, the copying goes on without it.
+fn give(piece: &[u8], filled: &SyncSender<Vec<u8>>, free: &Receiver<Vec<u8>>) {
+    let mut buffer = free.try_recv().unwrap_or_default();
+    buffer.clear();
+    buffer.extend_from_slice(piece);
+    let _ = filled.send(buffer);
+}
+
+/// Reads the pieces that the copying thread hands over.
+struct Pieces {
+    pieces: Receiver<Vec<u8>>,
+    recycle: std::sync::mpsc::Sender<Vec<u8>>,
+    current: Vec<u8>,
+    position: usize,
+}
+
+impl Pieces {
+    fn new(pieces: Receiver<Vec<u8>>, recycle: std::sync::mpsc::Sender<Vec<u8>>) -> Pieces {
+        Pieces { pieces, recycle, current: Vec::new(), position: 0 }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.current.len() {
+            let Ok(next) = self.pieces.recv() else { return Ok(0) };
+            let _ = self.recycle.send(std::mem::replace(&mut self.current, next));
+            self.position = 0;
+        }
+        let count = buffer.len().min(self.current.len() - self.position);
+        buffer[..count].copy_from_slice(&self.current[self.position..self.position + count]);
+        self.position += count;
+        Ok(count)
+    }
+}
