@@ -253,7 +253,11 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
     let mut documents = Vec::new();
     let mut layer_types: HashMap<Digest, (Compression, DiffId)> = HashMap::new();
     let mut parts: Vec<(Descriptor, Role)> = Vec::new();
-    let mut read = |descriptor: &Descriptor| read_document(contents, descriptor);
+    let mut read = |descriptor: &Descriptor| {
+        let raw = read_document(contents, descriptor)?;
+        let is_child = descriptor.digest != root.digest;
+        Ok(raw.filter(|raw| !is_child || !is_hollow(contents, raw)))
+    };
     walk::walk(root, &mut read, &mut |node| {
         match node.document {
             Some(raw) => {
@@ -266,6 +270,10 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
         }
         Ok(())
     })?;
+    let is_empty = documents.len() == 1 && parts.is_empty();
+    if is_empty && matches!(documents[0].document, Document::Index(_)) {
+        return Err(Error::damaged(format!("index {}", root.digest), "none of its images is in the archive"));
+    }
     let mut blobs = Vec::new();
     let mut seen = HashSet::new();
     for (descriptor, role) in parts {
@@ -295,6 +303,14 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
         root.media_type.clone_from(&raw.media_type);
     }
     Ok(KeptImage { root, annotations, documents, blobs, image_id })
+}
+
+/// Whether a manifest came without anything that it names: `docker save` writes the manifests of platforms
+/// that it never pulled. Such a child is absent; one that is there in part is damage.
+fn is_hollow(contents: &dyn Contents, raw: &RawManifest) -> bool {
+    let Document::Image(image) = &raw.document else { return false };
+    let mut parts = std::iter::once(&image.config).chain(&image.layers);
+    parts.all(|part| contents.file(&blob_path(&part.digest)).is_none())
 }
 
 /// Pairs the layers of a container image with the diff IDs of its config.
