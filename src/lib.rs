@@ -6,5 +6,7 @@
 mod cli;
 mod commands;
 mod docker;
+#[cfg(test)]
+mod floors;
 
 pub use cli::run;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use larder_store::error::{Error, Kind};
 
 use super::output::safe;
+use crate::docker;
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
@@ -49,22 +50,6 @@ impl CommandError {
         self
     }
 
-    /// Puts what was being done in front.
-    pub(crate) fn within(mut self, context: impl std::fmt::Display) -> CommandError {
-        self.message = format!("{context}: {}", self.message);
-        self
-    }
-
-    /// The sentence.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Whether a signal ended the work.
-    pub(crate) fn is_interrupt(&self) -> bool {
-        self.kind == ErrorKind::Interrupted
-    }
-
     /// Tells people on stderr, and the caller by the exit code.
     pub(super) fn report(&self, signal: Option<u8>) -> ExitCode {
         let code = match self.kind {
@@ -93,7 +78,8 @@ impl From<Error> for CommandError {
             Kind::Interrupted => ErrorKind::Interrupted,
             _ => ErrorKind::Failed,
         };
-        let is_pipe = |e: &Error| matches!(e, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe);
+        let is_pipe =
+            |e: &Error| matches!(e, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe);
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
@@ -105,10 +91,24 @@ impl From<Error> for CommandError {
     }
 }
 
+impl From<docker::Error> for CommandError {
+    fn from(error: docker::Error) -> CommandError {
+        match error {
+            docker::Error::Store(error) => error.into(),
+            error => CommandError {
+                message: error.to_string(),
+                hint: error.hint().map(str::to_owned),
+                kind: ErrorKind::Failed,
+            },
+        }
+    }
+}
+
 impl From<io::Error> for CommandError {
     /// An error of our own output; files have errors that name them.
     fn from(error: io::Error) -> CommandError {
-        let kind = if error.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Failed };
+        let kind =
+            if error.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Failed };
         CommandError { message: format!("cannot write the answer: {error}"), hint: None, kind }
     }
 }

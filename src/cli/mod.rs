@@ -27,8 +27,10 @@ use crate::commands::Verb;
 /// (sha256:…, or its first 12 or more digits).
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 5 content is damaged or does not \
-verify · 6 a lock was not had in time · 130 interrupted")]
+#[command(
+    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 5 content is damaged or does not \
+verify · 6 a lock was not had in time · 130 interrupted"
+)]
 pub(crate) struct Cli {
     /// The store [default: ~/.local/share/larder, made on first use]
     #[arg(long, global = true, env = "LARDER_STORE", value_name = "DIR")]
@@ -90,9 +92,14 @@ pub fn run() -> ExitCode {
 fn default_store(given: Option<PathBuf>) -> Outcome<PathBuf> {
     let data = || {
         let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        Some(absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?.join("larder"))
+        Some(
+            absolute("XDG_DATA_HOME")
+                .or_else(|| Some(absolute("HOME")?.join(".local/share")))?
+                .join("larder"),
+        )
     };
     given.filter(|path| !path.as_os_str().is_empty()).or_else(data).ok_or_else(|| {
-        fail("there is no home directory to keep the store in").with_hint("name one with --store or LARDER_STORE")
+        fail("there is no home directory to keep the store in")
+            .with_hint("name one with --store or LARDER_STORE")
     })
 }

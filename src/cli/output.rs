@@ -9,7 +9,10 @@ use super::Outcome;
 
 /// Replaces control characters (and those that turn text around) by visible ones.
 pub(crate) fn safe(text: &str) -> String {
-    let is_bad = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_bad = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_bad(c) {
@@ -82,13 +85,20 @@ impl Table {
     pub(crate) fn print(&self) -> Outcome {
         let mut out = String::new();
         let widths: Vec<usize> = (0..self.right.len())
-            .map(|column| self.rows.iter().map(|row| row.get(column).map_or(0, |cell| cell.chars().count())).max().unwrap_or(0))
+            .map(|column| {
+                self.rows
+                    .iter()
+                    .map(|row| row.get(column).map_or(0, |cell| cell.chars().count()))
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         for row in &self.rows {
             let mut text = String::new();
             for (column, cell) in row.iter().enumerate() {
                 let gap = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-                let (before, after) = if self.right[column] { (gap.as_str(), "") } else { ("", gap.as_str()) };
+                let (before, after) =
+                    if self.right[column] { (gap.as_str(), "") } else { ("", gap.as_str()) };
                 let _ = write!(text, "{}{before}{cell}{after}", if column == 0 { "" } else { "  " });
             }
             out.push_str(text.trim_end());
@@ -111,7 +121,14 @@ mod tests {
 
     #[test]
     fn bytes_for_people() {
-        for (bytes, shown) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (926_123_456, "926.1 MB"), (999_960_000, "1.0 GB"), (u64::MAX, "18.4 EB")] {
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (926_123_456, "926.1 MB"),
+            (999_960_000, "1.0 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
             assert_eq!(human(bytes), shown);
         }
     }

@@ -31,7 +31,9 @@ impl Bar {
             Event::Total(0) => {}
             Event::Total(total) => {
                 self.bar.set_length(total);
-                self.bar.set_style(style("{prefix} [{wide_bar}] {bytes}/{total_bytes} {decimal_bytes_per_sec} {msg}"));
+                self.bar.set_style(style(
+                    "{prefix} [{wide_bar}] {bytes}/{total_bytes} {decimal_bytes_per_sec} {msg}",
+                ));
             }
             Event::Done(bytes) => self.bar.inc(bytes),
             Event::Spared(bytes) => {
@@ -53,5 +55,7 @@ impl Drop for Bar {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
 }

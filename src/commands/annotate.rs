@@ -2,7 +2,7 @@
 
 use larder_store::index;
 
-use crate::cli::{Context, CommandError, Outcome, fail, line};
+use crate::cli::{CommandError, Context, Outcome, fail, line};
 
 /// Set metadata of an image's name: KEY=VALUE, or KEY= to take it away
 ///
@@ -28,7 +28,10 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     let key = if DECLARED.contains(&key) { format!("{}{key}", index::OURS) } else { key.to_owned() };
     let is_declared = key.strip_prefix(index::OURS).is_some_and(|word| DECLARED.contains(&word));
     if !key.contains('.') {
-        return Err(format!("{key:?} is none of {}; other keys have a dot (org.example.key)", DECLARED.join(", ")));
+        return Err(format!(
+            "{key:?} is none of {}; other keys have a dot (org.example.key)",
+            DECLARED.join(", ")
+        ));
     }
     if !is_declared && (key.starts_with(index::OURS) || key == index::REF_NAME || key == index::FULL_NAME) {
         return Err(format!("{key} is larder's own; tag, pin and import change it"));

@@ -72,8 +72,18 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut table = Table::new(&["REFERENCE", "DIGEST", ">TOTAL", ">UNIQUE", ">SHARED", ">REMOVAL FREES"]);
     for row in &rows {
         let sizes = usage.images[&row.digest];
-        let name = row.name.clone().unwrap_or_else(|| row.was.as_ref().map_or("(nameless)".into(), |was| format!("(was {was})")));
-        table.row([name, row.digest.short(), human(sizes.total), human(sizes.unique), human(sizes.shared), human(frees(row))]);
+        let name = row
+            .name
+            .clone()
+            .unwrap_or_else(|| row.was.as_ref().map_or("(nameless)".into(), |was| format!("(was {was})")));
+        table.row([
+            name,
+            row.digest.short(),
+            human(sizes.total),
+            human(sizes.unique),
+            human(sizes.shared),
+            human(frees(row)),
+        ]);
     }
     table.print()?;
     print("\n")?;

@@ -17,7 +17,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::json;
 
-use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json, safe};
 use crate::docker::{Engine, HandOver, Sent, hand_over};
 
 /// Write images into one archive, or hand them over to Docker
@@ -116,9 +116,12 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
     let names = names(args, &entries)?;
     let engine = Engine::connect(&context.cancel)?;
     let wanted = args.platform.as_ref().unwrap_or(&engine.platform);
+    let now = jiff::Timestamp::now().as_second();
     let mut answers = Vec::new();
     for ((entry, name), query) in entries.iter().zip(&names).zip(&args.images) {
-        let name = name.as_ref().ok_or_else(|| fail(format!("{query}: has no name")).with_hint("--as gives it one"))?;
+        let name = name
+            .as_ref()
+            .ok_or_else(|| fail(format!("{query}: has no name")).with_hint("--as gives it one"))?;
         let manifest = choose(store, entry, wanted).map_err(|e| e.within(query))?;
         let bar = Bar::new(&name.familiar());
         let sent = hand_over(&HandOver {
@@ -129,10 +132,11 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
             jobs: super::jobs(args.jobs),
             cancel: &context.cancel,
             watch: &|event| bar.on(event),
-            now: jiff::Timestamp::now().as_second(),
+            notice: &|text| note(format_args!("{}", safe(text))),
+            now,
         })?;
         drop(bar);
-        store.record_use(&entry.digest)?;
+        store.record_use(&entry.digest, now)?;
         note(format_args!("{name}: {}", describe(&sent, &engine)));
         match args.format {
             Format::Table => line(name.familiar())?,
@@ -168,7 +172,9 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     let output = args.output.as_deref().unwrap_or(Path::new("-"));
     let is_stdout = output.as_os_str() == "-";
     if is_stdout && io::stdout().is_terminal() {
-        return Err(fail("an archive is not for a terminal").with_hint("-o FILE, or a pipe: larder export REF -o - | docker load").usage());
+        return Err(fail("an archive is not for a terminal")
+            .with_hint("-o FILE, or a pipe: larder export REF -o - | docker load")
+            .usage());
     }
     let (_protection, entries) = store.protect(&args.images, "export")?;
     let names = names(args, &entries)?;
@@ -176,7 +182,11 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     let wanted = args.platform.as_ref().unwrap_or(&host);
     let mut items = Vec::new();
     for ((entry, name), query) in entries.iter().zip(names).zip(&args.images) {
-        let root = if args.all_platforms { entry.clone() } else { choose(store, entry, wanted).map_err(|e| e.within(query))? };
+        let root = if args.all_platforms {
+            entry.clone()
+        } else {
+            choose(store, entry, wanted).map_err(|e| e.within(query))?
+        };
         items.push(Item { name, root });
     }
     let form = match args.archive {
@@ -192,7 +202,8 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     let bar = Bar::new(&output.to_string_lossy());
     let stream = |out: &mut dyn Write, shown: &Path| {
         let watch = |event| bar.on(event);
-        let mut output = Output { out, shown, jobs: super::jobs(args.jobs), cancel: &context.cancel, watch: &watch };
+        let mut output =
+            Output { out, shown, jobs: super::jobs(args.jobs), cancel: &context.cancel, watch: &watch };
         write(store, &archive, &mut output)
     };
     if is_stdout {
@@ -201,8 +212,9 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
         write_file(output, &archive, stream)?;
     }
     drop(bar);
+    let now = jiff::Timestamp::now().as_second();
     for entry in &entries {
-        store.record_use(&entry.digest)?;
+        store.record_use(&entry.digest, now)?;
     }
     if !is_stdout {
         note(format_args!("{}: {}", output.display(), human(archive.size())));
@@ -227,18 +239,25 @@ fn choose(store: &Store, entry: &Descriptor, wanted: &Platform) -> Result<Descri
     for _ in 0..4 {
         let raw = store.document(&at)?.ok_or_else(missing)?;
         let Document::Index(list) = raw.document else { return Ok(at) };
-        let serves = |child: &&Descriptor| child.platform.as_ref().is_some_and(|platform| platform.serves(wanted));
+        let serves =
+            |child: &&Descriptor| child.platform.as_ref().is_some_and(|platform| platform.serves(wanted));
         let exact = |child: &&Descriptor| child.platform.as_ref() == Some(wanted);
         let child = list.manifests.iter().find(exact).or_else(|| list.manifests.iter().find(serves));
         let is_stored = |child: &Descriptor| store.blobs().contains(&child.digest).map(|size| size.is_some());
         let Some(child) = child else {
             let known = list.manifests.iter().filter(|child| is_stored(child).unwrap_or(false));
-            let known: Vec<_> = known.filter_map(|child| Some(child.platform.as_ref()?.to_string())).filter(|p| !p.starts_with("unknown")).collect();
+            let known: Vec<_> = known
+                .filter_map(|child| Some(child.platform.as_ref()?.to_string()))
+                .filter(|p| !p.starts_with("unknown"))
+                .collect();
             let why = format!("has no image for {wanted}; stored: {} (--platform chooses)", known.join(", "));
             return Err(Error::invalid(format!("index {}", at.digest), why));
         };
         if !is_stored(child)? {
-            return Err(Error::invalid(format!("index {}", at.digest), format!("its image for {wanted} is not stored (a sparse index)")));
+            return Err(Error::invalid(
+                format!("index {}", at.digest),
+                format!("its image for {wanted} is not stored (a sparse index)"),
+            ));
         }
         at = child.clone();
     }
@@ -246,13 +265,20 @@ fn choose(store: &Store, entry: &Descriptor, wanted: &Platform) -> Result<Descri
 }
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive.
-fn write_file(path: &Path, archive: &Package, stream: impl Fn(&mut dyn Write, &Path) -> Result<(), Error>) -> Outcome {
+fn write_file(
+    path: &Path,
+    archive: &Package,
+    stream: impl Fn(&mut dyn Write, &Path) -> Result<(), Error>,
+) -> Outcome {
     let is_special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
     if is_special {
         let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
         return Ok(stream(&mut out, path)?);
     }
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| fail(format!("{}: is no file name", path.display())).usage())?;
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| fail(format!("{}: is no file name", path.display())).usage())?;
     if path.is_dir() {
         return Err(fail(format!("{}: is a directory", path.display())).with_hint("-o takes a file").usage());
     }

@@ -40,7 +40,9 @@ enum Sort {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let pattern = args.pattern.as_deref().map(glob::Pattern::new).transpose();
-    let pattern = pattern.map_err(|e| fail(format!("{:?} is no pattern: {e}", args.pattern.as_deref().unwrap_or_default())).usage())?;
+    let pattern = pattern.map_err(|e| {
+        fail(format!("{:?} is no pattern: {e}", args.pattern.as_deref().unwrap_or_default())).usage()
+    })?;
     let store = context.store()?;
     let used = store.usage()?;
     let mut images = Vec::new();
@@ -64,12 +66,15 @@ fn matches(image: &Summary, pattern: Option<&glob::Pattern>, all: bool) -> bool 
         (None, Some(was)) if all => was,
         (None, _) => return all && pattern.is_none(),
     };
-    let untagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name.as_str(), |(name, _)| name);
+    let untagged =
+        name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name.as_str(), |(name, _)| name);
     pattern.is_none_or(|pattern| pattern.matches(name) || pattern.matches(untagged))
 }
 
 fn sort(images: &mut [Summary], by: Sort) {
-    let name = |image: &Summary| (image.reference.is_none(), image.reference.clone().or(image.was.clone()), image.digest);
+    let name = |image: &Summary| {
+        (image.reference.is_none(), image.reference.clone().or(image.was.clone()), image.digest)
+    };
     images.sort_by_cached_key(name);
     match by {
         Sort::Name => {}
@@ -80,7 +85,8 @@ fn sort(images: &mut [Summary], by: Sort) {
 }
 
 fn table(images: &[Summary]) -> Outcome {
-    let mut table = Table::new(&["REFERENCE", "DIGEST", "PLATFORM", ">SIZE", "IMPORTED", "LAST USED", "PINNED"]);
+    let mut table =
+        Table::new(&["REFERENCE", "DIGEST", "PLATFORM", ">SIZE", "IMPORTED", "LAST USED", "PINNED"]);
     for image in images {
         let name = match (&image.reference, &image.was) {
             (Some(name), _) => name.clone(),

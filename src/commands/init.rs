@@ -31,8 +31,16 @@ fn group_id(group: &str) -> Outcome<u32> {
     if let Ok(gid) = group.parse() {
         return Ok(gid);
     }
-    let table = std::fs::read_to_string("/etc/group").map_err(|e| fail(format!("cannot read /etc/group: {e}")))?;
-    let entry = table.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields.first() == Some(&group));
+    let table =
+        std::fs::read_to_string("/etc/group").map_err(|e| fail(format!("cannot read /etc/group: {e}")))?;
+    let entry = table
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&group));
     let gid = entry.and_then(|fields| fields.get(2)?.parse().ok());
-    gid.ok_or_else(|| fail(format!("there is no group {group:?}")).with_hint("`groupadd` makes one; a number is taken too").usage())
+    gid.ok_or_else(|| {
+        fail(format!("there is no group {group:?}"))
+            .with_hint("`groupadd` makes one; a number is taken too")
+            .usage()
+    })
 }

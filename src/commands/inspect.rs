@@ -69,7 +69,11 @@ fn sharers(store: &Store, entries: &[Descriptor]) -> Outcome<Sharers> {
 fn describe(store: &Store, entry: &Descriptor, entries: &[Descriptor], sharers: &Sharers) -> Outcome<Value> {
     let missing = || Error::damaged(format!("manifest {}", entry.digest), "is missing");
     let raw = store.document(entry)?.ok_or_else(missing)?;
-    let names: Vec<_> = entries.iter().filter(|other| other.digest == entry.digest).filter_map(|other| other.annotation(index::REF_NAME)).collect();
+    let names: Vec<_> = entries
+        .iter()
+        .filter(|other| other.digest == entry.digest)
+        .filter_map(|other| other.annotation(index::REF_NAME))
+        .collect();
     let mut value = images::value(&summarise(store, entry, &store.usage()?)?);
     value["names"] = json!(names);
     value["media_type"] = json!(raw.media_type);
@@ -93,7 +97,13 @@ fn describe(store: &Store, entry: &Descriptor, entries: &[Descriptor], sharers: 
     Ok(value)
 }
 
-fn image_details(store: &Store, entry: &Descriptor, image: &ImageManifest, sharers: &Sharers, value: &mut Value) -> Outcome {
+fn image_details(
+    store: &Store,
+    entry: &Descriptor,
+    image: &ImageManifest,
+    sharers: &Sharers,
+    value: &mut Value,
+) -> Outcome {
     let mut diff_ids = Vec::new();
     if image.is_container() {
         let (bytes, config) = store.config(image)?;
@@ -106,7 +116,8 @@ fn image_details(store: &Store, entry: &Descriptor, image: &ImageManifest, share
     for (at, layer) in image.layers.iter().enumerate() {
         let facts = cache.by_blob(&layer.digest);
         let others = sharers.get(&layer.digest).into_iter().flatten();
-        let others: Vec<_> = others.filter(|(digest, _)| *digest != entry.digest).map(|(_, name)| name).collect();
+        let others: Vec<_> =
+            others.filter(|(digest, _)| *digest != entry.digest).map(|(_, name)| name).collect();
         layers.push(json!({
             "digest": layer.digest,
             "diff_id": diff_ids.get(at),
@@ -150,17 +161,28 @@ fn show(value: &Value) -> Outcome {
     }
     rows.push(("Size", human(value["size"].as_u64().unwrap_or(0))));
     rows.push(("Pinned", if value["pinned"] == json!(true) { "yes" } else { "no" }.to_owned()));
-    for (label, key) in [("Entrypoint", "Entrypoint"), ("Cmd", "Cmd"), ("Env", "Env"), ("User", "User"), ("Workdir", "WorkingDir")] {
+    for (label, key) in [
+        ("Entrypoint", "Entrypoint"),
+        ("Cmd", "Cmd"),
+        ("Env", "Env"),
+        ("User", "User"),
+        ("Workdir", "WorkingDir"),
+    ] {
         let setting = &value["config"]["config"][key];
-        let is_set = setting.as_str().is_some_and(|text| !text.is_empty()) || setting.as_array().is_some_and(|list| !list.is_empty());
+        let is_set = setting.as_str().is_some_and(|text| !text.is_empty())
+            || setting.as_array().is_some_and(|list| !list.is_empty());
         if is_set {
             rows.push((label, text(setting)));
         }
     }
     pairs(&rows)?;
-    if let Some(annotations) = value["annotations"].as_object().filter(|annotations| !annotations.is_empty()) {
+    if let Some(annotations) = value["annotations"].as_object().filter(|annotations| !annotations.is_empty())
+    {
         print("\nAnnotations\n")?;
-        let rows: Vec<_> = annotations.iter().map(|(key, value)| (format!("  {}", crate::cli::safe(key)), text(value))).collect();
+        let rows: Vec<_> = annotations
+            .iter()
+            .map(|(key, value)| (format!("  {}", crate::cli::safe(key)), text(value)))
+            .collect();
         pairs(&rows.iter().map(|(key, value)| (key.as_str(), value.clone())).collect::<Vec<_>>())?;
     }
     if let Some(layers) = value["layers"].as_array() {
@@ -168,7 +190,11 @@ fn show(value: &Value) -> Outcome {
         let size = |value: &Value| value.as_u64().map_or("-".to_owned(), human);
         let mut table = Table::new(&["LAYER", "DIFF ID", "TYPE", ">STORED", ">PLAIN", "SHARED WITH"]);
         for layer in layers {
-            let short = |value: &Value| value.as_str().map_or("-".to_owned(), |text| text.trim_start_matches("sha256:").chars().take(12).collect());
+            let short = |value: &Value| {
+                value.as_str().map_or("-".to_owned(), |text| {
+                    text.trim_start_matches("sha256:").chars().take(12).collect()
+                })
+            };
             let kind = text(&layer["media_type"]);
             let kind = kind.rsplit('.').next().unwrap_or_default().to_owned();
             table.row([

@@ -29,7 +29,10 @@ pub(super) fn run(context: &Context, args: &Args, change: Change) -> Outcome {
         for query in &args.images {
             let entry = store.resolve(index, query)?;
             let Some(name) = entry.annotation(index::REF_NAME).map(str::to_owned) else {
-                return Err(Error::invalid(query, "has no name, and a pin belongs to a name; `larder tag` gives it one"));
+                return Err(Error::invalid(
+                    query,
+                    "has no name, and a pin belongs to a name; `larder tag` gives it one",
+                ));
             };
             for entry in index.entries_mut().iter_mut().filter(|other| **other == entry) {
                 match change {

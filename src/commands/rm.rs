@@ -26,7 +26,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         for query in &args.images {
             let gone = remove(&store, index, query)?;
             released.push(gone);
-            removed.push(query.parse::<Reference>().ok().filter(|_| !is_digest(query)).map_or(query.clone(), |name| name.familiar()));
+            removed.push(
+                query
+                    .parse::<Reference>()
+                    .ok()
+                    .filter(|_| !is_digest(query))
+                    .map_or(query.clone(), |name| name.familiar()),
+            );
         }
         // Noted before the names are gone: the other way round a crash in between would forget it.
         store.release(&released)?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bollard::errors::Error as ApiError;
 use bollard::query_parameters::{ListImagesOptions, TagImageOptions};
+use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
@@ -14,7 +15,7 @@ use larder_store::ids::DiffId;
 use larder_store::reference::Reference;
 use tokio::runtime::Runtime;
 
-use crate::cli::{CommandError, Outcome, fail};
+use super::error::{Error, Result};
 
 /// For everything but a load.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -57,8 +58,11 @@ pub(crate) struct Inspected {
 
 impl Engine {
     /// Connects where act would: `DOCKER_HOST`, else the default socket.
-    pub(crate) fn connect(cancel: &Cancel) -> Outcome<Engine> {
-        let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or_else(|| DEFAULT_HOST.into());
+    pub(crate) fn connect(cancel: &Cancel) -> Result<Engine> {
+        let host = std::env::var("DOCKER_HOST")
+            .ok()
+            .filter(|host| !host.is_empty())
+            .unwrap_or_else(|| DEFAULT_HOST.into());
         let wrong = |e: ApiError| unreachable(&host, &e);
         let seconds = TIMEOUT.as_secs();
         let version = bollard::API_DEFAULT_VERSION;
@@ -68,14 +72,23 @@ impl Engine {
         } else if host.starts_with("tcp://") || host.starts_with("http://") {
             if std::env::var("DOCKER_TLS_VERIFY").is_ok_and(|value| !value.is_empty()) {
                 let hint = "use the engine's unix socket, or forward it: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST";
-                return Err(fail(format!("{host}: TLS (DOCKER_TLS_VERIFY) is not supported yet")).with_hint(hint));
+                return Err(Error::Unreachable {
+                    host,
+                    why: "TLS (DOCKER_TLS_VERIFY) is not supported yet".into(),
+                    hint,
+                });
             }
             bollard::Docker::connect_with_http(&host, seconds, version).map_err(wrong)?
         } else {
-            return Err(fail(format!("DOCKER_HOST is {host:?}")).with_hint("unix:///PATH and tcp://HOST:PORT are supported"));
+            let hint = "DOCKER_HOST may be unix:///PATH or tcp://HOST:PORT";
+            return Err(Error::Unreachable {
+                host,
+                why: "this form of address is not supported".into(),
+                hint,
+            });
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| fail(format!("cannot start the async runtime: {e}")))?;
+        let runtime = runtime.map_err(StoreError::io("start the runtime for", &host))?;
         let api = within(&runtime, cancel, api.negotiate_version())?.map_err(wrong)?;
         let info = within(&runtime, cancel, api.info())?.map_err(wrong)?;
         let status = info.driver_status.unwrap_or_default();
@@ -93,17 +106,25 @@ impl Engine {
             id: info.id.filter(|id| !id.is_empty()).unwrap_or_else(|| "unknown".into()),
             version: info.server_version.unwrap_or_default(),
             image_store: if is_containerd { ImageStore::Containerd } else { ImageStore::Graph },
-            platform: Platform { architecture, os: info.os_type.unwrap_or_else(|| "linux".into()), ..Platform::default() },
+            platform: Platform {
+                architecture,
+                os: info.os_type.unwrap_or_else(|| "linux".into()),
+                ..Platform::default()
+            },
         })
     }
 
     /// Whether its `docker load` reads zstd layers: since 23.0.
     pub(crate) fn reads_zstd(&self) -> bool {
-        self.version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 23)
+        self.version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse().ok())
+            .is_some_and(|major: u32| major >= 23)
     }
 
     /// Looks an image up by name or ID; `None` where it is not there. Never pulls.
-    pub(crate) fn inspect(&self, name: &str, cancel: &Cancel) -> Outcome<Option<Inspected>> {
+    pub(crate) fn inspect(&self, name: &str, cancel: &Cancel) -> Result<Option<Inspected>> {
         match within(&self.runtime, cancel, self.api.inspect_image(name))? {
             Ok(image) => {
                 let layers = image.root_fs.and_then(|root| root.layers).unwrap_or_default();
@@ -120,26 +141,28 @@ impl Engine {
     }
 
     /// The IDs of all its images.
-    pub(crate) fn image_ids(&self, cancel: &Cancel) -> Outcome<Vec<Digest>> {
+    pub(crate) fn image_ids(&self, cancel: &Cancel) -> Result<Vec<Digest>> {
         let all = ListImagesOptions { all: true, ..ListImagesOptions::default() };
-        let images = within(&self.runtime, cancel, self.api.list_images(Some(all)))?.map_err(|e| self.failed("list images", &e))?;
+        let images = within(&self.runtime, cancel, self.api.list_images(Some(all)))?
+            .map_err(|e| self.failed("list images", &e))?;
         Ok(images.iter().filter_map(|image| image.id.parse().ok()).collect())
     }
 
     /// Gives an image that is there a name.
-    pub(crate) fn tag(&self, id: &str, name: &Reference, cancel: &Cancel) -> Outcome {
+    pub(crate) fn tag(&self, id: &str, name: &Reference, cancel: &Cancel) -> Result<()> {
         let tag = TagImageOptions { repo: Some(name.familiar_name()), tag: name.tag().map(str::to_owned) };
-        within(&self.runtime, cancel, self.api.tag_image(id, Some(tag)))?.map_err(|e| self.failed(&format!("tag {name}"), &e))
+        within(&self.runtime, cancel, self.api.tag_image(id, Some(tag)))?
+            .map_err(|e| self.failed(&format!("tag {name}"), &e))
     }
 
     /// A request that the engine did not fulfil.
-    pub(super) fn failed(&self, what: &str, error: &ApiError) -> CommandError {
-        fail(format!("Docker engine {}: cannot {what}: {}", self.host, describe(error)))
+    pub(super) fn failed(&self, what: &str, error: &ApiError) -> Error {
+        Error::Request { host: self.host.clone(), what: what.to_owned(), why: describe(error) }
     }
 }
 
 /// Runs one request, unless a signal comes first.
-pub(super) fn within<F: Future>(runtime: &Runtime, cancel: &Cancel, work: F) -> Outcome<F::Output> {
+pub(super) fn within<F: Future>(runtime: &Runtime, cancel: &Cancel, work: F) -> Result<F::Output> {
     runtime.block_on(async {
         let raised = async {
             while !cancel.is_raised() {
@@ -148,7 +171,7 @@ pub(super) fn within<F: Future>(runtime: &Runtime, cancel: &Cancel, work: F) -> 
         };
         tokio::select! {
             done = work => Ok(done),
-            () = raised => Err(larder_store::Error::Interrupted.into()),
+            () = raised => Err(StoreError::Interrupted.into()),
         }
     })
 }
@@ -156,7 +179,9 @@ pub(super) fn within<F: Future>(runtime: &Runtime, cancel: &Cancel, work: F) -> 
 /// The API's error without its own preamble.
 pub(super) fn describe(error: &ApiError) -> String {
     match error {
-        ApiError::DockerResponseServerError { status_code, message } => format!("{message} (HTTP {status_code})"),
+        ApiError::DockerResponseServerError { status_code, message } => {
+            format!("{message} (HTTP {status_code})")
+        }
         ApiError::DockerStreamError { error } => error.clone(),
         ApiError::RequestTimeoutError => "it did not answer in time".into(),
         other => {
@@ -171,17 +196,23 @@ pub(super) fn describe(error: &ApiError) -> String {
     }
 }
 
-fn unreachable(host: &str, error: &ApiError) -> CommandError {
-    fail(format!("no Docker engine answers at {host}: {}", describe(error))).with_hint("is it running? DOCKER_HOST says where it is")
+fn unreachable(host: &str, error: &ApiError) -> Error {
+    Error::Unreachable {
+        host: host.to_owned(),
+        why: describe(error),
+        hint: "is it running? DOCKER_HOST says where it is",
+    }
 }
 
 /// Opens the socket once, because the reason why it cannot be opened is what people need to know.
-fn knock(path: &str, host: &str) -> Outcome {
+fn knock(path: &str, host: &str) -> Result<()> {
     let Err(error) = UnixStream::connect(path) else { return Ok(()) };
     let hint = match error.kind() {
-        ErrorKind::PermissionDenied => "this user may not use it: add it to the group `docker`, or run as root",
+        ErrorKind::PermissionDenied => {
+            "this user may not use it: add it to the group `docker`, or run as root"
+        }
         ErrorKind::NotFound => "there is no such socket: start the engine, or say in DOCKER_HOST where it is",
         _ => "the engine is not running: start it, or say in DOCKER_HOST where it is",
     };
-    Err(fail(format!("no Docker engine answers at {host}: {error}")).with_hint(hint))
+    Err(Error::Unreachable { host: host.to_owned(), why: error.to_string(), hint })
 }

@@ -12,9 +12,9 @@ use larder_store::reference::Reference;
 use larder_store::store::Store;
 
 use super::engine::{Engine, ImageStore};
+use super::error::{Error, Result};
 use super::record::{Record, Records};
 use super::{present, send};
-use crate::cli::{CommandError, Outcome, fail, note};
 
 /// What is asked for.
 pub(crate) struct HandOver<'a> {
@@ -27,6 +27,8 @@ pub(crate) struct HandOver<'a> {
     pub(crate) jobs: usize,
     pub(crate) cancel: &'a Cancel,
     pub(crate) watch: Watch<'a>,
+    /// Told in a sentence when the cheap way did not work.
+    pub(crate) notice: &'a dyn Fn(&str),
     /// Seconds since 1970.
     pub(crate) now: i64,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Sent {
 }
 
 /// Hands an image over.
-pub(crate) fn hand_over(ask: &HandOver<'_>) -> Outcome<Sent> {
+pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     let HandOver { store, engine, cancel, name, .. } = ask;
     let records = Records::open(store, &engine.id)?;
     let image = read_image(store, ask.manifest, layer_form(ask)?, cancel)?;
@@ -64,59 +66,73 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Outcome<Sent> {
     };
     verify(ask, &image, id)?;
     let layers = image.parts.layers.iter().map(|layer| layer.digest).collect();
-    records.append(&Record { name: name.familiar(), id, manifest: ask.manifest.digest, layers, at: ask.now })?;
+    records.append(&Record {
+        name: name.familiar(),
+        id,
+        manifest: ask.manifest.digest,
+        layers,
+        at: ask.now,
+    })?;
     Ok(sent)
 }
 
 /// Plain for engines that cannot read a layer as it is stored. A containerd store keeps blobs as they come, and
 /// knows them again by their digests: it always gets them as they are stored.
-fn layer_form(ask: &HandOver<'_>) -> Outcome<LayerForm> {
+fn layer_form(ask: &HandOver<'_>) -> Result<LayerForm> {
     if ask.engine.image_store == ImageStore::Containerd || ask.engine.reads_zstd() {
         return Ok(LayerForm::Stored);
     }
     let stored = read_image(ask.store, ask.manifest, LayerForm::Stored, ask.cancel)?;
-    let has_zstd = stored.parts.layers.iter().any(|layer| Compression::of_layer(&layer.media_type) == Some(Compression::Zstd));
+    let has_zstd = stored
+        .parts
+        .layers
+        .iter()
+        .any(|layer| Compression::of_layer(&layer.media_type) == Some(Compression::Zstd));
     Ok(if has_zstd { LayerForm::Plain } else { LayerForm::Stored })
 }
 
 /// An engine would take an image of another machine, and act would fail later, or worse, pull.
-fn check_platform(ask: &HandOver<'_>, image: &Image) -> Outcome {
+fn check_platform(ask: &HandOver<'_>, image: &Image) -> Result<()> {
     let (have, runs) = (image.config.platform(), &ask.engine.platform);
-    if !image.parts.is_container() {
-        return Err(fail(format!("{}: is an artifact, no container image", ask.name)));
-    }
-    if have.os.is_empty() || have.architecture.is_empty() {
-        return Err(fail(format!("{}: its config names no os or no architecture", ask.name)));
-    }
-    if have.os != runs.os {
-        return Err(fail(format!("{}: is for {have}, and the Docker engine runs {runs}", ask.name)));
-    }
-    Ok(())
+    let why = if !image.parts.is_container() {
+        "is an artifact, no container image".to_owned()
+    } else if have.os.is_empty() || have.architecture.is_empty() {
+        "its config names no os or no architecture".to_owned()
+    } else if have.os != runs.os {
+        format!("is for {have}, and the Docker engine runs {runs}")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unfit { name: ask.name.familiar(), why })
 }
 
-fn transfer(ask: &HandOver<'_>, image: &Image, records: &Records) -> Outcome<Sent> {
+fn transfer(ask: &HandOver<'_>, image: &Image, records: &Records) -> Result<Sent> {
     let HandOver { store, engine, cancel, .. } = ask;
     let spared = match engine.image_store {
-        ImageStore::Graph => present::by_chain(image, &present::chains(engine, image.config.diff_ids(), cancel)?),
-        ImageStore::Containerd => present::by_blob(image, &present::blobs(engine, store, &records.read()?, cancel)?),
+        ImageStore::Graph => {
+            present::by_chain(image, &present::chains(engine, image.config.diff_ids(), cancel)?)
+        }
+        ImageStore::Containerd => {
+            present::by_blob(image, &present::blobs(engine, store, &records.read()?, cancel)?)
+        }
     };
     if !spared.is_empty() {
         match load(ask, image, &spared) {
             Ok(sent) => return Ok(sent),
-            Err(error) if error.is_interrupt() => return Err(error),
-            // Whatever the reason: the whole image asks nothing of the engine.
-            Err(error) => note(format_args!(
-                "{}: the engine did not take it without the {} layers that it should have ({}); sending all",
+            // What is wrong on our side stays wrong.
+            Err(Error::Store(error)) => return Err(error.into()),
+            // Whatever the engine's reason: the whole image asks nothing of it.
+            Err(error) => (ask.notice)(&format!(
+                "{}: the engine did not take it without the {} layers that it should have ({error}); sending all",
                 ask.name,
                 spared.len(),
-                crate::cli::safe(error.message()),
             )),
         }
     }
     load(ask, image, &HashSet::new())
 }
 
-fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Outcome<Sent> {
+fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Result<Sent> {
     let HandOver { store, engine, cancel, watch, .. } = ask;
     // containerd reads the OCI part; a graph driver reads manifest.json and need not be sent more.
     let form = match engine.image_store {
@@ -141,9 +157,9 @@ fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Outcome<
 }
 
 /// act looks an image up by name, and pulls what it does not find: the name must be there, and right.
-fn verify(ask: &HandOver<'_>, image: &Image, id: Digest) -> Outcome {
+fn verify(ask: &HandOver<'_>, image: &Image, id: Digest) -> Result<()> {
     let name = ask.name.familiar();
-    let wrong = |why: String| -> CommandError { fail(format!("{name}: the Docker engine took it, but {why}")) };
+    let wrong = |why: String| Error::Unverified { name: name.clone(), why };
     let Some(found) = ask.engine.inspect(&name, ask.cancel)? else {
         return Err(wrong("does not know the name".into()));
     };

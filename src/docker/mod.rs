@@ -6,10 +6,12 @@
 //! makes an engine pull.
 
 mod engine;
+mod error;
 mod handover;
 mod present;
 mod record;
 mod send;
 
 pub(crate) use engine::Engine;
+pub(crate) use error::Error;
 pub(crate) use handover::{HandOver, Sent, hand_over};

@@ -4,6 +4,8 @@
 
 use std::collections::HashSet;
 
+use larder_store::archive::package::Image;
+use larder_store::cancel::Cancel;
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::ids::{ChainId, DiffId};
@@ -12,20 +14,19 @@ use larder_store::media_type;
 use larder_store::store::Store;
 
 use super::engine::Engine;
+use super::error::Result;
 use super::record::Record;
-use larder_store::archive::package::Image;
-use larder_store::cancel::Cancel;
-
-use crate::cli::Outcome;
 
 /// The layers (by the digest that they have in the archive) that a graph driver need not be sent: those whose
 /// chain ID belongs to some image of the engine.
 pub(super) fn by_chain(image: &Image, seen: &HashSet<ChainId>) -> HashSet<Digest> {
     let chain = ChainId::stack(image.config.diff_ids());
     let layers = image.parts.layers.iter().zip(&chain);
-    let there: HashSet<_> = layers.clone().filter(|(_, chain)| seen.contains(chain)).map(|(layer, _)| layer.digest).collect();
+    let there: HashSet<_> =
+        layers.clone().filter(|(_, chain)| seen.contains(chain)).map(|(layer, _)| layer.digest).collect();
     // One blob may stand at two places of the stack; it is spared only if both are there.
-    let missing: HashSet<_> = layers.filter(|(_, chain)| !seen.contains(chain)).map(|(layer, _)| layer.digest).collect();
+    let missing: HashSet<_> =
+        layers.filter(|(_, chain)| !seen.contains(chain)).map(|(layer, _)| layer.digest).collect();
     there.difference(&missing).copied().collect()
 }
 
@@ -35,7 +36,7 @@ pub(super) fn by_blob(image: &Image, seen: &HashSet<Digest>) -> HashSet<Digest> 
 }
 
 /// Looks through the images of a graph driver for the layers of ours.
-pub(super) fn chains(engine: &Engine, wanted: &[DiffId], cancel: &Cancel) -> Outcome<HashSet<ChainId>> {
+pub(super) fn chains(engine: &Engine, wanted: &[DiffId], cancel: &Cancel) -> Result<HashSet<ChainId>> {
     let wanted: HashSet<_> = ChainId::stack(wanted).into_iter().collect();
     let mut seen = HashSet::new();
     for id in engine.image_ids(cancel)? {
@@ -51,18 +52,25 @@ pub(super) fn chains(engine: &Engine, wanted: &[DiffId], cancel: &Cancel) -> Out
 }
 
 /// The blobs of those images of a containerd store that we know: by the manifest, or because we sent them.
-pub(super) fn blobs(engine: &Engine, store: &Store, records: &[Record], cancel: &Cancel) -> Outcome<HashSet<Digest>> {
+pub(super) fn blobs(
+    engine: &Engine,
+    store: &Store,
+    records: &[Record],
+    cancel: &Cancel,
+) -> Result<HashSet<Digest>> {
     let mut seen = HashSet::new();
     for id in engine.image_ids(cancel)? {
-        seen.extend(records.iter().filter(|record| record.id == id).flat_map(|record| record.layers.iter().copied()));
+        seen.extend(
+            records.iter().filter(|record| record.id == id).flat_map(|record| record.layers.iter().copied()),
+        );
         let Some(size) = store.blobs().contains(&id)? else { continue };
         let manifest = Descriptor::new(media_type::OCI_MANIFEST, id, size);
         let docker = Descriptor::new(media_type::DOCKER_MANIFEST, id, size);
         let read = store.document(&manifest).or_else(|_| store.document(&docker));
-        if let Ok(Some(raw)) = read {
-            if let Document::Image(image) = raw.document {
-                seen.extend(image.layers.iter().map(|layer| layer.digest));
-            }
+        if let Ok(Some(raw)) = read
+            && let Document::Image(image) = raw.document
+        {
+            seen.extend(image.layers.iter().map(|layer| layer.digest));
         }
     }
     Ok(seen)
@@ -81,8 +89,11 @@ mod tests {
     fn image(layers: &[&str]) -> Image {
         let layers: Vec<_> = layers.iter().map(|text| layer(text)).collect();
         let diff_ids: Vec<_> = layers.iter().map(|layer| layer.digest).collect();
-        let config = serde_json::json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": diff_ids}}).to_string();
-        let descriptor = Descriptor::new(media_type::OCI_CONFIG, Digest::of(config.as_bytes()), config.len() as u64);
+        let config =
+            serde_json::json!({"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": diff_ids}})
+                .to_string();
+        let descriptor =
+            Descriptor::new(media_type::OCI_CONFIG, Digest::of(config.as_bytes()), config.len() as u64);
         let parts = ImageManifest { config: descriptor, layers, subject: None, annotations: None };
         let manifest = ImageManifest::write(&parts.config, &parts.layers);
         let parsed = ImageConfig::parse(config.as_bytes()).expect("a config");

@@ -78,7 +78,10 @@ impl Records {
             kept.retain(|old| (&old.name, old.id) != (&record.name, record.id));
             kept.push(record);
         }
-        let lines: Vec<u8> = kept.iter().flat_map(|record| [serde_json::to_vec(record).unwrap_or_default(), b"\n".to_vec()].concat()).collect();
+        let lines: Vec<u8> = kept
+            .iter()
+            .flat_map(|record| [serde_json::to_vec(record).unwrap_or_default(), b"\n".to_vec()].concat())
+            .collect();
         self.dir.replace_lossy(&self.name, &lines)
     }
 }
@@ -100,7 +103,10 @@ mod tests {
             at,
         };
         for at in 0..400 {
-            Records::open(&store, "AB:CD/..").expect("opened").append(&record(at % 3, at as i64)).expect("appended");
+            Records::open(&store, "AB:CD/..")
+                .expect("opened")
+                .append(&record(at % 3, at as i64))
+                .expect("appended");
         }
         let records = Records::open(&store, "AB:CD/..").expect("opened");
         let last = records.read().expect("read");
@@ -108,7 +114,15 @@ mod tests {
             let newest = last.iter().rev().find(|r| r.name == format!("n{name}:latest")).expect("there");
             assert!(newest.at >= 397);
         }
-        let size = store.layout().private().sub("handovers").expect("there").stat("AB_CD___").expect("stat").expect("there").size;
+        let size = store
+            .layout()
+            .private()
+            .sub("handovers")
+            .expect("there")
+            .stat("AB_CD___")
+            .expect("stat")
+            .expect("there")
+            .size;
         assert!(size < LARGE + 10_000, "{size}");
     }
 }

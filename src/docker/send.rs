@@ -9,7 +9,7 @@ use std::time::Duration;
 use bollard::query_parameters::ImportImageOptions;
 use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
-use larder_store::Error;
+use larder_store::Error as StoreError;
 use larder_store::archive::package::Package;
 use larder_store::archive::write::{Output, write};
 use larder_store::cancel::Cancel;
@@ -18,7 +18,7 @@ use larder_store::store::Store;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::engine::{Engine, describe, within};
-use crate::cli::{Outcome, fail};
+use super::error::{Error, Result};
 
 /// A load takes as long as it takes.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
@@ -26,13 +26,21 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const PIECES: usize = 8;
 
 /// Sends the archive; an error in the engine's answer is an error, whatever the status says.
-pub(super) fn send(engine: &Engine, store: &Store, package: &Package, jobs: usize, cancel: &Cancel, watch: Watch<'_>) -> Outcome<u64> {
+pub(super) fn send(
+    engine: &Engine,
+    store: &Store,
+    package: &Package,
+    jobs: usize,
+    cancel: &Cancel,
+    watch: Watch<'_>,
+) -> Result<u64> {
     let (pieces, body) = channel(PIECES);
     let shown = PathBuf::from(&engine.host);
     std::thread::scope(|scope| {
         let packing = scope.spawn(|| {
             let mut pipe = Pipe { pieces, sent: 0 };
-            let packed = write(store, package, &mut Output { out: &mut pipe, shown: &shown, jobs, cancel, watch });
+            let packed =
+                write(store, package, &mut Output { out: &mut pipe, shown: &shown, jobs, cancel, watch });
             if packed.is_err() {
                 // Ends the request without its end, so that the engine cannot take what it got for the whole.
                 let _ = pipe.pieces.blocking_send(Err(io::Error::other("the archive could not be made")));
@@ -40,7 +48,8 @@ pub(super) fn send(engine: &Engine, store: &Store, package: &Package, jobs: usiz
             packed.map(|()| pipe.sent)
         });
         let loaded = load(engine, body, cancel);
-        let packed = packing.join().unwrap_or_else(|_| Err(Error::invalid("the archive", "its thread panicked")));
+        let packed =
+            packing.join().unwrap_or_else(|_| Err(StoreError::invalid("the archive", "its thread panicked")));
         match (loaded, packed) {
             (Ok(()), Ok(sent)) => Ok(sent),
             // An engine that gave up first makes the packing fail as well; what it said is the reason.
@@ -51,7 +60,7 @@ pub(super) fn send(engine: &Engine, store: &Store, package: &Package, jobs: usiz
     })
 }
 
-fn load(engine: &Engine, body: Receiver<io::Result<Bytes>>, cancel: &Cancel) -> Outcome {
+fn load(engine: &Engine, body: Receiver<io::Result<Bytes>>, cancel: &Cancel) -> Result<()> {
     let api = engine.api.clone().with_timeout(LOAD_TIMEOUT);
     let work = async {
         let mut answers = api.import_image_stream(ImportImageOptions::default(), Body(body), None);
@@ -64,11 +73,12 @@ fn load(engine: &Engine, body: Receiver<io::Result<Bytes>>, cancel: &Cancel) -> 
         }
         Ok(())
     };
-    within(&engine.runtime, cancel, work)?.map_err(|why| fail(format!("Docker engine {}: cannot load the image: {why}", engine.host)))
+    let refused = |why| Error::Request { host: engine.host.clone(), what: "load the image".into(), why };
+    within(&engine.runtime, cancel, work)?.map_err(refused)
 }
 
-fn is_broken_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+fn is_broken_pipe(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The packing thread's end: bytes in, pieces out.
@@ -79,7 +89,9 @@ struct Pipe {
 
 impl Write for Pipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.pieces.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.pieces
+            .blocking_send(Ok(Bytes::copy_from_slice(bytes)))
+            .map_err(|_| io::ErrorKind::BrokenPipe)?;
         self.sent += bytes.len() as u64;
         Ok(bytes.len())
     }

@@ -48,9 +48,19 @@ impl Platform {
         let mut parts = text.split('/');
         let (os, architecture) = (parts.next()?, parts.next()?);
         let variant = parts.next().map(str::to_owned);
-        let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        let well = parts.next().is_none() && plain(os) && plain(architecture) && variant.as_deref().is_none_or(plain);
-        well.then(|| Platform { architecture: architecture.into(), os: os.into(), variant, ..Platform::default() })
+        let plain = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        };
+        let well = parts.next().is_none()
+            && plain(os)
+            && plain(architecture)
+            && variant.as_deref().is_none_or(plain);
+        well.then(|| Platform {
+            architecture: architecture.into(),
+            os: os.into(),
+            variant,
+            ..Platform::default()
+        })
     }
 
     /// Whether an image for `self` is what someone who asks for `wanted` means: same os and architecture, and

@@ -73,7 +73,9 @@ impl FromStr for Digest {
         let (algorithm, hex) = text.split_once(':').ok_or_else(|| ParseError::Form(shown()))?;
         if algorithm != "sha256" {
             let known_shape = !algorithm.is_empty()
-                && algorithm.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+._-".contains(&b));
+                && algorithm
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+._-".contains(&b));
             return Err(if known_shape {
                 ParseError::Algorithm(algorithm.chars().take(40).collect())
             } else {

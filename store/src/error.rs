@@ -182,7 +182,9 @@ impl Error {
             Error::Ambiguous { .. } => "give the full reference, or more of the digest",
             Error::NameTaken { .. } => "--replace moves the name; the displaced image stays, without a name",
             Error::Pinned { .. } => "`larder unpin` it first",
-            Error::NotALayout { .. } => "--store (or LARDER_STORE) names an image layout, or an empty or new directory",
+            Error::NotALayout { .. } => {
+                "--store (or LARDER_STORE) names an image layout, or an empty or new directory"
+            }
             Error::NewerFormat { .. } => "use the larder that wrote it, or a newer one",
             Error::LockTimeout { .. } => "wait for the other process, or raise --lock-timeout",
             Error::NoSpace { .. } => "free space on this disk, or choose another --store",

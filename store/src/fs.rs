@@ -95,7 +95,8 @@ impl Dir {
 
     /// Opens a subdirectory.
     pub fn sub(&self, name: &str) -> Result<Dir> {
-        let fd = sys::openat(&self.fd, name, DIR_FLAGS | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| self.err("open", name, e))?;
+        let fd = sys::openat(&self.fd, name, DIR_FLAGS | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(|e| self.err("open", name, e))?;
         Ok(Dir { fd: Arc::new(fd), path: self.at(name), sharing: self.sharing })
     }
 
@@ -111,7 +112,9 @@ impl Dir {
     pub fn ensure_dir(&self, name: &str) -> Result<Dir> {
         match self.sub(name) {
             Err(error) if is_not_found(&error) => match self.create_dir(name) {
-                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => self.sub(name),
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                    self.sub(name)
+                }
                 made => made,
             },
             opened => opened,
@@ -124,7 +127,9 @@ impl Dir {
         let fd = match sys::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(Error::damaged(self.at(name).display(), "is a symbolic link, not a file")),
+            Err(Errno::LOOP) => {
+                return Err(Error::damaged(self.at(name).display(), "is a symbolic link, not a file"));
+            }
             Err(e) => return Err(self.err("open", name, e)),
         };
         let stat = sys::fstat(&fd).map_err(|e| self.err("stat", name, e))?;
@@ -138,11 +143,16 @@ impl Dir {
     pub fn open_lock(&self, name: &str) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = match sys::openat(&self.fd, name, flags, self.sharing.file_mode()) {
-            Err(Errno::ROFS | Errno::ACCESS) => {
-                sys::openat(&self.fd, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            }
+            Err(Errno::ROFS | Errno::ACCESS) => sys::openat(
+                &self.fd,
+                name,
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            ),
             // A full disk cannot give a new file; an old one is there all the same.
-            Err(Errno::NOSPC) => sys::openat(&self.fd, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()),
+            Err(Errno::NOSPC) => {
+                sys::openat(&self.fd, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            }
             other => other,
         };
         fd.map(File::from).map_err(|e| self.err("open", name, e))
@@ -151,7 +161,8 @@ impl Dir {
     /// Creates a file that must be new, for writing and reading.
     pub fn create_new(&self, name: &str) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode()).map_err(|e| self.err("create", name, e))?;
+        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode())
+            .map_err(|e| self.err("create", name, e))?;
         sys::fchmod(&fd, self.sharing.file_mode()).map_err(|e| self.err("chmod", name, e))?;
         Ok(File::from(fd))
     }
@@ -159,14 +170,16 @@ impl Dir {
     /// Opens a file for reading and writing, creating it where it is missing.
     pub fn open_or_create(&self, name: &str) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode()).map_err(|e| self.err("open", name, e))?;
+        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode())
+            .map_err(|e| self.err("open", name, e))?;
         Ok(File::from(fd))
     }
 
     /// Opens a file for appending, creating it where it is missing.
     pub fn open_append(&self, name: &str) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode()).map_err(|e| self.err("open", name, e))?;
+        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode())
+            .map_err(|e| self.err("open", name, e))?;
         Ok(File::from(fd))
     }
 
@@ -222,10 +235,11 @@ impl Dir {
         let mut names = Vec::new();
         for entry in sys::Dir::read_from(&self.fd).map_err(error)? {
             let entry = entry.map_err(error)?;
-            if let Ok(name) = entry.file_name().to_str() {
-                if name != "." && name != ".." {
-                    names.push(name.to_owned());
-                }
+            if let Ok(name) = entry.file_name().to_str()
+                && name != "."
+                && name != ".."
+            {
+                names.push(name.to_owned());
             }
         }
         names.sort_unstable();
@@ -242,7 +256,10 @@ impl Dir {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let size = file.metadata().map_err(Error::io("stat", self.at(name)))?.len();
         if size > cap {
-            return Err(Error::damaged(self.at(name).display(), format!("has {size} bytes, more than the {cap} that are read")));
+            return Err(Error::damaged(
+                self.at(name).display(),
+                format!("has {size} bytes, more than the {cap} that are read"),
+            ));
         }
         let mut bytes = Vec::with_capacity(size as usize);
         file.take(cap + 1).read_to_end(&mut bytes).map_err(Error::io("read", self.at(name)))?;

@@ -122,20 +122,30 @@ impl Index {
             }
         }
         let hex = query.strip_prefix("sha256:").unwrap_or(query);
-        if hex.len() < 12 || hex.len() > 64 || !hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if hex.len() < 12
+            || hex.len() > 64
+            || !hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Err(NotOne::None);
         }
         match one_of(self.entries().iter().filter(|entry| entry.digest.hex().starts_with(hex))) {
             Err(NotOne::None) => {
                 let id = format!("sha256:{hex}");
-                one_of(self.entries().iter().filter(|entry| entry.annotation(IMAGE_ID).is_some_and(|have| have.starts_with(&id))))
+                one_of(
+                    self.entries()
+                        .iter()
+                        .filter(|entry| entry.annotation(IMAGE_ID).is_some_and(|have| have.starts_with(&id))),
+                )
             }
             answer => answer,
         }
     }
 
     /// The entries that bear a name, in whatever form they write it.
-    pub fn named<'a, 'r>(&'a self, reference: &'r Reference) -> impl Iterator<Item = &'a Descriptor> + use<'a, 'r> {
+    pub fn named<'a, 'r>(
+        &'a self,
+        reference: &'r Reference,
+    ) -> impl Iterator<Item = &'a Descriptor> + use<'a, 'r> {
         self.entries().iter().filter(move |entry| bears(entry, reference))
     }
 
@@ -163,7 +173,11 @@ impl Index {
             old.annotations.insert(WAS.into(), was.clone());
         }
         // The content is back under its name: its nameless entry has nothing left to remember.
-        entries.retain(|old| old.digest != entry.digest || old.annotation(WAS) != Some(&was) || old.annotations.contains_key(REF_NAME));
+        entries.retain(|old| {
+            old.digest != entry.digest
+                || old.annotation(WAS) != Some(&was)
+                || old.annotations.contains_key(REF_NAME)
+        });
         entries.push(entry);
         tagged
     }
@@ -189,7 +203,12 @@ impl Index {
 
 /// Whether an entry bears a name, in whichever annotation and form.
 pub fn bears(entry: &Descriptor, reference: &Reference) -> bool {
-    let is = |key| entry.annotation(key).and_then(|text| text.parse::<Reference>().ok()).is_some_and(|have| have == *reference);
+    let is = |key| {
+        entry
+            .annotation(key)
+            .and_then(|text| text.parse::<Reference>().ok())
+            .is_some_and(|have| have == *reference)
+    };
     entry.annotations.contains_key(REF_NAME) && (is(FULL_NAME) || is(REF_NAME))
 }
 
@@ -248,7 +267,9 @@ mod tests {
         let index = Index::parse(text.as_bytes()).expect("an index");
         assert_eq!(String::from_utf8(index.to_bytes()).expect("text"), text);
         assert!(Index::parse(br#"{"schemaVersion":1}"#).is_err());
-        assert!(Index::parse(br#"{"schemaVersion":2,"manifests":null}"#).expect("an index").entries().is_empty());
+        assert!(
+            Index::parse(br#"{"schemaVersion":2,"manifests":null}"#).expect("an index").entries().is_empty()
+        );
     }
 
     #[test]
@@ -287,7 +308,10 @@ mod tests {
         index.entries_mut().push(other);
         let Err(NotOne::Many(both)) = index.resolve("tool") else { panic!("a tie") };
         assert_eq!(both.len(), 2);
-        assert_eq!(index.resolve("docker.io/library/tool:latest").map(|found| found.digest), Ok(Digest::of(b"b")));
+        assert_eq!(
+            index.resolve("docker.io/library/tool:latest").map(|found| found.digest),
+            Ok(Digest::of(b"b"))
+        );
     }
 
     #[test]
@@ -298,7 +322,10 @@ mod tests {
         index.entries_mut()[0].annotations.insert(PINNED.into(), "true".into());
         assert_eq!(index.tag(&app, entry("new")), Tagged::Displaced(Digest::of(b"old")));
         let old = &index.entries()[0];
-        assert_eq!((old.annotation(WAS), old.annotation(REF_NAME), old.annotation(PINNED)), (Some("app:v1"), None, None));
+        assert_eq!(
+            (old.annotation(WAS), old.annotation(REF_NAME), old.annotation(PINNED)),
+            (Some("app:v1"), None, None)
+        );
         assert_eq!(index.resolve("app:v1").map(|found| found.annotation(PINNED)), Ok(Some("true")));
         assert_eq!(index.tag(&app, entry("new")), Tagged::Same);
         assert_eq!(index.entries().len(), 2);

@@ -95,7 +95,17 @@ mod tests {
         assert!(parse::<Value>(br#" {"a":[1,2.5,-3,null,true,"x"]} "#).is_ok());
         let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
         assert!(parse::<Value>(deep(64).as_bytes()).is_ok());
-        for bad in [r#"{"a":1,"a":2}"#, r#"{"a":{"b":1,"b":1}}"#, "{} {}", "{}x", "", "{", "[1,]", &deep(65), &deep(100_000)] {
+        for bad in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":{"b":1,"b":1}}"#,
+            "{} {}",
+            "{}x",
+            "",
+            "{",
+            "[1,]",
+            &deep(65),
+            &deep(100_000),
+        ] {
             assert!(parse::<Value>(bad.as_bytes()).is_err(), "{}", &bad[..bad.len().min(40)]);
         }
         assert!(parse::<Value>(&vec![b' '; 5 << 20]).is_err());

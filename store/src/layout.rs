@@ -67,10 +67,13 @@ impl Layout {
     fn create(root: Dir, gid: Option<u32>) -> Result<Layout> {
         let path = root.path().to_path_buf();
         let known = ["oci-layout", "index.json", "blobs", OURS];
-        if let Some(stranger) = root.names()?.iter().find(|name| !known.contains(&name.as_str())) {
-            if root.stat("oci-layout")?.is_none() {
-                return Err(not_a_layout(&path, format!("it has no oci-layout file and is not empty ({stranger:?})")));
-            }
+        if let Some(stranger) = root.names()?.iter().find(|name| !known.contains(&name.as_str()))
+            && root.stat("oci-layout")?.is_none()
+        {
+            return Err(not_a_layout(
+                &path,
+                format!("it has no oci-layout file and is not empty ({stranger:?})"),
+            ));
         }
         let root = if gid.is_some() { root.with_sharing(Sharing::Group) } else { root };
         if let Some(gid) = gid {

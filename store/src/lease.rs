@@ -86,7 +86,9 @@ pub fn live(dir: &Dir) -> Result<Vec<Seen>> {
         for line in text.lines() {
             match line.strip_prefix("# ") {
                 Some(purpose) => lease.purpose = purpose.to_owned(),
-                None => lease.digests.push(line.parse().map_err(|e| Error::damaged(dir.at(&name).display(), e))?),
+                None => {
+                    lease.digests.push(line.parse().map_err(|e| Error::damaged(dir.at(&name).display(), e))?)
+                }
             }
         }
         seen.push(lease);

@@ -84,7 +84,11 @@ impl Locks {
                 Ok(()) => return Ok(LockGuard { _file: file }),
                 Err(TryLockError::Error(source)) => return Err(Error::io("lock", self.dir.at(name))(source)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    return Err(Error::LockTimeout { lock: shown, waited: self.timeout, holder: holder_of(&file) });
+                    return Err(Error::LockTimeout {
+                        lock: shown,
+                        waited: self.timeout,
+                        holder: holder_of(&file),
+                    });
                 }
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -102,7 +106,8 @@ pub fn holder_of(file: &File) -> String {
     let mut holders: Vec<String> = pids_locking(&table, meta.ino())
         .map(|pid| {
             let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+            let words =
+                command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
             let words: String = words.trim().chars().filter(|c| !c.is_control()).take(80).collect();
             format!("process {pid} ({words})")
         })

@@ -114,10 +114,11 @@ impl RawManifest {
         }
         let shown = if shape.manifests.is_some() { DocumentKind::Index } else { DocumentKind::Image };
         let inside = shape.media_type.filter(|inside| !inside.is_empty());
-        if let Some(inside) = &inside {
-            if !expected.is_empty() && inside != expected {
-                return Err(format!("calls itself {inside:?} where its descriptor says {expected:?}"));
-            }
+        if let Some(inside) = &inside
+            && !expected.is_empty()
+            && inside != expected
+        {
+            return Err(format!("calls itself {inside:?} where its descriptor says {expected:?}"));
         }
         let media_type = match inside {
             Some(inside) => inside,
@@ -131,8 +132,12 @@ impl RawManifest {
             None => return Err(format!("media type {media_type:?} is neither a manifest's nor an index's")),
         }
         let document = match shown {
-            DocumentKind::Index => Document::Index(serde_json::from_slice(&bytes).map_err(|e| e.to_string())?),
-            DocumentKind::Image => Document::Image(serde_json::from_slice(&bytes).map_err(|e| e.to_string())?),
+            DocumentKind::Index => {
+                Document::Index(serde_json::from_slice(&bytes).map_err(|e| e.to_string())?)
+            }
+            DocumentKind::Image => {
+                Document::Image(serde_json::from_slice(&bytes).map_err(|e| e.to_string())?)
+            }
         };
         Ok(RawManifest { digest: Digest::of(&bytes), bytes, media_type, document })
     }
@@ -234,7 +239,9 @@ mod tests {
 
     #[test]
     fn knows_images_and_indexes() {
-        let image = format!(r#"{{"schemaVersion":2,"config":{{"digest":"{D}","size":1}},"layers":[{{"digest":"{D}","size":2}}]}}"#);
+        let image = format!(
+            r#"{{"schemaVersion":2,"config":{{"digest":"{D}","size":1}},"layers":[{{"digest":"{D}","size":2}}]}}"#
+        );
         let raw = parse(image.clone(), "").expect("an image");
         assert_eq!(raw.media_type, OCI_MANIFEST);
         assert_eq!(raw.digest, Digest::of(image.as_bytes()));

@@ -97,7 +97,9 @@ impl FromStr for Reference {
             return Err(fail("it is too long"));
         }
         let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest.parse().map_err(|_| fail("what follows `@` is no sha256 digest"))?)),
+            Some((rest, digest)) => {
+                (rest, Some(digest.parse().map_err(|_| fail("what follows `@` is no sha256 digest"))?))
+            }
             None => (text, None),
         };
         let slash = rest.rfind('/').map_or(0, |at| at + 1);
@@ -117,12 +119,15 @@ impl FromStr for Reference {
             "index.docker.io" => (DEFAULT_DOMAIN, path),
             other => (other, path),
         };
-        let path = if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("{OFFICIAL}{path}") } else { path };
+        let path =
+            if domain == DEFAULT_DOMAIN && !path.contains('/') { format!("{OFFICIAL}{path}") } else { path };
         if !is_domain(domain) {
             return Err(fail("the registry's name is no host name"));
         }
         if !path.split('/').all(is_component) {
-            return Err(fail("names have lower-case letters, digits and single `.`, `_`, `__` or `-` between them"));
+            return Err(fail(
+                "names have lower-case letters, digits and single `.`, `_`, `__` or `-` between them",
+            ));
         }
         if domain.len() + path.len() >= MAX_NAME {
             return Err(fail("the name is longer than 255 characters"));
@@ -199,7 +204,11 @@ mod tests {
     fn normalises_as_docker_does() {
         for (text, full, familiar) in [
             ("gcc15", "docker.io/library/gcc15:latest", "gcc15:latest"),
-            ("capy-ubuntu-25.04-gcc15:v1", "docker.io/library/capy-ubuntu-25.04-gcc15:v1", "capy-ubuntu-25.04-gcc15:v1"),
+            (
+                "capy-ubuntu-25.04-gcc15:v1",
+                "docker.io/library/capy-ubuntu-25.04-gcc15:v1",
+                "capy-ubuntu-25.04-gcc15:v1",
+            ),
             ("me/app", "docker.io/me/app:latest", "me/app:latest"),
             ("library/debian:12", "docker.io/library/debian:12", "debian:12"),
             ("docker.io/debian:12", "docker.io/library/debian:12", "debian:12"),
@@ -221,8 +230,33 @@ mod tests {
     fn refuses_what_is_no_reference() {
         let long = "a".repeat(256);
         for bad in [
-            "", ":", "/", "a/", "/a", "a//b", "A", "a:", "a:-x", "a b", "a\n", "a\u{1b}[2J", "../a", "a/../b", "a_-b", "a___b", "-a",
-            "a-", "a@sha256:12", "a@", "exa mple.com/a", "-x.com/a", "x.com:/a", "x.com:p/a", "a:b:c", "é", &long,
+            "",
+            ":",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "A",
+            "a:",
+            "a:-x",
+            "a b",
+            "a\n",
+            "a\u{1b}[2J",
+            "../a",
+            "a/../b",
+            "a_-b",
+            "a___b",
+            "-a",
+            "a-",
+            "a@sha256:12",
+            "a@",
+            "exa mple.com/a",
+            "-x.com/a",
+            "x.com:/a",
+            "x.com:p/a",
+            "a:b:c",
+            "é",
+            &long,
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad:?}");
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::blob::{BlobStore, from_io};
 use crate::descriptor::Descriptor;
@@ -85,7 +85,9 @@ impl Store {
             Err(NotOne::None) => {
                 Err(Error::NoSuchImage { reference: query.to_owned(), store: self.path().to_path_buf() })
             }
-            Err(NotOne::Many(candidates)) => Err(Error::Ambiguous { reference: query.to_owned(), candidates }),
+            Err(NotOne::Many(candidates)) => {
+                Err(Error::Ambiguous { reference: query.to_owned(), candidates })
+            }
         }
     }
 
@@ -106,7 +108,8 @@ impl Store {
 
     fn small_blob(&self, descriptor: &Descriptor) -> Result<Option<Vec<u8>>> {
         if descriptor.size > json::MAX_DOCUMENT {
-            let why = format!("{} bytes, more than the {} that are read", descriptor.size, json::MAX_DOCUMENT);
+            let why =
+                format!("{} bytes, more than the {} that are read", descriptor.size, json::MAX_DOCUMENT);
             return Err(Error::damaged(format!("blob {}", descriptor.digest), why));
         }
         let Some(blob) = self.blobs().open(&descriptor.digest)? else { return Ok(None) };
@@ -145,7 +148,9 @@ impl Store {
         let protection = match leased {
             Ok(lease) => Protection { _lease: Some(lease), _guard: None },
             // Where no lease can be written, the lock itself protects, for as long as the reading lasts.
-            Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Protection { _lease: None, _guard: Some(guard) },
+            Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => {
+                Protection { _lease: None, _guard: Some(guard) }
+            }
             Err(error) => return Err(error),
         };
         Ok((protection, found))
@@ -184,9 +189,10 @@ impl Store {
         })
     }
 
-    /// Records a use of an image. A store that cannot be written loses the record and nothing else.
-    pub fn record_use(&self, manifest: &Digest) -> Result<()> {
-        let recorded = self.layout.private().sub("usage").and_then(|dir| usage::record(&dir, manifest, now()));
+    /// Records a use of an image at `now` (seconds since 1970). A store that cannot be written loses the record and
+    /// nothing else.
+    pub fn record_use(&self, manifest: &Digest, now: i64) -> Result<()> {
+        let recorded = self.layout.private().sub("usage").and_then(|dir| usage::record(&dir, manifest, now));
         match recorded {
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
             recorded => recorded,
@@ -210,9 +216,4 @@ impl Store {
             done => done,
         }
     }
-}
-
-/// Seconds since 1970; 0 where the clock is before that.
-fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs() as i64)
 }

@@ -43,7 +43,10 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
     let mut platforms: Vec<_> = entry.platform.iter().map(ToString::to_string).collect();
     let (mut image_id, mut size) = (text(index::IMAGE_ID), number(index::SIZE));
     // Entries that we wrote say it all; those of other tools are looked up.
-    if size.is_none() || (platforms.is_empty() && is_index) || (!is_index && image_id.is_none() && entry.annotation(index::IMPORTED).is_none()) {
+    if size.is_none()
+        || (platforms.is_empty() && is_index)
+        || (!is_index && image_id.is_none() && entry.annotation(index::IMPORTED).is_none())
+    {
         let mut sum = 0;
         walk::walk(entry, &mut |document| store.document(document), &mut |node| {
             sum += store.blobs().contains(&node.descriptor.digest)?.unwrap_or(0);
@@ -53,20 +56,24 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
                 if platforms.is_empty() {
                     platforms.push(store.config(image)?.1.platform().to_string());
                 }
-            } else if let Some(platform) = node.descriptor.platform.as_ref().filter(|platform| platform.os != "unknown") {
+            } else if let Some(platform) =
+                node.descriptor.platform.as_ref().filter(|platform| platform.os != "unknown")
+            {
                 platforms.push(platform.to_string());
             }
             Ok(())
         })?;
         size = Some(sum);
     }
-    let folded = number(index::LAST_USED).map(|last| Usage { last: last as i64, count: number(index::USE_COUNT).unwrap_or(0) });
+    let folded = number(index::LAST_USED)
+        .map(|last| Usage { last: last as i64, count: number(index::USE_COUNT).unwrap_or(0) });
     let usage = match (folded, used.get(&entry.digest).copied()) {
         (Some(a), Some(b)) => Some(Usage { last: a.last.max(b.last), count: a.count.max(b.count) }),
         (a, b) => a.or(b),
     };
     Ok(Summary {
-        reference: text(index::REF_NAME).map(|name| index::reference(entry).map_or(name, |reference| reference.familiar())),
+        reference: text(index::REF_NAME)
+            .map(|name| index::reference(entry).map_or(name, |reference| reference.familiar())),
         was: text(index::WAS),
         digest: entry.digest,
         image_id,

@@ -105,7 +105,9 @@ impl<'s> Transaction<'s> {
 
     fn lease_digests(&mut self, digests: &[Digest], guard: &SharedGuard) -> Result<()> {
         match self.lease.add(digests, guard) {
-            Err(error) if fs::is_full(&error) && self.store.layout().release_reserve()? => self.lease.add(digests, guard),
+            Err(error) if fs::is_full(&error) && self.store.layout().release_reserve()? => {
+                self.lease.add(digests, guard)
+            }
             added => added,
         }
     }

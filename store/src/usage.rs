@@ -63,7 +63,8 @@ pub fn fold(dir: &Dir, index: &mut Index, since: i64) -> Result<()> {
     for entry in index.entries_mut() {
         let Some(usage) = fresh.get(&entry.digest) else { continue };
         let number = |key| entry.annotation(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-        let (last, count) = (number(index::LAST_USED).max(usage.last), number(index::USE_COUNT).max(usage.count as i64));
+        let (last, count) =
+            (number(index::LAST_USED).max(usage.last), number(index::USE_COUNT).max(usage.count as i64));
         entry.annotations.insert(index::LAST_USED.into(), last.to_string());
         entry.annotations.insert(index::USE_COUNT.into(), count.to_string());
     }

@@ -66,7 +66,11 @@ fn descend(
         return Ok(());
     }
     let Some(raw) = read(descriptor)? else {
-        return if depth == 0 { Err(Error::damaged(format!("manifest {}", descriptor.digest), "is missing")) } else { Ok(()) };
+        return if depth == 0 {
+            Err(Error::damaged(format!("manifest {}", descriptor.digest), "is missing"))
+        } else {
+            Ok(())
+        };
     };
     visit(Node { descriptor, role: Role::Document, document: Some(&raw) })?;
     match &raw.document {
@@ -75,7 +79,9 @@ fn descend(
             for child in &index.manifests {
                 match media_type::document_kind(&child.media_type) {
                     Some(_) => descend(child, depth + 1, seen, read, visit)?,
-                    None if seen.insert(child.digest) => visit(Node { descriptor: child, role: Role::Layer, document: None })?,
+                    None if seen.insert(child.digest) => {
+                        visit(Node { descriptor: child, role: Role::Layer, document: None })?
+                    }
                     None => {}
                 }
             }

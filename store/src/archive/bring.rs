@@ -35,7 +35,11 @@ pub(super) struct Bring<'s, 'o> {
 }
 
 impl<'s, 'o> Bring<'s, 'o> {
-    pub(super) fn new(tx: Transaction<'s>, options: &'o Options<'o>, watch_reads: bool) -> Result<Bring<'s, 'o>> {
+    pub(super) fn new(
+        tx: Transaction<'s>,
+        options: &'o Options<'o>,
+        watch_reads: bool,
+    ) -> Result<Bring<'s, 'o>> {
         let layers = tx.store().layers()?;
         let shown = tx.store().path().to_path_buf();
         let (present, made, written) = (HashSet::new(), HashMap::new(), HashMap::new());
@@ -51,7 +55,8 @@ impl<'s, 'o> Bring<'s, 'o> {
         self.find_present(images)?;
         let layers = self.layers_to_make(images);
         let blobs = self.blobs_to_copy(images);
-        let needed = layers.iter().map(|layer| layer.size).chain(blobs.iter().map(|blob| blob.descriptor.size)).sum();
+        let needed =
+            layers.iter().map(|layer| layer.size).chain(blobs.iter().map(|blob| blob.descriptor.size)).sum();
         let all: u64 = images.iter().map(size_in_archive).sum();
         if self.watch_reads {
             self.check_space(needed)?;
@@ -86,7 +91,8 @@ impl<'s, 'o> Bring<'s, 'o> {
                 }
                 Planned::Kept(kept) => {
                     wanted.extend(kept.documents.iter().map(|raw| (raw.digest, raw.bytes.len() as u64)));
-                    wanted.extend(kept.blobs.iter().map(|blob| (blob.descriptor.digest, blob.descriptor.size)));
+                    wanted
+                        .extend(kept.blobs.iter().map(|blob| (blob.descriptor.digest, blob.descriptor.size)));
                 }
             }
         }
@@ -104,7 +110,10 @@ impl<'s, 'o> Bring<'s, 'o> {
             Planned::Kept(_) => None,
         });
         let layers = made.flat_map(|made| &made.layers);
-        layers.filter(|layer| !self.made.contains_key(&layer.diff_id) && seen.insert(layer.diff_id)).cloned().collect()
+        layers
+            .filter(|layer| !self.made.contains_key(&layer.diff_id) && seen.insert(layer.diff_id))
+            .cloned()
+            .collect()
     }
 
     fn blobs_to_copy(&self, images: &[PlannedImage]) -> Vec<KeptBlob> {
@@ -114,7 +123,9 @@ impl<'s, 'o> Bring<'s, 'o> {
             Planned::Made(_) => None,
         });
         let blobs = kept.flat_map(|kept| &kept.blobs);
-        let is_new = |blob: &&KeptBlob| !self.present.contains(&blob.descriptor.digest) && seen.insert(blob.descriptor.digest);
+        let is_new = |blob: &&KeptBlob| {
+            !self.present.contains(&blob.descriptor.digest) && seen.insert(blob.descriptor.digest)
+        };
         blobs.filter(is_new).cloned().collect()
     }
 
@@ -145,12 +156,19 @@ impl<'s, 'o> Bring<'s, 'o> {
                 }
                 Part::Source(source) => plain(source, layer.size),
                 Part::Encoded(None, blob) | Part::Copied(_, blob) => plain(blob.verified(), blob.size()),
-                Part::Present => self.stored(&layer.path).and_then(|blob| plain(blob.verified(), blob.size())),
+                Part::Present => {
+                    self.stored(&layer.path).and_then(|blob| plain(blob.verified(), blob.size()))
+                }
             };
             let mut source = encoded.map_err(done)?;
             let encoder = match &mut encoder {
                 Some(encoder) => encoder,
-                none => none.insert(Encoder::new(options.encoding, options.jobs, options.cancel.clone(), self.shown.clone())?),
+                none => none.insert(Encoder::new(
+                    options.encoding,
+                    options.jobs,
+                    options.cancel.clone(),
+                    self.shown.clone(),
+                )?),
             };
             let watch = |count| self.report(count);
             encoder.layer(&mut source, self.tx.writer()?, &watch).map_err(done)?;
@@ -184,7 +202,10 @@ impl<'s, 'o> Bring<'s, 'o> {
     }
 
     fn copy_blob(&mut self, contents: &mut dyn Contents, blob: &KeptBlob) -> Result<()> {
-        let unpack = blob.layer.map(|(compression, _)| compression).filter(|compression| *compression != Compression::None);
+        let unpack = blob
+            .layer
+            .map(|(compression, _)| compression)
+            .filter(|compression| *compression != Compression::None);
         let (digest, size) = (blob.descriptor.digest, blob.descriptor.size);
         let what = Copy { digest, size, unpack, shown: &self.shown };
         let mut source: Box<dyn Read + Send> = match contents.take(&blob.path)? {
@@ -192,7 +213,10 @@ impl<'s, 'o> Bring<'s, 'o> {
             Part::Copied(Some(copied), _) => {
                 if (copied.staged.digest(), copied.staged.size()) != (digest, size) {
                     let got = copied.staged.digest();
-                    return Err(Error::damaged(format!("blob {digest}"), format!("digest mismatch: got {got}")));
+                    return Err(Error::damaged(
+                        format!("blob {digest}"),
+                        format!("digest mismatch: got {got}"),
+                    ));
                 }
                 return self.accept_copy(blob, copied);
             }
@@ -201,13 +225,21 @@ impl<'s, 'o> Bring<'s, 'o> {
             Part::Encoded(_, stored) => plain(stored.verified(), stored.size())?,
             Part::Known(facts) => {
                 let stored = self.tx.store().blobs().open(&facts.blob)?;
-                let stored = stored.ok_or_else(|| Error::damaged(format!("blob {}", facts.blob), "is missing"))?;
+                let stored =
+                    stored.ok_or_else(|| Error::damaged(format!("blob {}", facts.blob), "is missing"))?;
                 plain(stored.verified(), stored.size())?
             }
             Part::Present => return Err(Error::damaged(format!("blob {digest}"), "is missing")),
         };
         let watch = |count| self.report(count);
-        let copied = copy_layer(&mut source, self.tx.writer()?, &what, self.options.jobs, &self.options.cancel, &watch)?;
+        let copied = copy_layer(
+            &mut source,
+            self.tx.writer()?,
+            &what,
+            self.options.jobs,
+            &self.options.cancel,
+            &watch,
+        )?;
         self.accept_copy(blob, copied)
     }
 
@@ -217,12 +249,15 @@ impl<'s, 'o> Bring<'s, 'o> {
         if let Some((compression, expected)) = blob.layer {
             let (diff_id, plain_size) = match compression {
                 Compression::None => (DiffId(digest), size),
-                _ => copied.plain.ok_or_else(|| Error::damaged(format!("blob {digest}"), "was not unpacked"))?,
+                _ => copied
+                    .plain
+                    .ok_or_else(|| Error::damaged(format!("blob {digest}"), "was not unpacked"))?,
             };
             if diff_id != expected {
                 return Err(wrong_diff_id(expected, diff_id));
             }
-            facts = Some(LayerFacts { blob: digest, size, compression, diff_id, plain_size, seekable: false });
+            facts =
+                Some(LayerFacts { blob: digest, size, compression, diff_id, plain_size, seekable: false });
         }
         self.publish(copied.staged)?;
         facts.map_or(Ok(()), |facts| self.layers.learn(&facts, false))
@@ -250,13 +285,20 @@ impl<'s, 'o> Bring<'s, 'o> {
         let config = Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.len() as u64);
         let mut layers = Vec::new();
         for layer in &made.layers {
-            let facts = self.made.get(&layer.diff_id).ok_or_else(|| Error::damaged(format!("layer {}", layer.diff_id), "is missing"))?;
+            let facts = self
+                .made
+                .get(&layer.diff_id)
+                .ok_or_else(|| Error::damaged(format!("layer {}", layer.diff_id), "is missing"))?;
             layers.push(facts.descriptor());
         }
         let manifest = ImageManifest::write(&config, &layers);
         self.put(&made.config)?;
         self.put(&manifest.bytes)?;
-        let parts: Vec<_> = layers.iter().chain([&config, &manifest.descriptor()]).map(|part| (part.digest, part.size)).collect();
+        let parts: Vec<_> = layers
+            .iter()
+            .chain([&config, &manifest.descriptor()])
+            .map(|part| (part.digest, part.size))
+            .collect();
         let entry = made_entry(made, &manifest, total(&parts), &self.options.now);
         Ok(self.ready(image, entry, &parts))
     }
@@ -267,8 +309,9 @@ impl<'s, 'o> Bring<'s, 'o> {
             self.put(&raw.bytes)?;
         }
         let documents = kept.documents.iter().map(|raw| (raw.digest, raw.bytes.len() as u64));
-        let parts: Vec<_> =
-            documents.chain(kept.blobs.iter().map(|blob| (blob.descriptor.digest, blob.descriptor.size))).collect();
+        let parts: Vec<_> = documents
+            .chain(kept.blobs.iter().map(|blob| (blob.descriptor.digest, blob.descriptor.size)))
+            .collect();
         let entry = kept_entry(kept, total(&parts), &self.options.now);
         Ok(self.ready(image, entry, &parts))
     }

@@ -122,21 +122,25 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                 let archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 return import_seekable(store, archive, options);
             }
-            let file = if meta.is_file() { File::open(&path).map_err(Error::io("open", &path))? } else { file };
+            let file =
+                if meta.is_file() { File::open(&path).map_err(Error::io("open", &path))? } else { file };
             (Box::new(file), path)
         }
         Input::Stream(stream, path) => (stream, path),
     };
     let mut head = Vec::new();
-    stream.by_ref().take(6).read_to_end(&mut head).map_err(|e| crate::blob::from_io(e, Error::io("read", &path)))?;
+    stream
+        .by_ref()
+        .take(6)
+        .read_to_end(&mut head)
+        .map_err(|e| crate::blob::from_io(e, Error::io("read", &path)))?;
     let compression = outer(&mut &head[..])?;
     let whole = io::Cursor::new(head).chain(stream);
     let mut stream: Box<dyn Read + Send> = match compression {
         None => Box::new(whole),
         // The size of a stream is not known; its members' sizes are checked one by one.
-        Some(compression) => {
-            codec::decoder(compression, whole, u64::MAX / 4096, codec::Limits::default()).map_err(Error::io("read", &path))?
-        }
+        Some(compression) => codec::decoder(compression, whole, u64::MAX / 4096, codec::Limits::default())
+            .map_err(Error::io("read", &path))?,
     };
     import_stream(store, &mut stream, &path, options)
 }
@@ -147,12 +151,21 @@ fn outer(source: &mut dyn Read) -> Result<Option<Compression>> {
     source.take(6).read_to_end(&mut head).map_err(Error::io("read", "the archive"))?;
     if head.starts_with(b"\xfd7zXZ\0") || head.starts_with(b"BZh") {
         let tool = if head[0] == 0xfd { "xz" } else { "bzip2" };
-        return Err(Error::invalid("the archive", format!("is {tool}-compressed, which is not read yet; `{tool} -dc FILE | larder import -` does it")));
+        return Err(Error::invalid(
+            "the archive",
+            format!(
+                "is {tool}-compressed, which is not read yet; `{tool} -dc FILE | larder import -` does it"
+            ),
+        ));
     }
     Ok(Some(Compression::sniff(&head)).filter(|compression| *compression != Compression::None))
 }
 
-fn import_seekable(store: &Store, mut archive: SeekableArchive, options: &Options<'_>) -> Result<Vec<Imported>> {
+fn import_seekable(
+    store: &Store,
+    mut archive: SeekableArchive,
+    options: &Options<'_>,
+) -> Result<Vec<Imported>> {
     let images = select(plan(&archive)?, options)?;
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
@@ -164,12 +177,22 @@ fn import_seekable(store: &Store, mut archive: SeekableArchive, options: &Option
     bring_in(tx, &mut archive, &images, options, true)
 }
 
-fn import_stream(store: &Store, stream: &mut dyn Read, path: &Path, options: &Options<'_>) -> Result<Vec<Imported>> {
+fn import_stream(
+    store: &Store,
+    stream: &mut dyn Read,
+    path: &Path,
+    options: &Options<'_>,
+) -> Result<Vec<Imported>> {
     let mut tx = store.begin("import")?;
     let layers = store.layers()?;
     let read = |count| (options.watch)(Event::Done(count));
-    let intake =
-        Intake { encoding: options.encoding, jobs: options.jobs, cancel: &options.cancel, layers: &layers, read: &read };
+    let intake = Intake {
+        encoding: options.encoding,
+        jobs: options.jobs,
+        cancel: &options.cancel,
+        layers: &layers,
+        read: &read,
+    };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
     let images = select(plan(&archive)?, options)?;
     let index = store.index()?;
@@ -196,7 +219,10 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
             [image] => image.names = vec![name.clone()],
             images => {
                 let labels = images.iter().map(PlannedImage::label).collect::<Vec<_>>().join(", ");
-                let why = format!("holds {} images ({labels}); --name needs one, which --image chooses", images.len());
+                let why = format!(
+                    "holds {} images ({labels}); --name needs one, which --image chooses",
+                    images.len()
+                );
                 return Err(Error::invalid("the archive", why));
             }
         }
@@ -211,7 +237,10 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
             Planned::Made(_) => false,
         };
         if image.names.is_empty() && !accompanies {
-            let why = format!("{} has no name in it; give it one with --name (and choose it with --image)", image.label());
+            let why = format!(
+                "{} has no name in it; give it one with --name (and choose it with --image)",
+                image.label()
+            );
             return Err(Error::invalid("the archive", why));
         }
     }
@@ -220,11 +249,11 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
 
 /// Whether the image answers to a name or digest; its other names are left out then.
 fn is_wanted(image: &mut PlannedImage, wanted: &str) -> bool {
-    if let Ok(reference) = wanted.parse::<Reference>() {
-        if image.names.contains(&reference) {
-            image.names = vec![reference];
-            return true;
-        }
+    if let Ok(reference) = wanted.parse::<Reference>()
+        && image.names.contains(&reference)
+    {
+        image.names = vec![reference];
+        return true;
     }
     let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
     let digests = [root(image), image.image_id().map(|id| id.0)];
@@ -273,7 +302,9 @@ fn unchanged(index: &Index, store: &Store, images: &[PlannedImage]) -> Result<Op
     let mut all = Vec::new();
     for image in images {
         let named: Vec<_> = image.names.iter().map(|name| (Some(name), index.named(name).next())).collect();
-        let nameless = || vec![(None, root(image).and_then(|digest| index.entries().iter().find(|e| e.digest == digest)))];
+        let nameless = || {
+            vec![(None, root(image).and_then(|digest| index.entries().iter().find(|e| e.digest == digest)))]
+        };
         for (name, entry) in if named.is_empty() { nameless() } else { named } {
             let Some(entry) = entry.filter(|entry| is_same(store, entry, image)) else { return Ok(None) };
             let Some(size) = complete_size(store, entry)? else { return Ok(None) };
@@ -359,7 +390,8 @@ fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
 pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, now: &str) -> Descriptor {
     let mut entry = manifest.descriptor();
     let platform = made.parsed.platform();
-    entry.platform = Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
+    entry.platform =
+        Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
     entry.annotations = ours(now, "docker-archive", size, Some(made.image_id()));
     if let Some(source) = made.source {
         entry.annotations.insert(index::SOURCE_DIGEST.into(), source.to_string());

@@ -103,7 +103,12 @@ pub struct Image {
 
 impl Image {
     /// An image whose layers are written as they are stored.
-    pub fn stored(manifest: RawManifest, parts: ImageManifest, config_bytes: Vec<u8>, config: ImageConfig) -> Image {
+    pub fn stored(
+        manifest: RawManifest,
+        parts: ImageManifest,
+        config_bytes: Vec<u8>,
+        config: ImageConfig,
+    ) -> Image {
         let layers = parts.layers.iter().map(|layer| Content::Blob(layer.digest)).collect();
         Image { manifest, config_bytes, config, parts, layers }
     }
@@ -111,9 +116,14 @@ impl Image {
 
 /// Reads a container image from the store, and makes another manifest for it where layers are to be plain.
 pub fn read_image(store: &Store, root: &Descriptor, form: LayerForm, cancel: &Cancel) -> Result<Image> {
-    let raw = store.document(root)?.ok_or_else(|| Error::damaged(format!("manifest {}", root.digest), "is missing"))?;
+    let raw = store
+        .document(root)?
+        .ok_or_else(|| Error::damaged(format!("manifest {}", root.digest), "is missing"))?;
     let Document::Image(parts) = &raw.document else {
-        return Err(Error::invalid(format!("index {}", root.digest), "is no image; a platform must be chosen from it"));
+        return Err(Error::invalid(
+            format!("index {}", root.digest),
+            "is no image; a platform must be chosen from it",
+        ));
     };
     let parts = parts.clone();
     let (config_bytes, config) = store.config(&parts)?;
@@ -123,7 +133,10 @@ pub fn read_image(store: &Store, root: &Descriptor, form: LayerForm, cancel: &Ca
     let mut layers = Vec::new();
     let mut descriptors = Vec::new();
     if config.diff_ids().len() != parts.layers.len() {
-        return Err(Error::damaged(format!("config {}", parts.config.digest), "has not one diff ID for each layer"));
+        return Err(Error::damaged(
+            format!("config {}", parts.config.digest),
+            "has not one diff ID for each layer",
+        ));
     }
     for (layer, diff_id) in parts.layers.iter().zip(config.diff_ids()) {
         let facts = facts_of(store, layer, *diff_id, cancel)?;
@@ -133,25 +146,39 @@ pub fn read_image(store: &Store, root: &Descriptor, form: LayerForm, cancel: &Ca
     let mut config_descriptor = parts.config.clone();
     config_descriptor.media_type = media_type::OCI_CONFIG.into();
     let manifest = ImageManifest::write(&config_descriptor, &descriptors);
-    let parts = ImageManifest { config: config_descriptor, layers: descriptors, subject: None, annotations: None };
+    let parts =
+        ImageManifest { config: config_descriptor, layers: descriptors, subject: None, annotations: None };
     Ok(Image { manifest, config_bytes, config, parts, layers })
 }
 
 /// What a layer unpacks to; a layer that was never unpacked here is, once.
 fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel) -> Result<LayerFacts> {
     let cache = store.layers()?;
-    if let Some(facts) = cache.by_blob(&layer.digest).filter(|facts| facts.diff_id == diff_id && facts.size == layer.size) {
+    if let Some(facts) =
+        cache.by_blob(&layer.digest).filter(|facts| facts.diff_id == diff_id && facts.size == layer.size)
+    {
         return Ok(facts);
     }
     let what = || format!("layer {}", layer.digest);
-    let compression = Compression::of_layer(&layer.media_type)
-        .ok_or_else(|| Error::invalid(what(), format!("is of type {:?}, which cannot be unpacked", layer.media_type)))?;
+    let compression = Compression::of_layer(&layer.media_type).ok_or_else(|| {
+        Error::invalid(what(), format!("is of type {:?}, which cannot be unpacked", layer.media_type))
+    })?;
     let blob = store.blobs().open(&layer.digest)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
     let (found, plain_size) = codec::measure(&blob, compression, cancel)?;
     if found != diff_id {
-        return Err(Error::damaged(what(), format!("diff ID mismatch: it unpacks to {found}, its config says {diff_id}")));
+        return Err(Error::damaged(
+            what(),
+            format!("diff ID mismatch: it unpacks to {found}, its config says {diff_id}"),
+        ));
     }
-    let facts = LayerFacts { blob: layer.digest, size: layer.size, compression, diff_id, plain_size, seekable: false };
+    let facts = LayerFacts {
+        blob: layer.digest,
+        size: layer.size,
+        compression,
+        diff_id,
+        plain_size,
+        seekable: false,
+    };
     cache.learn(&facts, false)?;
     Ok(facts)
 }
@@ -222,7 +249,8 @@ impl Members {
         }
         members.extend(self.blobs.into_values());
         if form != Form::Docker {
-            let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": self.entries});
+            let index =
+                json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": self.entries});
             members.push(document("index.json", index));
         }
         if form != Form::Oci {
@@ -260,13 +288,18 @@ fn add_item(
 ) -> Result<()> {
     let name = item.name.as_ref();
     let raw = store.document(&item.root)?;
-    let is_container = matches!(raw.as_ref().map(|raw| &raw.document), Some(Document::Image(image)) if image.is_container());
+    let is_container =
+        matches!(raw.as_ref().map(|raw| &raw.document), Some(Document::Image(image)) if image.is_container());
     if is_container {
         let image = read_image(store, &item.root, layers, cancel)?;
         let manifest = image.manifest.descriptor();
         if form != Form::Docker {
             members.blob(manifest.digest, manifest.size, Content::Bytes(image.manifest.bytes.clone()));
-            members.entry(name, &manifest, Some(image.config.platform()).filter(|platform| !platform.os.is_empty()));
+            members.entry(
+                name,
+                &manifest,
+                Some(image.config.platform()).filter(|platform| !platform.os.is_empty()),
+            );
         }
         if form != Form::Oci {
             members.docker_item(name, &image.parts);
@@ -275,7 +308,10 @@ fn add_item(
         return Ok(());
     }
     if form == Form::Docker || layers == LayerForm::Plain {
-        return Err(Error::invalid("it", "is an index or an artifact; only --archive hybrid or oci with stored layers holds it"));
+        return Err(Error::invalid(
+            "it",
+            "is an index or an artifact; only --archive hybrid or oci with stored layers holds it",
+        ));
     }
     let mut host = None;
     walk::walk(&item.root, &mut |document| store.document(document), &mut |node| {
@@ -283,7 +319,11 @@ fn add_item(
         match node.document {
             Some(raw) => {
                 if let Document::Image(image) = &raw.document {
-                    let fits = node.descriptor.platform.as_ref().is_some_and(|platform| platform.serves(&Platform::host()));
+                    let fits = node
+                        .descriptor
+                        .platform
+                        .as_ref()
+                        .is_some_and(|platform| platform.serves(&Platform::host()));
                     if image.is_container() && fits && host.is_none() {
                         host = Some(image.clone());
                     }

@@ -91,7 +91,10 @@ pub struct KeptBlob {
 impl PlannedImage {
     /// What people call it in messages: its first name, else its digest.
     pub fn label(&self) -> String {
-        self.names.first().map_or_else(|| self.image_id().map_or("an image".into(), |id| id.to_string()), Reference::familiar)
+        self.names.first().map_or_else(
+            || self.image_id().map_or("an image".into(), |id| id.to_string()),
+            Reference::familiar,
+        )
     }
 
     /// The image ID, where it is one container image.
@@ -177,7 +180,8 @@ fn from_index(contents: &dyn Contents, index: &Index, items: Vec<DockerItem>) ->
     for digest in order {
         let Some((root, mut names)) = by_digest.remove(&digest) else { continue };
         let path = blob_path(&digest);
-        let raw = read_document(contents, &root)?.ok_or_else(|| Error::damaged(format!("entry {path:?}"), "is missing"))?;
+        let raw = read_document(contents, &root)?
+            .ok_or_else(|| Error::damaged(format!("entry {path:?}"), "is missing"))?;
         let content = match saved_by_docker(&raw, &items) {
             Some((manifest, item)) => {
                 for name in self::names(item)? {
@@ -195,9 +199,15 @@ fn from_index(contents: &dyn Contents, index: &Index, items: Vec<DockerItem>) ->
 }
 
 /// Whether this is what Docker saves since version 25: an image manifest with plain layers, which `manifest.json` has too.
-fn saved_by_docker<'a>(raw: &'a RawManifest, items: &'a [DockerItem]) -> Option<(&'a ImageManifest, &'a DockerItem)> {
+fn saved_by_docker<'a>(
+    raw: &'a RawManifest,
+    items: &'a [DockerItem],
+) -> Option<(&'a ImageManifest, &'a DockerItem)> {
     let Document::Image(manifest) = &raw.document else { return None };
-    let plain = manifest.layers.iter().all(|layer| Compression::of_layer(&layer.media_type) == Some(Compression::None));
+    let plain = manifest
+        .layers
+        .iter()
+        .all(|layer| Compression::of_layer(&layer.media_type) == Some(Compression::None));
     let ours = plain && manifest.is_container() && manifest.subject.is_none();
     let config = blob_path(&manifest.config.digest);
     let item = items.iter().find(|item| item.config.trim_start_matches("./") == config)?;
@@ -219,7 +229,11 @@ fn names(item: &DockerItem) -> Result<Vec<Reference>> {
     Ok(names)
 }
 
-fn made(contents: &dyn Contents, item: &DockerItem, manifest: Option<(&ImageManifest, Digest)>) -> Result<MadeImage> {
+fn made(
+    contents: &dyn Contents,
+    item: &DockerItem,
+    manifest: Option<(&ImageManifest, Digest)>,
+) -> Result<MadeImage> {
     let config_path = plain_path(&item.config)?;
     let config = contents.document(&config_path)?.ok_or_else(|| missing(&config_path))?;
     check_name(&config_path, Digest::of(&config))?;
@@ -227,14 +241,18 @@ fn made(contents: &dyn Contents, item: &DockerItem, manifest: Option<(&ImageMani
     let paths = item.layers.as_deref().unwrap_or_default();
     let diff_ids = parsed.diff_ids();
     if paths.len() != diff_ids.len() {
-        let why = format!("lists {} diff IDs where manifest.json lists {} layers", diff_ids.len(), paths.len());
+        let why =
+            format!("lists {} diff IDs where manifest.json lists {} layers", diff_ids.len(), paths.len());
         return Err(Error::damaged(format!("entry {config_path:?}"), why));
     }
     if let Some((manifest, _)) = manifest {
         let listed: Vec<_> = manifest.layers.iter().map(|layer| layer.digest).collect();
         let wanted: Vec<_> = diff_ids.iter().map(|diff_id| diff_id.0).collect();
         if listed != wanted {
-            return Err(Error::damaged(format!("entry {config_path:?}"), "its diff IDs are not the manifest's plain layers"));
+            return Err(Error::damaged(
+                format!("entry {config_path:?}"),
+                "its diff IDs are not the manifest's plain layers",
+            ));
         }
     }
     let mut layers = Vec::new();
@@ -295,7 +313,8 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
         _ => None,
     };
     let mut annotations = root.annotations.clone();
-    annotations.retain(|key, _| key != index::REF_NAME && key != index::FULL_NAME && !key.starts_with(index::OURS));
+    annotations
+        .retain(|key, _| key != index::REF_NAME && key != index::FULL_NAME && !key.starts_with(index::OURS));
     let mut root = root.clone();
     root.annotations.clear();
     root.extra.retain(|key, _| key == "artifactType");
@@ -319,7 +338,8 @@ fn layers_of(
     image: &ImageManifest,
     layers: &mut HashMap<Digest, (Compression, DiffId)>,
 ) -> Result<()> {
-    let known: Option<Vec<_>> = image.layers.iter().map(|layer| Compression::of_layer(&layer.media_type)).collect();
+    let known: Option<Vec<_>> =
+        image.layers.iter().map(|layer| Compression::of_layer(&layer.media_type)).collect();
     let Some(compressions) = known.filter(|_| image.is_container()) else { return Ok(()) };
     let path = blob_path(&image.config.digest);
     let bytes = contents.document(&path)?.ok_or_else(|| missing(&path))?;
@@ -327,12 +347,19 @@ fn layers_of(
     check_name(&path, Digest::of(&bytes))?;
     let config = ImageConfig::parse(&bytes).map_err(|why| entry(&path, why))?;
     if config.diff_ids().len() != image.layers.len() {
-        let why = format!("lists {} diff IDs where its manifest lists {} layers", config.diff_ids().len(), image.layers.len());
+        let why = format!(
+            "lists {} diff IDs where its manifest lists {} layers",
+            config.diff_ids().len(),
+            image.layers.len()
+        );
         return Err(Error::damaged(format!("entry {path:?}"), why));
     }
     for ((layer, compression), diff_id) in image.layers.iter().zip(compressions).zip(config.diff_ids()) {
         if layers.insert(layer.digest, (compression, *diff_id)).is_some_and(|other| other.1 != *diff_id) {
-            return Err(Error::damaged(format!("layer {}", layer.digest), "two configs give it different diff IDs"));
+            return Err(Error::damaged(
+                format!("layer {}", layer.digest),
+                "two configs give it different diff IDs",
+            ));
         }
     }
     Ok(())
@@ -358,7 +385,10 @@ fn blob_path(digest: &Digest) -> String {
 /// A path that manifest.json names: plain and relative, like those of the members.
 fn plain_path(path: &str) -> Result<String> {
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    if path.starts_with('/') || parts.is_empty() || parts.iter().any(|part| *part == ".." || part.contains('\\')) {
+    if path.starts_with('/')
+        || parts.is_empty()
+        || parts.iter().any(|part| *part == ".." || part.contains('\\'))
+    {
         return Err(entry("manifest.json", format!("{path:?} is no path inside the archive")));
     }
     Ok(parts.join("/"))
@@ -379,7 +409,10 @@ fn check_size(path: &str, got: u64, announced: u64) -> Result<()> {
     if got == announced {
         return Ok(());
     }
-    Err(Error::damaged(format!("entry {path:?}"), format!("has {got} bytes where {announced} were announced")))
+    Err(Error::damaged(
+        format!("entry {path:?}"),
+        format!("has {got} bytes where {announced} were announced"),
+    ))
 }
 
 fn missing(path: &str) -> Error {

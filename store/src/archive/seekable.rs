@@ -30,7 +30,7 @@ impl SeekableArchive {
         let file = Arc::new(file);
         let mut headers = Members::new(Window { file: Arc::clone(&file), path, position: 0, size });
         let mut members = HashMap::new();
-        while let Some(member) = headers.next()? {
+        while let Some(member) = headers.next_member()? {
             cancel.check()?;
             add(&mut members, member)?;
         }
@@ -90,7 +90,8 @@ impl Contents for SeekableArchive {
             return Err(Error::invalid(format!("entry {path:?}"), "is a link, not a file"));
         }
         if member.size > MAX_DOCUMENT {
-            let why = format!("has {} bytes, more than the {MAX_DOCUMENT} that a document may have", member.size);
+            let why =
+                format!("has {} bytes, more than the {MAX_DOCUMENT} that a document may have", member.size);
             return Err(Error::invalid(format!("entry {path:?}"), why));
         }
         let mut bytes = vec![0; member.size as usize];
@@ -99,7 +100,8 @@ impl Contents for SeekableArchive {
     }
 
     fn take(&mut self, path: &str) -> Result<Part> {
-        let member = self.regular(path).ok_or_else(|| Error::damaged(format!("entry {path:?}"), "is missing"))?;
+        let member =
+            self.regular(path).ok_or_else(|| Error::damaged(format!("entry {path:?}"), "is missing"))?;
         Ok(Part::Source(Box::new(self.reader(member))))
     }
 }
@@ -151,7 +153,10 @@ impl Read for Range {
         }
         let count = self.file.read_at(&mut buffer[..wanted], self.position)?;
         if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive became shorter while it was read"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the archive became shorter while it was read",
+            ));
         }
         self.position += count as u64;
         Ok(count)

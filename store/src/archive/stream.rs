@@ -58,14 +58,19 @@ pub struct Intake<'a> {
 
 impl StreamedArchive {
     /// Takes in the whole stream.
-    pub fn read(stream: &mut dyn Read, path: &Path, tx: &mut Transaction<'_>, intake: &Intake<'_>) -> Result<StreamedArchive> {
+    pub fn read(
+        stream: &mut dyn Read,
+        path: &Path,
+        tx: &mut Transaction<'_>,
+        intake: &Intake<'_>,
+    ) -> Result<StreamedArchive> {
         let mut archive = StreamedArchive { members: HashMap::new(), objects: HashMap::new() };
         let mut headers = Members::new(Forward { stream, path });
         let shown = tx.store().path().to_path_buf();
         let mut encoder = Encoder::new(intake.encoding, intake.jobs, intake.cancel.clone(), shown)?;
         let mut encoding = Vec::new();
         let mut room = ROOM;
-        while let Some(member) = headers.next()? {
+        while let Some(member) = headers.next_member()? {
             intake.cancel.check()?;
             add(&mut archive.members, member.clone())?;
             if member.kind != Kind::File {
@@ -98,10 +103,15 @@ impl StreamedArchive {
         let size = content.member.size;
         let mut head = Vec::new();
         let take_head = |content: &mut Content<'_, '_>, head: &mut Vec<u8>, limit| {
-            content.by_ref().take(limit).read_to_end(head).map_err(|e| crate::blob::from_io(e, Error::io("read", "the archive")))
+            content
+                .by_ref()
+                .take(limit)
+                .read_to_end(head)
+                .map_err(|e| crate::blob::from_io(e, Error::io("read", "the archive")))
         };
         take_head(content, &mut head, 4096)?;
-        let looks_like_json = head.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"{[".contains(byte));
+        let looks_like_json =
+            head.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"{[".contains(byte));
         if size <= *room && (size <= SMALL || (looks_like_json && size <= MAX_DOCUMENT)) {
             take_head(content, &mut head, size)?;
             *room -= size;
@@ -132,10 +142,10 @@ impl StreamedArchive {
 fn known(path: &str, size: u64, tx: &mut Transaction<'_>, intake: &Intake<'_>) -> Result<Option<Object>> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let Some(digest) = Digest::from_hex(name.split('.').next().unwrap_or(name)) else { return Ok(None) };
-    if let Some(facts) = intake.layers.by_diff_id(&DiffId(digest)).filter(|facts| facts.plain_size == size) {
-        if tx.reuse(&[(facts.blob, facts.size)])?.contains(&facts.blob) {
-            return Ok(Some(Object::Known(facts)));
-        }
+    if let Some(facts) = intake.layers.by_diff_id(&DiffId(digest)).filter(|facts| facts.plain_size == size)
+        && tx.reuse(&[(facts.blob, facts.size)])?.contains(&facts.blob)
+    {
+        return Ok(Some(Object::Known(facts)));
     }
     let present = path.starts_with("blobs/sha256/") && tx.reuse(&[(digest, size)])?.contains(&digest);
     Ok(present.then_some(Object::Present))
@@ -153,7 +163,9 @@ fn copy_unnamed(
     let mut buffer = vec![0; 1 << 20];
     loop {
         intake.cancel.check()?;
-        let count = source.read(&mut buffer).map_err(|e| crate::blob::from_io(e, Error::io("read", "the archive")))?;
+        let count = source
+            .read(&mut buffer)
+            .map_err(|e| crate::blob::from_io(e, Error::io("read", "the archive")))?;
         if count == 0 {
             break;
         }
@@ -181,7 +193,9 @@ impl Contents for StreamedArchive {
             (Some(member), _) if member.kind != Kind::File => {
                 Err(Error::invalid(format!("entry {path:?}"), "is a link, not a file"))
             }
-            (Some(_), _) => Err(Error::invalid(format!("entry {path:?}"), "is too large for a document, or is none")),
+            (Some(_), _) => {
+                Err(Error::invalid(format!("entry {path:?}"), "is too large for a document, or is none"))
+            }
         }
     }
 

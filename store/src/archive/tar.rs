@@ -74,13 +74,17 @@ impl<S: Source> Members<S> {
     }
 
     /// The next member; `None` behind the archive's end, which must be marked, with nothing but zeros behind it.
-    pub fn next(&mut self) -> Result<Option<Member>> {
+    pub fn next_member(&mut self) -> Result<Option<Member>> {
         self.skip_pending()?;
         let mut extended = Extended::default();
         loop {
             let Some(header) = self.header()? else {
                 let complete = extended.path.is_none() && extended.link.is_none() && extended.size.is_none();
-                return if complete { Ok(None) } else { Err(broken("an extended header has no member behind it")) };
+                return if complete {
+                    Ok(None)
+                } else {
+                    Err(broken("an extended header has no member behind it"))
+                };
             };
             self.count += 1;
             if self.count > MAX_MEMBERS {
@@ -97,7 +101,7 @@ impl<S: Source> Members<S> {
         }
     }
 
-    /// Reads content of the member that `next` gave last.
+    /// Reads content of the member that `next_member` gave last.
     pub fn read(&mut self, member: &Member, done: u64, buffer: &mut [u8]) -> Result<usize> {
         let wanted = (buffer.len() as u64).min(member.size - done) as usize;
         let count = self.source.read_full(&mut buffer[..wanted])?;
@@ -120,15 +124,29 @@ impl<S: Source> Members<S> {
         };
         let is_directory = kind == EntryType::Directory || (kind.is_file() && raw_path.ends_with(b"/"));
         let path = clean_path(&raw_path, is_directory).map_err(|why| named(&why))?;
-        let link = || extended.link.or_else(|| header.link_name_bytes().map(|link| link.into_owned())).unwrap_or_default();
+        let link = || {
+            extended
+                .link
+                .or_else(|| header.link_name_bytes().map(|link| link.into_owned()))
+                .unwrap_or_default()
+        };
         let kind = match kind {
             _ if is_directory => Kind::Directory,
             EntryType::Regular | EntryType::Continuous => Kind::File,
             EntryType::Symlink => Kind::Link(resolve_link(&path, &link()).map_err(|why| named(&why))?),
-            EntryType::Link => Kind::Link(clean_path(&link(), false).map_err(|why| named(&format!("links out: {why}")))?),
+            EntryType::Link => {
+                Kind::Link(clean_path(&link(), false).map_err(|why| named(&format!("links out: {why}")))?)
+            }
             EntryType::GNUSparse => return Err(named("is a sparse file, which no image archive has")),
-            EntryType::Fifo | EntryType::Char | EntryType::Block => return Err(named("is a device or a pipe")),
-            other => return Err(named(&format!("is of type {:?}, which no image archive has", other.as_byte() as char))),
+            EntryType::Fifo | EntryType::Char | EntryType::Block => {
+                return Err(named("is a device or a pipe"));
+            }
+            other => {
+                return Err(named(&format!(
+                    "is of type {:?}, which no image archive has",
+                    other.as_byte() as char
+                )));
+            }
         };
         // Links and directories have no content, whatever their size field says.
         let size = if kind == Kind::File { size } else { 0 };
@@ -158,10 +176,17 @@ impl<S: Source> Members<S> {
             return Ok(None);
         }
         let header = Header::from_byte_slice(&block).clone();
-        let sum = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
+        let sum = block
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
         if header.cksum().ok() != Some(sum.sum()) {
             let first = self.position == BLOCK;
-            return Err(broken(if first { "is not a tar archive" } else { "a header is damaged (its checksum is wrong)" }));
+            return Err(broken(if first {
+                "is not a tar archive"
+            } else {
+                "a header is damaged (its checksum is wrong)"
+            }));
         }
         Ok(Some(header))
     }
@@ -327,7 +352,7 @@ mod tests {
     fn members(archive: &[u8]) -> Result<Vec<Member>> {
         let mut members = Members::new(archive);
         let mut all = Vec::new();
-        while let Some(member) = members.next()? {
+        while let Some(member) = members.next_member()? {
             all.push(member);
         }
         Ok(all)
@@ -380,7 +405,10 @@ mod tests {
             (header("c", EntryType::Regular, 0), b""),
         ]);
         let found = members(&archive).expect("a good archive");
-        assert_eq!(found.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(), ["a", "a/layer.tar", "b/layer.tar", "c"]);
+        assert_eq!(
+            found.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(),
+            ["a", "a/layer.tar", "b/layer.tar", "c"]
+        );
         assert_eq!((found[1].offset, found[1].size), (1024, 3));
         assert_eq!(found[2].kind, Kind::Link("a/layer.tar".into()));
     }
@@ -391,11 +419,17 @@ mod tests {
         let named = pax(&[("path", &long), ("mtime", "1.5")]);
         let gnu = [long.as_bytes(), b"\0"].concat();
         for (kind, data) in [(EntryType::XHeader, &named), (EntryType::GNULongName, &gnu)] {
-            let archive = raw(&[(header("x", kind, data.len() as u64), data), (header("short", EntryType::Regular, 1), b"x")]);
+            let archive = raw(&[
+                (header("x", kind, data.len() as u64), data),
+                (header("short", EntryType::Regular, 1), b"x"),
+            ]);
             assert_eq!(members(&archive).expect("good")[0].path, long);
         }
         let size = pax(&[("size", "9000000000")]);
-        let archive = raw(&[(header("x", EntryType::XHeader, size.len() as u64), &size), (header("big", EntryType::Regular, 0), b"")]);
+        let archive = raw(&[
+            (header("x", EntryType::XHeader, size.len() as u64), &size),
+            (header("big", EntryType::Regular, 0), b""),
+        ]);
         assert!(members(&archive).expect_err("its content is not there").to_string().contains("cut off"));
     }
 
@@ -405,7 +439,10 @@ mod tests {
         let kind = |kind| raw(&[(header("e", kind, 0), b"")]);
         let with_pax = |records: &[(&str, &str)]| {
             let data = pax(records);
-            raw(&[(header("x", EntryType::XHeader, data.len() as u64), &data), (header("e", EntryType::Regular, 3), b"abc")])
+            raw(&[
+                (header("x", EntryType::XHeader, data.len() as u64), &data),
+                (header("e", EntryType::Regular, 3), b"abc"),
+            ])
         };
         let link = |to: &str, kind| {
             let mut header = header("a/l", kind, 0);
@@ -427,7 +464,10 @@ mod tests {
         };
         let global = {
             let data = pax(&[("path", "a")]);
-            raw(&[(header("g", EntryType::XGlobalHeader, data.len() as u64), &data), (header("e", EntryType::Regular, 0), b"")])
+            raw(&[
+                (header("g", EntryType::XGlobalHeader, data.len() as u64), &data),
+                (header("e", EntryType::Regular, 0), b""),
+            ])
         };
         for (why, archive) in [
             ("empty", Vec::new()),
@@ -455,7 +495,13 @@ mod tests {
             ("size no number", with_pax(&[("size", "-3")])),
             ("two paths", with_pax(&[("path", "a"), ("path", "b")])),
             ("pax sparse", with_pax(&[("GNU.sparse.major", "1")])),
-            ("malformed pax", raw(&[(header("x", EntryType::XHeader, 3), b"abc"), (header("e", EntryType::Regular, 0), b"")])),
+            (
+                "malformed pax",
+                raw(&[
+                    (header("x", EntryType::XHeader, 3), b"abc"),
+                    (header("e", EntryType::Regular, 0), b""),
+                ]),
+            ),
             ("huge pax", raw(&[(header("x", EntryType::XHeader, 1 << 20), &vec![b'a'; 1 << 20])])),
             ("two names", two_names),
             ("global path", global),

@@ -73,10 +73,10 @@ impl BlobStore for FileBlobs {
 
     fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()> {
         for name in self.dir.names()? {
-            if let Some(digest) = Digest::from_hex(&name) {
-                if let Some(stat) = self.dir.stat(&name)?.filter(|stat| stat.is_file) {
-                    each(digest, stat.size);
-                }
+            if let Some(digest) = Digest::from_hex(&name)
+                && let Some(stat) = self.dir.stat(&name)?.filter(|stat| stat.is_file)
+            {
+                each(digest, stat.size);
             }
         }
         Ok(())

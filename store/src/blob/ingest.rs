@@ -35,14 +35,26 @@ impl Ingest {
         let dir = parent.create_dir(&name)?;
         let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
         lock.try_lock().map_err(|e| Error::io("lock", dir.path())(e.into()))?;
-        Ok(Ingest { inner: Arc::new(Inner { parent: parent.clone(), dir, name, counter: AtomicU64::new(0), _lock: lock }) })
+        Ok(Ingest {
+            inner: Arc::new(Inner {
+                parent: parent.clone(),
+                dir,
+                name,
+                counter: AtomicU64::new(0),
+                _lock: lock,
+            }),
+        })
     }
 
     /// Starts a blob.
     pub fn writer(&self) -> Result<BlobWriter> {
         let name = self.inner.counter.fetch_add(1, Ordering::Relaxed).to_string();
         let file = self.inner.dir.create_new(&name)?;
-        Ok(BlobWriter { slot: Some(Slot { ingest: self.clone(), name }), file: Some(file), hasher: Some(Hasher::new()) })
+        Ok(BlobWriter {
+            slot: Some(Slot { ingest: self.clone(), name }),
+            file: Some(file),
+            hasher: Some(Hasher::new()),
+        })
     }
 }
 
@@ -81,7 +93,8 @@ impl BlobWriter {
 
     /// Ends the blob: its content is durable and read-only, and bears its digest, but is not visible yet.
     pub fn finish(mut self) -> Result<Staged> {
-        let (Some(slot), Some(file), Some(hasher)) = (self.slot.take(), self.file.take(), self.hasher.take()) else {
+        let (Some(slot), Some(file), Some(hasher)) = (self.slot.take(), self.file.take(), self.hasher.take())
+        else {
             return Err(Error::damaged("an ingest", "was finished twice"));
         };
         let path = slot.ingest.inner.dir.at(&slot.name);
@@ -143,7 +156,10 @@ impl Staged {
 
     /// Opens it for reading before it is published.
     pub fn open(&self) -> Result<super::Blob> {
-        let file = self.file.try_clone().map_err(Error::io("open", self.slot.ingest.inner.dir.at(&self.slot.name)))?;
+        let file = self
+            .file
+            .try_clone()
+            .map_err(Error::io("open", self.slot.ingest.inner.dir.at(&self.slot.name)))?;
         Ok(super::Blob::new(self.digest, file, 0, self.size))
     }
 

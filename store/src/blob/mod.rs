@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 pub use files::FileBlobs;
 pub use ingest::{BlobWriter, Ingest, Staged};
-pub use verify::{VerifyReader, from_io};
 pub(crate) use verify::into_io;
+pub use verify::{VerifyReader, from_io};
 
 use crate::digest::Digest;
 use crate::error::Result;

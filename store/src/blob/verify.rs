@@ -47,7 +47,10 @@ impl<R: Read> Read for VerifyReader<R> {
             let got = self.hasher.take().map(Hasher::finish);
             if got != Some(self.expected) {
                 let got = got.map_or_else(String::new, |digest| digest.to_string());
-                return Err(into_io(Error::damaged(format!("blob {}", self.expected), format!("digest mismatch: got {got}"))));
+                return Err(into_io(Error::damaged(
+                    format!("blob {}", self.expected),
+                    format!("digest mismatch: got {got}"),
+                )));
             }
         }
         Ok(count)
@@ -86,7 +89,14 @@ mod tests {
         let digest = Digest::of(content);
         assert_eq!(read(content, digest, 7).expect("good content"), content);
         assert!(read(b"", Digest::of(b""), 0).expect("nothing").is_empty());
-        for (bad, size) in [(&b"contend"[..], 7), (b"content", 6), (b"content", 8), (b"conten", 7), (b"content!", 7), (b"", 7)] {
+        for (bad, size) in [
+            (&b"contend"[..], 7),
+            (b"content", 6),
+            (b"content", 8),
+            (b"conten", 7),
+            (b"content!", 7),
+            (b"", 7),
+        ] {
             let error = read(bad, digest, size).expect_err("must not pass");
             assert!(matches!(from_io(error, Error::io("read", "x")), Error::Damaged { .. }), "{bad:?}");
         }

@@ -60,7 +60,12 @@ impl<R: Read> Read for Bounded<R> {
         let count = self.inner.read(buffer)?;
         match self.left.checked_sub(count as u64) {
             Some(left) => self.left = left,
-            None => return Err(io::Error::new(io::ErrorKind::InvalidData, "unpacks to far more than any layer has (a bomb)")),
+            None => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "unpacks to far more than any layer has (a bomb)",
+                ));
+            }
         }
         Ok(count)
     }

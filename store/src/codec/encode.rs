@@ -157,7 +157,13 @@ impl Threads {
         }
     }
 
-    fn layer(&mut self, source: &mut dyn Read, writer: BlobWriter, read: &dyn Fn(u64), cancel: &Cancel) -> Result<()> {
+    fn layer(
+        &mut self,
+        source: &mut dyn Read,
+        writer: BlobWriter,
+        read: &dyn Fn(u64),
+        cancel: &Cancel,
+    ) -> Result<()> {
         let mut hasher = Hasher::new();
         self.step(Step::Begin(writer))?;
         let mut first = true;
@@ -213,7 +219,11 @@ impl Threads {
             Some(Ok(layers)) => layers,
             _ => Err(Error::invalid("the encoder", "stopped")),
         };
-        if panicked { layers.and(Err(Error::invalid("the encoder", "a thread of it panicked"))) } else { layers }
+        if panicked {
+            layers.and(Err(Error::invalid("the encoder", "a thread of it panicked")))
+        } else {
+            layers
+        }
     }
 }
 
@@ -264,10 +274,10 @@ fn write_in_order(
                 Step::Begin(writer) => frames = Some(FrameWriter::new(writer, encoding.compression)),
                 Step::Frame(chunk) => {
                     let is_end = chunk.plain.is_empty() && chunk.coded.is_empty();
-                    if let Some(frames) = frames.as_mut().filter(|_| !is_end) {
-                        if let Err(error) = frames.frame(&chunk.plain, &chunk.coded) {
-                            return fail(Error::io("write", shown)(error));
-                        }
+                    if let Some(frames) = frames.as_mut().filter(|_| !is_end)
+                        && let Err(error) = frames.frame(&chunk.plain, &chunk.coded)
+                    {
+                        return fail(Error::io("write", shown)(error));
                     }
                     let _ = recycle.send(chunk);
                 }

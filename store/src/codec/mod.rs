@@ -14,7 +14,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use decode::{Limits, decoder};
-pub use encode::{Encoder, EncodedLayer};
+pub use encode::{EncodedLayer, Encoder};
 pub use frames::CHUNK;
 pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 
@@ -39,7 +39,9 @@ impl FromStr for Encoding {
     type Err = String;
     fn from_str(text: &str) -> Result<Encoding, String> {
         let (name, level) = match text.split_once(':') {
-            Some((name, level)) => (name, Some(level.parse::<i32>().map_err(|_| format!("{level:?} is not a level"))?)),
+            Some((name, level)) => {
+                (name, Some(level.parse::<i32>().map_err(|_| format!("{level:?} is not a level"))?))
+            }
             None => (text, None),
         };
         let (compression, default, range) = match name {
@@ -72,7 +74,13 @@ mod tests {
 
     #[test]
     fn encodings_are_parsed() {
-        for (text, shown) in [("zstd", "zstd:3"), ("zstd:19", "zstd:19"), ("gzip", "gzip:6"), ("gzip:1", "gzip:1"), ("none", "none")] {
+        for (text, shown) in [
+            ("zstd", "zstd:3"),
+            ("zstd:19", "zstd:19"),
+            ("gzip", "gzip:6"),
+            ("gzip:1", "gzip:1"),
+            ("none", "none"),
+        ] {
             assert_eq!(text.parse::<Encoding>().map(|e| e.to_string()), Ok(shown.to_owned()));
         }
         for bad in ["", "lz4", "zstd:0", "zstd:20", "gzip:10", "none:1", "zstd:x", "zstd:"] {

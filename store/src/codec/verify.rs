@@ -59,7 +59,8 @@ pub fn copy_layer(
     let (filled, pieces) = sync_channel::<Vec<u8>>(PIECES);
     let (recycle, free) = channel::<Vec<u8>>();
     let (copied, plain) = std::thread::scope(|scope| {
-        let unpacking = scope.spawn(move || hash_plain(compression, Pieces::new(pieces, recycle), what.size, cancel));
+        let unpacking =
+            scope.spawn(move || hash_plain(compression, Pieces::new(pieces, recycle), what.size, cancel));
         let mut tee = |piece: &[u8]| give(piece, &filled, &free);
         let copied = copy(source, &mut writer, what, cancel, read, &mut tee);
         drop(filled);
@@ -85,7 +86,12 @@ fn undecodable(digest: Digest, error: io::Error) -> Error {
     })
 }
 
-fn hash_plain(compression: Compression, source: impl Read + Send, size: u64, cancel: &Cancel) -> io::Result<(DiffId, u64)> {
+fn hash_plain(
+    compression: Compression,
+    source: impl Read + Send,
+    size: u64,
+    cancel: &Cancel,
+) -> io::Result<(DiffId, u64)> {
     let mut plain = decoder(compression, source, size, Limits::default())?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 256 << 10];
