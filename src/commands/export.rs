@@ -1,7 +1,7 @@
 //! `larder export`: archives, and the hand-over to Docker.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -288,14 +288,19 @@ fn write_file(
     if archive.size() > free {
         return Err(Error::NoSpace { path: parent.to_path_buf(), needed: archive.size(), free }.into());
     }
-    let temporary = format!(".{name}.{}", unique());
-    let mut file: File = dir.create_new(&temporary)?;
+    let temporary = parent.join(format!(".{name}.{}", unique()));
+    // Not by the store's own means: this file is the user's, and so is its mode.
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&temporary)
+        .map_err(Error::io("create", &temporary))?;
     let written = stream(&mut file, path).and_then(|()| {
         larder_store::fs::sync_file(&file, path)?;
-        dir.rename(&temporary, &dir, name)
+        std::fs::rename(&temporary, path).map_err(Error::io("rename", &temporary))
     });
     if written.is_err() {
-        let _ = dir.unlink(&temporary);
+        let _ = std::fs::remove_file(&temporary);
     }
     written?;
     Ok(dir.sync()?)

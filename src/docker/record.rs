@@ -46,7 +46,7 @@ impl Records {
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let name: String = engine_id.chars().take(100).map(safe).collect();
         let lock = dir.open_lock(&format!("{name}.lock"))?;
-        lock.lock_shared().map_err(Error::io("lock", dir.at(format!("{name}.lock"))))?;
+        store.locks().wait_shared(&lock, "hand-over lock")?;
         Ok(Records { dir, name, lock })
     }
 

@@ -104,7 +104,9 @@ impl Dir {
     pub fn create_dir(&self, name: &str) -> Result<Dir> {
         sys::mkdirat(&self.fd, name, self.sharing.dir_mode()).map_err(|e| self.err("create", name, e))?;
         let dir = self.sub(name)?;
-        sys::fchmod(&dir.fd, self.sharing.dir_mode()).map_err(|e| self.err("chmod", name, e))?;
+        if self.sharing == Sharing::Group {
+            sys::fchmod(&dir.fd, self.sharing.dir_mode()).map_err(|e| self.err("chmod", name, e))?;
+        }
         Ok(dir)
     }
 
@@ -141,45 +143,43 @@ impl Dir {
 
     /// Opens a lock file, creating it where that can be done; a read-only one can be locked as well.
     pub fn open_lock(&self, name: &str) -> Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match sys::openat(&self.fd, name, flags, self.sharing.file_mode()) {
-            Err(Errno::ROFS | Errno::ACCESS) => sys::openat(
-                &self.fd,
-                name,
-                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            ),
+        match self.create(name, OFlags::RDWR) {
+            Err(error) if is_read_only(&error) => self.existing(name, OFlags::RDONLY),
             // A full disk cannot give a new file; an old one is there all the same.
-            Err(Errno::NOSPC) => {
-                sys::openat(&self.fd, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            }
-            other => other,
-        };
-        fd.map(File::from).map_err(|e| self.err("open", name, e))
+            Err(error) if is_full(&error) => self.existing(name, OFlags::RDWR),
+            opened => opened,
+        }
     }
 
     /// Creates a file that must be new, for writing and reading.
     pub fn create_new(&self, name: &str) -> Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode())
-            .map_err(|e| self.err("create", name, e))?;
-        sys::fchmod(&fd, self.sharing.file_mode()).map_err(|e| self.err("chmod", name, e))?;
-        Ok(File::from(fd))
+        self.create(name, OFlags::RDWR | OFlags::EXCL)
     }
 
     /// Opens a file for reading and writing, creating it where it is missing.
     pub fn open_or_create(&self, name: &str) -> Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode())
-            .map_err(|e| self.err("open", name, e))?;
-        Ok(File::from(fd))
+        self.create(name, OFlags::RDWR)
     }
 
     /// Opens a file for appending, creating it where it is missing.
     pub fn open_append(&self, name: &str) -> Result<File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = sys::openat(&self.fd, name, flags, self.sharing.file_mode())
-            .map_err(|e| self.err("open", name, e))?;
+        self.create(name, OFlags::WRONLY | OFlags::APPEND)
+    }
+
+    fn create(&self, name: &str, flags: OFlags) -> Result<File> {
+        let flags = flags | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = self.sharing.file_mode();
+        let fd = sys::openat(&self.fd, name, flags, mode).map_err(|e| self.err("create", name, e))?;
+        if self.sharing == Sharing::Group {
+            // Past this user's umask; of a file that is another user's, that user has seen to it.
+            let _ = sys::fchmod(&fd, mode);
+        }
+        Ok(File::from(fd))
+    }
+
+    fn existing(&self, name: &str, flags: OFlags) -> Result<File> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = sys::openat(&self.fd, name, flags, Mode::empty()).map_err(|e| self.err("open", name, e))?;
         Ok(File::from(fd))
     }
 

@@ -8,7 +8,7 @@ use rustix::process::geteuid;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::fs::Dir;
+use crate::fs::{self, Dir};
 use crate::ids::DiffId;
 use crate::media_type::Compression;
 
@@ -64,48 +64,64 @@ impl LayerFacts {
     }
 }
 
-/// The cache of layer facts.
+/// The cache of layer facts. Where it cannot be written (a read-only or full disk, another user's store) it knows
+/// what is there and learns nothing.
 #[derive(Debug, Clone)]
 pub struct LayerCache {
-    diffs: Dir,
-    blobs: Dir,
+    diffs: Option<Dir>,
+    blobs: Option<Dir>,
 }
 
 impl LayerCache {
     /// Opens the cache below `.larder/cache/`, emptied where it belongs to another host.
     pub fn open(cache: &Dir) -> Result<LayerCache> {
+        match LayerCache::open_own(cache) {
+            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => {
+                Ok(LayerCache { diffs: None, blobs: None })
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_own(cache: &Dir) -> Result<LayerCache> {
         let home = home(cache)?;
         let is_home = cache.read("home", 4096)?.is_some_and(|bytes| bytes == home.as_bytes());
-        let dirs = (cache.ensure_dir("diffs")?, cache.ensure_dir("blobs")?);
+        let (diffs, blobs) = (cache.ensure_dir("diffs")?, cache.ensure_dir("blobs")?);
         if !is_home {
-            for dir in [&dirs.0, &dirs.1] {
+            for dir in [&diffs, &blobs] {
                 for name in dir.names()? {
                     dir.unlink(&name)?;
                 }
             }
             cache.replace_lossy("home", home.as_bytes())?;
         }
-        Ok(LayerCache { diffs: dirs.0, blobs: dirs.1 })
+        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs) })
     }
 
     /// The blob that was seen to hold a diff ID. Whether it is still there is another question.
     pub fn by_diff_id(&self, diff_id: &DiffId) -> Option<LayerFacts> {
-        read(&self.diffs, &diff_id.0).filter(|facts| facts.diff_id == *diff_id)
+        read(self.diffs.as_ref()?, &diff_id.0).filter(|facts| facts.diff_id == *diff_id)
     }
 
     /// What is known of a blob.
     pub fn by_blob(&self, blob: &Digest) -> Option<LayerFacts> {
-        read(&self.blobs, blob).filter(|facts| facts.blob == *blob)
+        read(self.blobs.as_ref()?, blob).filter(|facts| facts.blob == *blob)
     }
 
     /// Remembers a layer. The blob that was known for the diff ID before stays the one to use while it is kept.
     pub fn learn(&self, facts: &LayerFacts, preferred: bool) -> Result<()> {
+        let (Some(diffs), Some(blobs)) = (&self.diffs, &self.blobs) else { return Ok(()) };
         let line = facts.to_line();
-        self.blobs.replace_lossy(&facts.blob.hex(), line.as_bytes())?;
-        if preferred || self.by_diff_id(&facts.diff_id).is_none() {
-            self.diffs.replace_lossy(&facts.diff_id.0.hex(), line.as_bytes())?;
+        let learned = blobs.replace_lossy(&facts.blob.hex(), line.as_bytes()).and_then(|()| {
+            match preferred || self.by_diff_id(&facts.diff_id).is_none() {
+                true => diffs.replace_lossy(&facts.diff_id.0.hex(), line.as_bytes()),
+                false => Ok(()),
+            }
+        });
+        match learned {
+            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => Ok(()),
+            learned => learned,
         }
-        Ok(())
     }
 }
 

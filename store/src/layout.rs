@@ -2,7 +2,7 @@
 //!
 //! `index.json` is replaced by one rename and is at every moment complete. Who writes it holds `index.lock` (`lock`).
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, FallocateFlags};
 use rustix::io::Errno;
@@ -122,10 +122,16 @@ impl Layout {
 
     /// Reads the index as it stands. A missing or unreadable index is an error, never an empty one.
     pub fn read_index(&self) -> Result<Index> {
-        let path = self.index_path();
+        self.read_index_bytes().map(|(index, _)| index)
+    }
+
+    /// Reads the index, and the bytes that it was read from.
+    pub fn read_index_bytes(&self) -> Result<(Index, Vec<u8>)> {
+        let path = self.root.at("index.json");
         let bytes = self.root.read("index.json", MAX_INDEX)?;
         let bytes = bytes.ok_or_else(|| Error::damaged(path.display(), "is missing"))?;
-        Index::parse(&bytes).map_err(|why| Error::damaged(path.display(), why))
+        let index = Index::parse(&bytes).map_err(|why| Error::damaged(path.display(), why))?;
+        Ok((index, bytes))
     }
 
     /// Replaces the index, durably. The caller holds `index.lock` and has read the index under it.
@@ -160,10 +166,6 @@ impl Layout {
         if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, index + RESERVE).is_err() {
             let _ = self.private.unlink("reserve");
         }
-    }
-
-    fn index_path(&self) -> PathBuf {
-        self.root.at("index.json")
     }
 }
 

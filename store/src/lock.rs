@@ -74,27 +74,36 @@ impl Locks {
 
     fn acquire(&self, name: &str, shown: &'static str, mode: Mode, deadline: Instant) -> Result<LockGuard> {
         let file = self.dir.open_lock(name)?;
-        let mut pause = Duration::from_micros(200);
-        loop {
-            let tried = match mode {
-                Mode::Shared => file.try_lock_shared(),
-                Mode::Exclusive => file.try_lock(),
-            };
-            match tried {
-                Ok(()) => return Ok(LockGuard { _file: file }),
-                Err(TryLockError::Error(source)) => return Err(Error::io("lock", self.dir.at(name))(source)),
-                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                    return Err(Error::LockTimeout {
-                        lock: shown,
-                        waited: self.timeout,
-                        holder: holder_of(&file),
-                    });
-                }
-                Err(TryLockError::WouldBlock) => {}
+        wait(&file, shown, mode, deadline, self.timeout).map_err(|e| match e {
+            Error::Io { source, .. } => Error::io("lock", self.dir.at(name))(source),
+            other => other,
+        })?;
+        Ok(LockGuard { _file: file })
+    }
+
+    /// Locks a file that is not one of the store's own locks, shared, under the same rules of waiting.
+    pub fn wait_shared(&self, file: &File, shown: &'static str) -> Result<()> {
+        wait(file, shown, Mode::Shared, Instant::now() + self.timeout, self.timeout)
+    }
+}
+
+fn wait(file: &File, shown: &'static str, mode: Mode, deadline: Instant, timeout: Duration) -> Result<()> {
+    let mut pause = Duration::from_micros(200);
+    loop {
+        let tried = match mode {
+            Mode::Shared => file.try_lock_shared(),
+            Mode::Exclusive => file.try_lock(),
+        };
+        match tried {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", shown)(source)),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                return Err(Error::LockTimeout { lock: shown, waited: timeout, holder: holder_of(file) });
             }
-            std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
-            pause = (pause * 2).min(Duration::from_millis(10));
+            Err(TryLockError::WouldBlock) => {}
         }
+        std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+        pause = (pause * 2).min(Duration::from_millis(10));
     }
 }
 

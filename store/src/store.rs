@@ -165,8 +165,7 @@ impl Store {
     /// fails or changes nothing, the index is not written.
     pub fn edit<T>(&self, edit: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
         let _lock = self.locks.index()?;
-        let mut index = self.layout.read_index()?;
-        let before = index.to_bytes();
+        let (mut index, before) = self.layout.read_index_bytes()?;
         let done = edit(&mut index)?;
         if index.to_bytes() != before {
             let written = self.layout.root().stat("index.json")?.map_or(0, |stat| stat.modified);

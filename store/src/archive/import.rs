@@ -290,10 +290,16 @@ fn is_same(store: &Store, entry: &Descriptor, image: &PlannedImage) -> bool {
     }
 }
 
+/// The image ID behind an entry; where the manifest cannot be read, what we noted of it, so that importing the
+/// image again heals it.
 fn image_id(store: &Store, entry: &Descriptor) -> Option<ImageId> {
-    match store.document(entry).ok()??.document {
-        Document::Image(image) if image.is_container() => Some(image.image_id()),
-        _ => None,
+    let noted = || entry.annotation(index::IMAGE_ID)?.parse().ok().map(ImageId);
+    match store.document(entry) {
+        Ok(Some(RawManifest { document: Document::Image(image), .. })) if image.is_container() => {
+            Some(image.image_id())
+        }
+        Ok(Some(_)) => None,
+        Ok(None) | Err(_) => noted(),
     }
 }
 
