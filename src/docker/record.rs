@@ -42,7 +42,7 @@ pub(super) struct Records {
 impl Records {
     /// Takes the hand-over lock of an engine, shared. The lease comes before, inspecting the engine after.
     pub(super) fn open(store: &Store, engine_id: &str) -> Result<Records> {
-        let dir = store.layout().private().sub("handovers")?;
+        let dir = store.layout().private().ensure_dir("handovers")?;
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let name: String = engine_id.chars().take(100).map(safe).collect();
         let lock = dir.open_lock(&format!("{name}.lock"))?;

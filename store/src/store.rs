@@ -70,7 +70,7 @@ impl Store {
 
     /// What is known of layers.
     pub fn layers(&self) -> Result<LayerCache> {
-        LayerCache::open(&self.layout.private().sub("cache")?)
+        LayerCache::open(&self.layout.private().ensure_dir("cache")?)
     }
 
     /// The index as it stands.
@@ -139,8 +139,8 @@ impl Store {
             .map_err(|e| e.within(query))?;
             found.push(entry);
         }
-        let leases = self.layout.private().sub("leases")?;
         let leased = self.with_reserve(|| {
+            let leases = self.layout.private().ensure_dir("leases")?;
             let mut lease = Lease::create(&leases, purpose, &guard)?;
             lease.add(&digests, &guard)?;
             Ok(lease)
@@ -170,7 +170,7 @@ impl Store {
         if index.to_bytes() != before {
             let written = self.layout.root().stat("index.json")?.map_or(0, |stat| stat.modified);
             // A second's slack: file times are coarse, and a use that is folded twice does no harm.
-            usage::fold(&self.layout.private().sub("usage")?, &mut index, written - 1)?;
+            usage::fold(&self.layout.private().ensure_dir("usage")?, &mut index, written - 1)?;
             self.layout.write_index(&index)?;
         }
         Ok(done)
@@ -191,7 +191,8 @@ impl Store {
     /// Records a use of an image at `now` (seconds since 1970). A store that cannot be written loses the record and
     /// nothing else.
     pub fn record_use(&self, manifest: &Digest, now: i64) -> Result<()> {
-        let recorded = self.layout.private().sub("usage").and_then(|dir| usage::record(&dir, manifest, now));
+        let recorded =
+            self.layout.private().ensure_dir("usage").and_then(|dir| usage::record(&dir, manifest, now));
         match recorded {
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
             recorded => recorded,
@@ -200,7 +201,7 @@ impl Store {
 
     /// The recorded uses of all images.
     pub fn usage(&self) -> Result<HashMap<Digest, Usage>> {
-        usage::read_all(&self.layout.private().sub("usage")?)
+        usage::read_all(&self.layout.private().ensure_dir("usage")?)
     }
 
     /// Bytes that can still be written on the store's disk.

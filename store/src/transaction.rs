@@ -30,8 +30,8 @@ impl<'s> Transaction<'s> {
     pub(crate) fn begin(store: &'s Store, purpose: &str) -> Result<Transaction<'s>> {
         let guard = store.locks().shared()?;
         let (lease, ingest) = store.with_reserve(|| {
-            let lease = Lease::create(&store.layout().private().sub("leases")?, purpose, &guard)?;
-            let ingest = Ingest::create(&store.layout().private().sub("ingest")?)?;
+            let lease = Lease::create(&store.layout().private().ensure_dir("leases")?, purpose, &guard)?;
+            let ingest = Ingest::create(&store.layout().private().ensure_dir("ingest")?)?;
             Ok((lease, ingest))
         })?;
         Ok(Transaction { store, ingest, lease })

@@ -308,14 +308,20 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
             blobs.push(KeptBlob { descriptor, path, layer });
         }
     }
-    let image_id = match documents.first().map(|raw| &raw.document) {
-        Some(Document::Image(image)) if image.is_container() => Some(image.image_id()),
+    let image = match documents.first().map(|raw| &raw.document) {
+        Some(Document::Image(image)) if image.is_container() => Some(image),
         _ => None,
     };
+    let image_id = image.map(ImageManifest::image_id);
     let mut annotations = root.annotations.clone();
     annotations
         .retain(|key, _| key != index::REF_NAME && key != index::FULL_NAME && !key.starts_with(index::OURS));
     let mut root = root.clone();
+    if let (None, Some(image)) = (&root.platform, image) {
+        let platform = config(contents, image)?.platform();
+        root.platform =
+            Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
+    }
     root.annotations.clear();
     root.extra.retain(|key, _| key == "artifactType");
     if let Some(raw) = documents.first() {
@@ -342,10 +348,7 @@ fn layers_of(
         image.layers.iter().map(|layer| Compression::of_layer(&layer.media_type)).collect();
     let Some(compressions) = known.filter(|_| image.is_container()) else { return Ok(()) };
     let path = blob_path(&image.config.digest);
-    let bytes = contents.document(&path)?.ok_or_else(|| missing(&path))?;
-    check_size(&path, bytes.len() as u64, image.config.size)?;
-    check_name(&path, Digest::of(&bytes))?;
-    let config = ImageConfig::parse(&bytes).map_err(|why| entry(&path, why))?;
+    let config = config(contents, image)?;
     if config.diff_ids().len() != image.layers.len() {
         let why = format!(
             "lists {} diff IDs where its manifest lists {} layers",
@@ -363,6 +366,15 @@ fn layers_of(
         }
     }
     Ok(())
+}
+
+/// The config of a container image, checked against its descriptor.
+fn config(contents: &dyn Contents, image: &ImageManifest) -> Result<ImageConfig> {
+    let path = blob_path(&image.config.digest);
+    let bytes = contents.document(&path)?.ok_or_else(|| missing(&path))?;
+    check_size(&path, bytes.len() as u64, image.config.size)?;
+    check_name(&path, Digest::of(&bytes))?;
+    ImageConfig::parse(&bytes).map_err(|why| entry(&path, why))
 }
 
 fn read_document(contents: &dyn Contents, descriptor: &Descriptor) -> Result<Option<RawManifest>> {
