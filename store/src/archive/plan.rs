@@ -20,6 +20,9 @@ use crate::media_type::{self, Compression};
 use crate::reference::Reference;
 use crate::walk::{self, Role};
 
+/// Bytes of manifests and configs that an archive may have: they are held in memory.
+const MAX_HELD: u64 = 48 << 20;
+
 /// An image in an archive.
 #[derive(Debug, Clone)]
 pub struct PlannedImage {
@@ -133,9 +136,10 @@ pub fn plan(contents: &dyn Contents) -> Result<Vec<PlannedImage>> {
         }
         None => None,
     };
+    let mut room = MAX_HELD;
     let images = match (index, items) {
-        (Some(index), items) => from_index(contents, &index, items.unwrap_or_default())?,
-        (None, Some(items)) => from_items(contents, &items)?,
+        (Some(index), items) => from_index(contents, &index, items.unwrap_or_default(), &mut room)?,
+        (None, Some(items)) => from_items(contents, &items, &mut room)?,
         (None, None) => {
             let why = "has neither manifest.json nor index.json: it is no image archive (a plain file system is none)";
             return Err(Error::invalid("the archive", why));
@@ -152,10 +156,11 @@ pub fn plan(contents: &dyn Contents) -> Result<Vec<PlannedImage>> {
     if images.is_empty() { Err(Error::invalid("the archive", "holds no image")) } else { Ok(images) }
 }
 
-fn from_items(contents: &dyn Contents, items: &[DockerItem]) -> Result<Vec<PlannedImage>> {
+fn from_items(contents: &dyn Contents, items: &[DockerItem], room: &mut u64) -> Result<Vec<PlannedImage>> {
     let mut images: Vec<PlannedImage> = Vec::new();
     for item in items {
         let made = made(contents, item, None)?;
+        hold(room, made.config.len())?;
         let names = names(item)?;
         match images.iter_mut().find(|image| image.image_id() == Some(made.image_id())) {
             Some(image) => image.names.extend(names),
@@ -165,7 +170,12 @@ fn from_items(contents: &dyn Contents, items: &[DockerItem]) -> Result<Vec<Plann
     Ok(images)
 }
 
-fn from_index(contents: &dyn Contents, index: &Index, items: Vec<DockerItem>) -> Result<Vec<PlannedImage>> {
+fn from_index(
+    contents: &dyn Contents,
+    index: &Index,
+    items: Vec<DockerItem>,
+    room: &mut u64,
+) -> Result<Vec<PlannedImage>> {
     // Entries of one digest are one image with several names.
     let mut order = Vec::new();
     let mut by_digest: BTreeMap<Digest, (Descriptor, Vec<Reference>)> = BTreeMap::new();
@@ -189,9 +199,11 @@ fn from_index(contents: &dyn Contents, index: &Index, items: Vec<DockerItem>) ->
                         names.push(name);
                     }
                 }
-                Planned::Made(made(contents, item, Some((manifest, digest)))?)
+                let made = made(contents, item, Some((manifest, digest)))?;
+                hold(room, made.config.len())?;
+                Planned::Made(made)
             }
-            None => Planned::Kept(kept(contents, &root)?),
+            None => Planned::Kept(kept(contents, &root, room)?),
         };
         images.push(PlannedImage { names, content });
     }
@@ -267,7 +279,7 @@ fn made(
     Ok(MadeImage { config, parsed, layers, source: manifest.map(|(_, digest)| digest) })
 }
 
-fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
+fn kept(contents: &dyn Contents, root: &Descriptor, room: &mut u64) -> Result<KeptImage> {
     let mut documents = Vec::new();
     let mut layer_types: HashMap<Digest, (Compression, DiffId)> = HashMap::new();
     let mut parts: Vec<(Descriptor, Role)> = Vec::new();
@@ -282,6 +294,7 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
                 if let Document::Image(image) = &raw.document {
                     layers_of(contents, image, &mut layer_types)?;
                 }
+                hold(room, raw.bytes.len())?;
                 documents.push(raw.clone());
             }
             None => parts.push((node.descriptor.clone(), node.role)),
@@ -328,6 +341,17 @@ fn kept(contents: &dyn Contents, root: &Descriptor) -> Result<KeptImage> {
         root.media_type.clone_from(&raw.media_type);
     }
     Ok(KeptImage { root, annotations, documents, blobs, image_id })
+}
+
+/// Counts documents that stay in memory until the import is done.
+fn hold(room: &mut u64, bytes: usize) -> Result<()> {
+    *room = room.checked_sub(bytes as u64).ok_or_else(|| {
+        Error::invalid(
+            "the archive",
+            format!("its manifests and configs have more than {MAX_HELD} bytes together"),
+        )
+    })?;
+    Ok(())
 }
 
 /// Whether a manifest came without anything that it names: `docker save` writes the manifests of platforms

@@ -14,6 +14,8 @@ pub const BLOCK: u64 = 512;
 const MAX_MEMBERS: usize = 200_000;
 /// Bytes of a long name or of a member's extended headers.
 const MAX_EXTENDED: u64 = 64 << 10;
+/// Bytes of all names together: what is remembered of an archive must fit into memory.
+const MAX_NAMES: usize = 32 << 20;
 /// The largest size that ustar's eleven octal digits hold.
 const USTAR_MAX: u64 = 0o777_7777_7777;
 
@@ -57,6 +59,7 @@ pub struct Members<S> {
     /// Content and padding that were not read yet.
     pending: u64,
     count: usize,
+    names: usize,
 }
 
 /// What extended headers said about the next member.
@@ -70,7 +73,7 @@ struct Extended {
 impl<S: Source> Members<S> {
     /// Starts at the beginning.
     pub fn new(source: S) -> Members<S> {
-        Members { source, position: 0, pending: 0, count: 0 }
+        Members { source, position: 0, pending: 0, count: 0, names: 0 }
     }
 
     /// The next member; `None` behind the archive's end, which must be marked, with nothing but zeros behind it.
@@ -148,6 +151,10 @@ impl<S: Source> Members<S> {
                 )));
             }
         };
+        self.names += path.len() + if let Kind::Link(target) = &kind { target.len() } else { 0 };
+        if self.names > MAX_NAMES {
+            return Err(broken(format!("its names have more than {MAX_NAMES} bytes together")));
+        }
         // Links and directories have no content, whatever their size field says.
         let size = if kind == Kind::File { size } else { 0 };
         self.pending = size.checked_next_multiple_of(BLOCK).ok_or_else(|| named("has an impossible size"))?;
