@@ -27,7 +27,9 @@ pub(crate) enum Verb {
     Tag(tag::Args),
     Rm(rm::Args),
     Annotate(annotate::Args),
+    /// Protect names from `rm` and `prune`
     Pin(pin::Args),
+    /// Take that protection away
     Unpin(pin::Args),
     Export(export::Args),
 }

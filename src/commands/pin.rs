@@ -5,8 +5,6 @@ use larder_store::index;
 
 use crate::cli::{Context, Outcome, line};
 
-/// Protect names from `rm` and `prune` (pin), or stop to (unpin)
-///
 /// A pin belongs to the name and moves with it when the name gets another image.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
