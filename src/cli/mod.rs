@@ -33,11 +33,24 @@ verify · 6 a lock was not had in time · 130 interrupted"
 )]
 pub(crate) struct Cli {
     /// The store [default: ~/.local/share/larder, made on first use]
-    #[arg(long, global = true, env = "LARDER_STORE", hide_env_values = true, value_name = "DIR", help_heading = "Options of every verb")]
+    #[arg(
+        long,
+        global = true,
+        env = "LARDER_STORE",
+        hide_env_values = true,
+        value_name = "DIR",
+        help_heading = "Options of every verb"
+    )]
     store: Option<PathBuf>,
 
     /// How long to wait for another larder, in seconds
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, help_heading = "Options of every verb")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        help_heading = "Options of every verb"
+    )]
     lock_timeout: u64,
 
     #[command(subcommand)]

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use larder_store::archive::package::{Form, Item, LayerForm, Package, package};
-use larder_store::archive::write::{Output, write};
+use larder_store::archive::write::{Output, Sink, write};
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::fs::{Dir, unique};
@@ -200,14 +200,14 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     };
     let archive = package(store, &items, form, layers, &HashSet::new(), &context.cancel)?;
     let bar = Bar::new(&output.to_string_lossy());
-    let stream = |out: &mut dyn Write, shown: &Path| {
+    let stream = |out: Sink<'_>, shown: &Path| {
         let watch = |event| bar.on(event);
         let mut output =
             Output { out, shown, jobs: super::jobs(args.jobs), cancel: &context.cancel, watch: &watch };
         write(store, &archive, &mut output)
     };
     if is_stdout {
-        stream(&mut io::stdout().lock(), Path::new("stdout"))?;
+        stream(Sink::Stream(&mut io::stdout().lock()), Path::new("stdout"))?;
     } else {
         write_file(output, &archive, stream)?;
     }
@@ -268,12 +268,12 @@ fn choose(store: &Store, entry: &Descriptor, wanted: &Platform) -> Result<Descri
 fn write_file(
     path: &Path,
     archive: &Package,
-    stream: impl Fn(&mut dyn Write, &Path) -> Result<(), Error>,
+    stream: impl Fn(Sink<'_>, &Path) -> Result<(), Error>,
 ) -> Outcome {
     let is_special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
     if is_special {
         let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
-        return Ok(stream(&mut out, path)?);
+        return Ok(stream(Sink::Stream(&mut out), path)?);
     }
     let name = path
         .file_name()
@@ -290,12 +290,12 @@ fn write_file(
     }
     let temporary = parent.join(format!(".{name}.{}", unique()));
     // Not by the store's own means: this file is the user's, and so is its mode.
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&temporary)
         .map_err(Error::io("create", &temporary))?;
-    let written = stream(&mut file, path).and_then(|()| {
+    let written = stream(Sink::File(&file), path).and_then(|()| {
         larder_store::fs::sync_file(&file, path)?;
         std::fs::rename(&temporary, path).map_err(Error::io("rename", &temporary))
     });

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use larder_store::Error as StoreError;
 use larder_store::archive::package::Package;
-use larder_store::archive::write::{Output, write};
+use larder_store::archive::write::{Output, Sink, write};
 use larder_store::cancel::Cancel;
 use larder_store::progress::Watch;
 use larder_store::store::Store;
@@ -39,8 +39,11 @@ pub(super) fn send(
     std::thread::scope(|scope| {
         let packing = scope.spawn(|| {
             let mut pipe = Pipe { pieces, sent: 0 };
-            let packed =
-                write(store, package, &mut Output { out: &mut pipe, shown: &shown, jobs, cancel, watch });
+            let packed = write(
+                store,
+                package,
+                &mut Output { out: Sink::Stream(&mut pipe), shown: &shown, jobs, cancel, watch },
+            );
             if packed.is_err() {
                 // Ends the request without its end, so that the engine cannot take what it got for the whole.
                 let _ = pipe.pieces.blocking_send(Err(io::Error::other("the archive could not be made")));

@@ -1,24 +1,39 @@
-//! Streaming a planned archive: read and checked on one thread, written on the other.
+//! Streaming a planned archive: one thread reads (and unpacks), one writes, one checks.
 
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::ScopedJoinHandle;
 
 use super::package::{Content, Member, Package};
-use crate::blob::{VerifyReader, from_io};
+use crate::blob::{Blob, VerifyReader, from_io};
 use crate::cancel::Cancel;
 use crate::codec::{Limits, decoder};
+use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Watch};
 use crate::store::Store;
 
 const PIECE: usize = 1 << 20;
 const PIECES: usize = 6;
+/// Between two looks at the cancel flag.
+const COPY_STEP: u64 = 8 << 20;
+
+/// What takes an archive's bytes.
+pub enum Sink<'a> {
+    /// A file, into which the kernel can copy from another one.
+    File(&'a File),
+    /// Anything else.
+    Stream(&'a mut dyn Write),
+}
 
 /// Where an archive goes.
-pub struct Output<'a> {
+pub struct Output<'a, 's> {
     /// Takes the bytes.
-    pub out: &'a mut dyn Write,
+    pub out: Sink<'s>,
     /// For messages.
     pub shown: &'a Path,
     /// Threads: with one, all happens on the caller's.
@@ -30,36 +45,64 @@ pub struct Output<'a> {
 }
 
 /// Writes the archive. A blob that does not verify ends it before the documents that would make it an image.
-pub fn write(store: &Store, package: &Package, output: &mut Output<'_>) -> Result<()> {
+pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> Result<()> {
     (output.watch)(Event::Total(package.members.iter().map(|member| member.size).sum()));
-    for member in &package.members {
-        let header = header(member);
-        output.put(header.as_bytes())?;
-        match &member.content {
-            Content::Bytes(bytes) => {
-                output.put(bytes)?;
-                (output.watch)(Event::Done(member.size));
+    // Raised where the writing fails: nobody waits for checks then.
+    let stop = Cancel::new();
+    std::thread::scope(|scope| {
+        let mut checks = VecDeque::new();
+        let written = package.members.iter().try_for_each(|member| {
+            if !member.path.starts_with("blobs/") {
+                checks.drain(..).try_for_each(checked)?;
             }
-            Content::Blob(digest) => {
-                let blob = open(store, digest, member)?;
-                output.pump(blob.verified())?;
+            output.put(header(member).as_bytes())?;
+            match &member.content {
+                Content::Bytes(bytes) => {
+                    output.put(bytes)?;
+                    (output.watch)(Event::Done(member.size));
+                }
+                Content::Blob(digest) => {
+                    let blob = open(store, digest, member)?;
+                    let started = || {
+                        let (blob, stop) = (blob.clone(), &stop);
+                        checks.push_back(scope.spawn(move || check(&blob, stop)));
+                    };
+                    if !output.copy(&blob, started)? {
+                        output.pump(blob.reader(), *digest, member.size)?;
+                    }
+                    if checks.len() > output.jobs {
+                        checks.pop_front().map_or(Ok(()), checked)?;
+                    }
+                }
+                Content::Plain(facts) => {
+                    let blob = open(store, &facts.blob, member)?;
+                    let plain = decoder(facts.compression, blob.reader(), blob.size(), Limits::default());
+                    let plain = plain.map_err(Error::io("unpack", output.shown))?;
+                    // Its name in the archive is the diff ID: that is what is checked.
+                    output.pump(plain, facts.diff_id.0, member.size)?;
+                }
             }
-            Content::Plain(facts) => {
-                let blob = open(store, &facts.blob, member)?;
-                let plain = decoder(facts.compression, blob.reader(), blob.size(), Limits::default());
-                let plain = plain.map_err(Error::io("unpack", output.shown))?;
-                // Its name in the archive is the diff ID: that is what is checked.
-                output.pump(VerifyReader::new(plain, facts.diff_id.0, member.size))?;
-            }
+            let padding = member.size.next_multiple_of(512) - member.size;
+            output.put(&[0; 512][..padding as usize])
+        });
+        if written.is_err() {
+            stop.raise();
         }
-        let padding = member.size.next_multiple_of(512) - member.size;
-        output.put(&[0; 512][..padding as usize])?;
-    }
+        written
+    })?;
     output.put(&[0; 1024])?;
-    output.out.flush().map_err(Error::io("write", output.shown))
+    match &mut output.out {
+        Sink::File(_) => Ok(()),
+        Sink::Stream(out) => out.flush().map_err(Error::io("write", output.shown)),
+    }
 }
 
-fn open(store: &Store, digest: &crate::Digest, member: &Member) -> Result<crate::blob::Blob> {
+/// Waits for a check.
+fn checked(check: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    check.join().unwrap_or_else(|_| Err(Error::invalid("a blob", "its check panicked")))
+}
+
+fn open(store: &Store, digest: &Digest, member: &Member) -> Result<Blob> {
     let damaged = |why: &str| Error::damaged(format!("blob {digest}"), why);
     let blob = store.blobs().open(digest)?.ok_or_else(|| damaged("is missing"))?;
     if matches!(member.content, Content::Blob(_)) && blob.size() != member.size {
@@ -85,57 +128,143 @@ fn header(member: &Member) -> tar::Header {
     header
 }
 
-impl Output<'_> {
+impl Output<'_, '_> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|e| from_io(e, Error::io("write", self.shown)))
+        let written = match &mut self.out {
+            Sink::File(file) => file.write_all(bytes),
+            Sink::Stream(out) => out.write_all(bytes),
+        };
+        written.map_err(|e| from_io(e, Error::io("write", self.shown)))
     }
 
-    /// Writes all that can be read.
-    fn pump(&mut self, mut source: impl Read + Send) -> Result<()> {
-        let read_error = |e| from_io(e, |e| Error::damaged("a stored blob", format!("cannot be read: {e}")));
+    /// Copies a blob inside the kernel, unchecked; `false` where that cannot be done, and nothing was written.
+    /// `started` is called as soon as it is clear that it can be done.
+    fn copy(&mut self, blob: &Blob, started: impl FnOnce()) -> Result<bool> {
+        let Sink::File(file) = &self.out else { return Ok(false) };
+        if self.jobs <= 1 || blob.size() < PIECE as u64 {
+            return Ok(false);
+        }
+        let (mut done, mut started) = (0, Some(started));
+        while done < blob.size() {
+            self.cancel.check()?;
+            match blob.copy_range(file, done, COPY_STEP).map_err(Error::io("write", self.shown))? {
+                None if done == 0 => return Ok(false),
+                Some(count) if count > 0 => {
+                    done += count;
+                    (self.watch)(Event::Done(count));
+                }
+                _ => {
+                    return Err(Error::damaged(
+                        format!("blob {}", blob.digest()),
+                        "became shorter while it was read",
+                    ));
+                }
+            }
+            if let Some(started) = started.take() {
+                started();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes all that can be read, which must turn out to be what the digest says. The end of it is reported only
+    /// after the check; bytes over the announced size are never written.
+    fn pump(&mut self, source: impl Read + Send, digest: Digest, size: u64) -> Result<()> {
         if self.jobs <= 1 {
+            let mut source = VerifyReader::new(source, digest, size);
             let mut piece = vec![0; PIECE];
             loop {
-                self.cancel.check()?;
                 let count = source.read(&mut piece).map_err(read_error)?;
                 if count == 0 {
                     return Ok(());
                 }
-                self.put(&piece[..count])?;
-                (self.watch)(Event::Done(count as u64));
+                self.piece(&piece[..count])?;
             }
         }
         std::thread::scope(|scope| {
-            let (filled, pieces) = sync_channel::<io::Result<Vec<u8>>>(PIECES);
-            let (recycle, free) = channel::<Vec<u8>>();
-            scope.spawn(move || {
-                loop {
-                    let mut piece: Vec<u8> = free.try_recv().unwrap_or_default();
-                    piece.resize(PIECE, 0);
-                    let read = read_piece(&mut source, &mut piece);
-                    let done = !matches!(read, Ok(count) if count > 0);
-                    let sent = match read {
-                        Ok(0) => return,
-                        Ok(count) => {
-                            piece.truncate(count);
-                            filled.send(Ok(piece))
-                        }
-                        Err(error) => filled.send(Err(error)),
-                    };
-                    if done || sent.is_err() {
-                        return;
-                    }
+            let (filled, pieces) = sync_channel(PIECES);
+            let (recycle, free) = channel();
+            let (checked, to_check) = sync_channel::<Arc<Vec<u8>>>(PIECES);
+            scope.spawn(move || read_pieces(source, &filled, &free));
+            let back = recycle.clone();
+            let checking = scope.spawn(move || {
+                let mut hasher = Hasher::new();
+                for piece in to_check {
+                    hasher.update(&piece);
+                    give_back(piece, &back);
                 }
+                (hasher.size(), hasher.finish())
             });
+            let mut left = size;
             for piece in pieces {
-                let piece = piece.map_err(read_error)?;
-                self.cancel.check()?;
-                self.put(&piece)?;
-                (self.watch)(Event::Done(piece.len() as u64));
-                let _ = recycle.send(piece);
+                let piece = Arc::new(piece.map_err(read_error)?);
+                left = left.checked_sub(piece.len() as u64).ok_or_else(|| too_long(digest, size))?;
+                let _ = checked.send(Arc::clone(&piece));
+                self.piece(&piece)?;
+                give_back(piece, &recycle);
             }
-            Ok(())
+            drop(checked);
+            match checking.join() {
+                Ok(got) if got == (size, digest) => Ok(()),
+                Ok((got, _)) if got != size => Err(Error::damaged(
+                    format!("blob {digest}"),
+                    format!("has {got} bytes where {size} were announced"),
+                )),
+                Ok((_, got)) => {
+                    Err(Error::damaged(format!("blob {digest}"), format!("digest mismatch: got {got}")))
+                }
+                Err(_) => Err(Error::invalid(format!("blob {digest}"), "its check panicked")),
+            }
         })
+    }
+
+    fn piece(&mut self, bytes: &[u8]) -> Result<()> {
+        self.cancel.check()?;
+        self.put(bytes)?;
+        (self.watch)(Event::Done(bytes.len() as u64));
+        Ok(())
+    }
+}
+
+/// Reads a blob to its end for its digest alone, in pieces that stay in the processor's cache.
+fn check(blob: &Blob, stop: &Cancel) -> Result<()> {
+    let mut source = blob.verified();
+    let mut piece = vec![0; 128 << 10];
+    while source.read(&mut piece).map_err(read_error)? > 0 {
+        stop.check()?;
+    }
+    Ok(())
+}
+
+fn read_error(error: io::Error) -> Error {
+    from_io(error, |e| Error::damaged("a stored blob", format!("cannot be read: {e}")))
+}
+
+fn too_long(digest: Digest, size: u64) -> Error {
+    Error::damaged(format!("blob {digest}"), format!("has more than the {size} bytes that were announced"))
+}
+
+/// Sends the content piece by piece; it ends early where nobody wants it any more.
+fn read_pieces(mut source: impl Read, filled: &SyncSender<io::Result<Vec<u8>>>, free: &Receiver<Vec<u8>>) {
+    loop {
+        let mut piece = free.try_recv().unwrap_or_default();
+        piece.resize(PIECE, 0);
+        let read = read_piece(&mut source, &mut piece).map(|count| {
+            piece.truncate(count);
+            piece
+        });
+        let is_last = read.as_ref().map_or(true, Vec::is_empty);
+        let is_end = read.as_ref().is_ok_and(Vec::is_empty);
+        if is_end || filled.send(read).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The last one to need a piece puts it back.
+fn give_back(piece: Arc<Vec<u8>>, recycle: &Sender<Vec<u8>>) {
+    if let Some(piece) = Arc::into_inner(piece) {
+        let _ = recycle.send(piece);
     }
 }
 

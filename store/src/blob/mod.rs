@@ -13,6 +13,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 pub use files::FileBlobs;
 pub use ingest::{BlobWriter, Ingest, Staged};
 pub(crate) use verify::into_io;
@@ -84,6 +86,18 @@ impl Blob {
         let left = self.size.saturating_sub(position);
         let wanted = (buffer.len() as u64).min(left) as usize;
         self.file.read_at(&mut buffer[..wanted], self.offset + position)
+    }
+
+    /// Copies a range to the end of what was written to a file, inside the kernel; how much. `None` where the kernel
+    /// cannot do that between these two file systems. Nothing is checked.
+    pub fn copy_range(&self, out: &File, position: u64, length: u64) -> io::Result<Option<u64>> {
+        let mut at = self.offset + position;
+        let length = length.min(self.size.saturating_sub(position)) as usize;
+        match rustix::fs::copy_file_range(&*self.file, Some(&mut at), out, None, length) {
+            Ok(count) => Ok(Some(count as u64)),
+            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Reads from the start, without a check.
