@@ -51,7 +51,7 @@ impl CommandError {
     }
 
     /// Tells people on stderr, and the caller by the exit code.
-    pub(super) fn report(&self, signal: Option<u8>) -> ExitCode {
+    pub(crate) fn report(&self, signal: Option<u8>) -> ExitCode {
         let code = match self.kind {
             ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             ErrorKind::Failed => 1,

@@ -7,55 +7,17 @@ mod signals;
 mod stdin;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use larder_store::Store;
 use larder_store::cancel::Cancel;
 
 pub(crate) use error::{CommandError, Outcome, fail};
 pub(crate) use output::{Table, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;
+pub(crate) use signals::install as install_signals;
 pub(crate) use stdin::interruptible_stdin;
-
-use crate::commands::Verb;
-
-/// Keeps container images once, in one OCI image layout, and hands them to Docker when a job needs them.
-///
-/// REF names an image: a reference, short or full (gcc15, docker.io/library/gcc15:latest), or a digest
-/// (sha256:…, or its first 12 or more digits).
-#[derive(Debug, Parser)]
-#[command(name = "larder", version, max_term_width = 100, propagate_version = true)]
-#[command(
-    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 5 content is damaged or does not \
-verify · 6 a lock was not had in time · 130 interrupted"
-)]
-pub(crate) struct Cli {
-    /// The store [default: ~/.local/share/larder, made on first use]
-    #[arg(
-        long,
-        global = true,
-        env = "LARDER_STORE",
-        hide_env_values = true,
-        value_name = "DIR",
-        help_heading = "Options of every verb"
-    )]
-    store: Option<PathBuf>,
-
-    /// How long to wait for another larder, in seconds
-    #[arg(
-        long,
-        global = true,
-        value_name = "SECONDS",
-        default_value_t = 60,
-        help_heading = "Options of every verb"
-    )]
-    lock_timeout: u64,
-
-    #[command(subcommand)]
-    verb: Verb,
-}
 
 /// How answers are rendered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -79,40 +41,4 @@ impl Context {
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
         Ok(Store::open(&self.store_path, self.lock_timeout)?)
     }
-}
-
-/// Runs the program.
-pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
-    };
-    let cancel = Cancel::new();
-    let interrupted_by = signals::install(&cancel);
-    let done = default_store(cli.store).and_then(|store_path| {
-        let context = Context { store_path, lock_timeout: Duration::from_secs(cli.lock_timeout), cancel };
-        cli.verb.run(&context)
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(interrupted_by()),
-    }
-}
-
-fn default_store(given: Option<PathBuf>) -> Outcome<PathBuf> {
-    let data = || {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        Some(
-            absolute("XDG_DATA_HOME")
-                .or_else(|| Some(absolute("HOME")?.join(".local/share")))?
-                .join("larder"),
-        )
-    };
-    given.filter(|path| !path.as_os_str().is_empty()).or_else(data).ok_or_else(|| {
-        fail("there is no home directory to keep the store in")
-            .with_hint("name one with --store or LARDER_STORE")
-    })
 }

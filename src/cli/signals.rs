@@ -8,7 +8,7 @@ use larder_store::cancel::Cancel;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Installs the handlers; the function that is returned tells which signal came.
-pub(super) fn install(cancel: &Cancel) -> impl Fn() -> Option<u8> + use<> {
+pub(crate) fn install(cancel: &Cancel) -> impl Fn() -> Option<u8> + use<> {
     let came = Arc::new(AtomicUsize::new(0));
     let twice = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use larder_store::archive::import::{Imported, Input, Options, Outcome as Became, import};
+use larder_store::archive::import::import;
+use larder_store::archive::options::{Imported, Input, Options, Outcome as Became};
 use larder_store::codec::Encoding;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};

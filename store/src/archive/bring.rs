@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use super::contents::{Contents, Part};
-use super::import::{Options, Ready, kept_entry, made_entry};
+use super::entry::{Ready, kept_entry, made_entry};
+use super::options::Options;
 use super::plan::{KeptBlob, KeptImage, MadeImage, MadeLayer, Planned, PlannedImage};
 use crate::blob::{Blob, from_io};
 use crate::codec::{CopiedLayer, Copy, EncodedLayer, Encoder, Limits, copy_layer, decoder};

@@ -10,94 +10,24 @@ use std::path::{Path, PathBuf};
 
 use super::bring::Bring;
 use super::contents::Contents;
-use super::plan::{KeptImage, MadeImage, Planned, PlannedImage, plan};
+use super::entry::Ready;
+use super::options::{Imported, Input, Options, Outcome};
+use super::plan::{Planned, PlannedImage, plan};
 use super::seekable::SeekableArchive;
 use super::stream::{Intake, StreamedArchive};
-use crate::cancel::Cancel;
-use crate::codec::{self, Encoding};
-use crate::descriptor::{Annotations, Descriptor};
+use crate::codec;
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ids::ImageId;
 use crate::index::{self, Index, Tagged};
 use crate::manifest::{Document, RawManifest};
 use crate::media_type::Compression;
-use crate::progress::{Event, Watch};
+use crate::progress::Event;
 use crate::reference::Reference;
 use crate::store::Store;
 use crate::transaction::Transaction;
 use crate::walk;
-
-/// Where an archive comes from.
-pub enum Input {
-    /// A file by its path.
-    File(PathBuf),
-    /// A stream, and what to call it in messages.
-    Stream(Box<dyn Read + Send>, PathBuf),
-}
-
-/// How to import.
-pub struct Options<'a> {
-    /// Only this image of the archive: one of its names, or a digest.
-    pub image: Option<String>,
-    /// The name to give to the one image that is imported.
-    pub name: Option<Reference>,
-    /// Whether a name may move to another image.
-    pub replace: bool,
-    /// How layers are compressed where we make the manifest.
-    pub encoding: Encoding,
-    /// Threads that compress.
-    pub jobs: usize,
-    /// The time to note down (RFC 3339).
-    pub now: String,
-    /// Asks to stop.
-    pub cancel: Cancel,
-    /// Told of progress.
-    pub watch: Watch<'a>,
-}
-
-/// An image that is in the store now, under one of its names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Imported {
-    /// The name; none for what only accompanies another image (a referrer).
-    pub reference: Option<Reference>,
-    /// The manifest's or index's digest.
-    pub digest: Digest,
-    /// The config's digest, where it is one container image.
-    pub image_id: Option<ImageId>,
-    /// Bytes of blobs that were written for it.
-    pub new_bytes: u64,
-    /// Bytes of its blobs that were there before.
-    pub reused_bytes: u64,
-    /// What became of the name.
-    pub outcome: Outcome,
-}
-
-/// What became of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is new in the store.
-    Added,
-    /// It had this image before.
-    Unchanged,
-    /// It had another image, which is nameless now.
-    Replaced(Digest),
-}
-
-/// An image with everything in place but its name.
-pub(super) struct Ready {
-    names: Vec<Reference>,
-    pub(super) entry: Descriptor,
-    pub(super) image_id: Option<ImageId>,
-    pub(super) new_bytes: u64,
-    pub(super) reused_bytes: u64,
-}
-
-impl Ready {
-    pub(super) fn new(names: Vec<Reference>, entry: Descriptor, image_id: Option<ImageId>) -> Ready {
-        Ready { names, entry, image_id, new_bytes: 0, reused_bytes: 0 }
-    }
-}
 
 /// Imports an archive.
 pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
@@ -390,42 +320,4 @@ fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
         // A second name costs nothing.
         (new_bytes, reused_bytes) = (0, total);
     }
-}
-
-/// The entry of an image whose manifest we made.
-pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, now: &str) -> Descriptor {
-    let mut entry = manifest.descriptor();
-    let platform = made.parsed.platform();
-    entry.platform =
-        Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
-    entry.annotations = ours(now, "docker-archive", size, Some(made.image_id()));
-    if let Some(source) = made.source {
-        entry.annotations.insert(index::SOURCE_DIGEST.into(), source.to_string());
-    }
-    entry
-}
-
-/// The entry of an image that was kept as it came.
-pub(super) fn kept_entry(kept: &KeptImage, size: u64, now: &str) -> Descriptor {
-    let mut entry = kept.root.clone();
-    entry.annotations = kept.annotations.clone();
-    entry.annotations.extend(ours(now, "oci-archive", size, kept.image_id));
-    let is_index = matches!(kept.documents.first().map(|raw| &raw.document), Some(Document::Index(_)));
-    if is_index {
-        let children: Vec<_> = kept.documents.iter().skip(1).map(|raw| raw.digest.to_string()).collect();
-        entry.annotations.insert(index::CHILDREN.into(), children.join(","));
-    }
-    entry
-}
-
-fn ours(now: &str, origin: &str, size: u64, image_id: Option<ImageId>) -> Annotations {
-    let mut annotations = Annotations::from([
-        (index::IMPORTED.to_owned(), now.to_owned()),
-        (index::ORIGIN.to_owned(), origin.to_owned()),
-        (index::SIZE.to_owned(), size.to_string()),
-    ]);
-    if let Some(id) = image_id {
-        annotations.insert(index::IMAGE_ID.into(), id.to_string());
-    }
-    annotations
 }

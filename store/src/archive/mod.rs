@@ -11,7 +11,9 @@
 
 mod bring;
 pub mod contents;
+mod entry;
 pub mod import;
+pub mod options;
 pub mod package;
 pub mod plan;
 pub mod seekable;

@@ -1,0 +1,67 @@
+//! What an import is asked, and what it answers.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use crate::cancel::Cancel;
+use crate::codec::Encoding;
+use crate::digest::Digest;
+use crate::ids::ImageId;
+use crate::progress::Watch;
+use crate::reference::Reference;
+
+/// Where an archive comes from.
+pub enum Input {
+    /// A file by its path.
+    File(PathBuf),
+    /// A stream, and what to call it in messages.
+    Stream(Box<dyn Read + Send>, PathBuf),
+}
+
+/// How to import.
+pub struct Options<'a> {
+    /// Only this image of the archive: one of its names, or a digest.
+    pub image: Option<String>,
+    /// The name to give to the one image that is imported.
+    pub name: Option<Reference>,
+    /// Whether a name may move to another image.
+    pub replace: bool,
+    /// How layers are compressed where we make the manifest.
+    pub encoding: Encoding,
+    /// Threads that compress.
+    pub jobs: usize,
+    /// The time to note down (RFC 3339).
+    pub now: String,
+    /// Asks to stop.
+    pub cancel: Cancel,
+    /// Told of progress.
+    pub watch: Watch<'a>,
+}
+
+/// An image that is in the store now, under one of its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The name; none for what only accompanies another image (a referrer).
+    pub reference: Option<Reference>,
+    /// The manifest's or index's digest.
+    pub digest: Digest,
+    /// The config's digest, where it is one container image.
+    pub image_id: Option<ImageId>,
+    /// Bytes of blobs that were written for it.
+    pub new_bytes: u64,
+    /// Bytes of its blobs that were there before.
+    pub reused_bytes: u64,
+    /// What became of the name.
+    pub outcome: Outcome,
+}
+
+/// What became of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new in the store.
+    Added,
+    /// It had this image before.
+    Unchanged,
+    /// It had another image, which is nameless now.
+    Replaced(Digest),
+}
