@@ -4,4 +4,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod badinput;
+mod handover;
+mod import;
+mod kill;
+mod roundtrip;
 mod support;
+mod verbs;

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
 use super::{Docker, describe, succeeded};
+
+/// A user without any rights.
+pub const NOBODY: u32 = 65534;
 
 /// A temporary directory with home, store and TMPDIR inside. It is removed when dropped.
 ///
@@ -68,6 +73,33 @@ impl Sandbox {
         let mut command = self.enclose(Command::new(assert_cmd::cargo::cargo_bin!("larder")));
         command.args(args);
         command
+    }
+
+    /// A larder command of another user (with a group of the same number) who is in these groups too; `None` where
+    /// that cannot be done. From now on everybody may go into the sandbox.
+    pub fn command_as<A: AsRef<OsStr>>(
+        &self,
+        uid: u32,
+        groups: &[u32],
+        args: impl IntoIterator<Item = A>,
+    ) -> Option<Command> {
+        let mut setpriv = super::peer::tool("setpriv").filter(|_| rustix::process::geteuid().is_root())?;
+        // The program itself may lie where only root gets.
+        let larder = self.path("larder");
+        if !larder.exists() {
+            std::fs::copy(assert_cmd::cargo::cargo_bin!("larder"), &larder).unwrap();
+        }
+        for path in [self.root(), &larder] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        }
+        setpriv.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+        match groups {
+            [] => setpriv.arg("--clear-groups"),
+            groups => setpriv
+                .arg(format!("--groups={}", groups.iter().map(u32::to_string).collect::<Vec<_>>().join(","))),
+        };
+        setpriv.arg(larder).args(args);
+        Some(self.enclose(setpriv))
     }
 
     /// Runs larder, whatever becomes of it.

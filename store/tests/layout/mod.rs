@@ -1,0 +1,7 @@
+//! Making a store, adopting what another tool made, and refusing what is neither.
+
+mod adopt;
+mod links;
+mod make;
+mod refuse;
+mod share;

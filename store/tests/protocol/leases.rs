@@ -1,0 +1,131 @@
+//! Leases: they live as long as their process, whatever ends it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use larder_store::lease::{self, Lease, Seen};
+use larder_store::{Digest, Store};
+
+use crate::support::child::{self, Child};
+use crate::support::{here, image, leftovers, open, quick_directory};
+
+/// The live leases, as GC sees them: while nobody else can make one.
+fn live(store: &Store) -> Vec<Seen> {
+    let _alone = store.locks().exclusive().unwrap();
+    lease::live(&store.layout().private().sub("leases").unwrap()).unwrap()
+}
+
+#[test]
+fn a_lease_lives_as_long_as_its_process() {
+    if let Some(part) = child::part() {
+        let store = open(&part.dir);
+        let mut tx = store.begin("a child's import").unwrap();
+        tx.put(b"published").unwrap();
+        tx.reuse(&[(Digest::of(b"absent"), 6)]).unwrap();
+        child::say("leased");
+        child::wait();
+        drop(tx);
+        child::say("dropped");
+        return child::wait();
+    }
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let expected = Seen {
+        purpose: "a child's import".into(),
+        digests: vec![Digest::of(b"published"), Digest::of(b"absent")],
+    };
+    for end in ["kill", "drop"] {
+        let mut process = Child::start(here!(), "importer", 0, dir.path());
+        process.expect("leased");
+        assert_eq!(live(&store), std::slice::from_ref(&expected), "before {end}");
+        if end == "kill" {
+            process.kill();
+            assert_eq!(leftovers(dir.path()).len(), 2, "its files are there, and are nobody's");
+            assert_eq!(live(&store), []);
+            for left in leftovers(dir.path()) {
+                std::fs::remove_file(&left).or_else(|_| std::fs::remove_dir(&left)).unwrap();
+            }
+        } else {
+            process.go();
+            process.expect("dropped");
+            assert_eq!(live(&store), []);
+            assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+            process.go();
+            process.finish();
+        }
+    }
+}
+
+#[test]
+fn protecting_leases_all_that_is_below_a_name() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let entry = image::add(&store, "image", 1, 1000).unwrap();
+    image::add(&store, "other", 2, 1000).unwrap();
+    let (protection, found) = store.protect(&["image".to_owned()], "reading\u{1b}[2J\nsha256:x").unwrap();
+    assert_eq!(found.iter().map(|found| found.digest).collect::<Vec<_>>(), [entry.digest]);
+    let [seen] = &live(&store)[..] else { panic!("one lease") };
+    assert_eq!(seen.purpose, "reading[2Jsha256:x", "control characters are left out");
+    assert_eq!(seen.digests.len(), 4, "manifest, config and two layers");
+    assert_eq!(seen.digests[0], entry.digest);
+    for digest in &seen.digests {
+        assert!(store.blobs().contains(digest).unwrap().is_some());
+    }
+    drop(protection);
+    assert_eq!(live(&store), []);
+    assert!(store.protect(&["nobody".to_owned()], "reading").is_err());
+    assert_eq!(leftovers(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_lease_grows_and_holds_each_digest_once() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let leases = store.layout().private().sub("leases").unwrap();
+    let guard = store.locks().shared().unwrap();
+    let mut lease = Lease::create(&leases, "growing", &guard).unwrap();
+    let digests: Vec<_> = (0..500u32).map(|number| Digest::of(&number.to_le_bytes())).collect();
+    for part in digests.chunks(7) {
+        lease.add(part, &guard).unwrap();
+        lease.add(part, &guard).unwrap();
+    }
+    lease.add(&[], &guard).unwrap();
+    drop(guard);
+    assert_eq!(live(&store)[0].digests, digests);
+}
+
+/// GC must not go on when it cannot tell what is protected.
+#[test]
+fn a_live_lease_that_cannot_be_read_is_an_error() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let leases = dir.path().join(".larder/leases");
+    let tx = store.begin("a test").unwrap();
+    let path = std::fs::read_dir(&leases).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&path, "# a test\nsha256:not a digest\n").unwrap();
+    let _alone = store.locks().exclusive().unwrap();
+    let error = lease::live(&store.layout().private().sub("leases").unwrap()).unwrap_err();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    drop(tx);
+}
+
+/// Who only looks (a list of the holds) is not in the way of who makes one.
+#[test]
+fn looking_at_leases_disturbs_nobody() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let leases = store.layout().private().sub("leases").unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    lease::live(&leases).unwrap();
+                }
+            });
+        }
+        let guard = store.locks().shared().unwrap();
+        let made = (0..20_000).try_for_each(|_| Lease::create(&leases, "a test", &guard).map(drop));
+        done.store(true, Ordering::Relaxed);
+        made.unwrap();
+    });
+}

@@ -1,0 +1,173 @@
+//! A disk that is full: the store stays as it was, can be read, and can give names up.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::roundtrip::GCC;
+use crate::support::store::{assert_nothing_pending, assert_sound, index_text, names};
+use crate::support::tarball::{docker_archive, layer, noise};
+use crate::support::{Sandbox, describe, fixture, need, peer};
+
+/// How the store's disk is made.
+const DISKS: [(&str, &str); 2] = [
+    ("ext4", "truncate -s 64M disk; mkfs.ext4 -q -m 0 disk; mount -o loop disk store"),
+    ("tmpfs", "mount -t tmpfs -o size=64m tmpfs store"),
+];
+
+/// Functions for the scripts: `leave N` fills the disk but for N bytes, `try CMD…` prints how CMD ended.
+const FUNCTIONS: &str = r#"
+free() { echo $(($(stat -f -c %a store) * $(stat -f -c %S store))); }
+leave() {
+  fallocate -l $(($(free) - $1)) store/filler
+  while (($(free) < $1)); do truncate -s -4096 store/filler; done
+}
+fill() { rm -f store/filler; cat /dev/zero >store/filler 2>/dev/null || true; }
+unfill() { rm -f store/filler; }
+larder() { "$LARDER" "$@"; }
+try() { status=0; "$@" >out 2>err || status=$?; echo "$status"; cat out; sed 's/^/  /' err; }
+"#;
+
+/// Runs a script with `store` on a disk of its own; what it leaves there is copied to `after`.
+fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
+    let mut unshare = peer::tool("unshare").filter(|_| rustix::process::geteuid().is_root())?;
+    peer::tool("mkfs.ext4")?;
+    unshare.args(["--mount", "--propagation", "private", "bash", "-euc"]);
+    let copy = "rm -rf after; rm -f store/filler; cp -a store after";
+    unshare.arg(format!("mkdir -p store; {disk}; rm -rf store/lost+found\n{FUNCTIONS}\n{script}\n{copy}"));
+    let mut unshare = sandbox.enclose(unshare);
+    unshare.env("LARDER", sandbox.command::<&str>([]).get_program());
+    let output = unshare.output().unwrap();
+    assert!(output.status.success(), "{}", describe(&unshare, &output));
+    Some(output)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn prepare() -> Sandbox {
+    let sandbox = Sandbox::new();
+    std::fs::copy(fixture("docker20.tar"), sandbox.path("small.tar")).unwrap();
+    let big = layer("noise", &noise(1, 16 << 20));
+    std::fs::write(sandbox.path("big.size"), big.len().to_string()).unwrap();
+    std::fs::write(sandbox.path("big.tar"), docker_archive("big:1", &[big])).unwrap();
+    sandbox
+}
+
+fn assert_as_before(after: &Path, index: &str) {
+    assert_eq!(index_text(after), index);
+    assert_sound(after);
+    assert_nothing_pending(after);
+}
+
+#[test]
+fn an_image_that_cannot_fit_is_refused_before_anything_is_written() {
+    let sandbox = prepare();
+    for (name, disk) in DISKS {
+        let script = "larder import small.tar >/dev/null; cp store/index.json index; leave 4000000; ls store/blobs/sha256 >a
+            try larder import big.tar; try larder import - <big.tar; ls store/blobs/sha256 >b; cmp a b || echo 'blobs were written'";
+        let output = need!(on_disk(&sandbox, disk, script), "root");
+        let said = text(&output);
+        assert_eq!(said.matches("\n1\n").count() + usize::from(said.starts_with("1\n")), 2, "{name}: {said}");
+        assert_eq!(said.matches("bytes are needed").count(), 2, "{name}: {said}");
+        assert_eq!(said.matches("hint: free space").count(), 2, "{name}: {said}");
+        // What came through the pipe before the layer that does not fit is not named, and not left either.
+        assert!(!said.contains("blobs were written"), "{name}: {said}");
+        assert_as_before(&sandbox.path("after"), &std::fs::read_to_string(sandbox.path("index")).unwrap());
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_in_the_middle_leaves_the_store_as_it_was() {
+    let sandbox = prepare();
+    for (name, disk) in DISKS {
+        // Room for what the archive claims, a lease and no more: noise does not get smaller, and gzip adds its own.
+        for import in ["larder import big.tar", "larder import - <big.tar", "larder import big.tar --jobs 1"]
+        {
+            let script = format!(
+                "larder import small.tar >/dev/null; cp store/index.json index
+                leave $(($(cat big.size) + 4096))
+                try {import} --compression gzip
+                unfill; larder import big.tar >/dev/null; larder export big:1 -o big-out.tar; cp -a store/index.json index-after"
+            );
+            let output = need!(on_disk(&sandbox, disk, &script), "root");
+            let said = text(&output);
+            assert!(said.starts_with("1\n"), "{name} {import}: {said}");
+            assert!(
+                said.contains("No space left on device") && said.contains("hint: free space"),
+                "{name}: {said}"
+            );
+            assert_as_before(
+                &sandbox.path("after"),
+                &std::fs::read_to_string(sandbox.path("index-after")).unwrap(),
+            );
+            assert_eq!(names(&sandbox.path("after")).len(), 2, "{name}: with room again, it comes in");
+        }
+    }
+}
+
+#[test]
+fn the_index_and_earlier_blobs_survive_a_full_disk() {
+    let sandbox = prepare();
+    for (name, disk) in DISKS {
+        let script = "larder import small.tar >/dev/null; cp store/index.json index
+            leave $(($(cat big.size) + 4096))
+            larder import big.tar --compression gzip >/dev/null 2>&1 && echo 'it fitted'; true";
+        let output = need!(on_disk(&sandbox, disk, script), "root");
+        assert_eq!(text(&output), "", "{name}");
+        assert_as_before(&sandbox.path("after"), &std::fs::read_to_string(sandbox.path("index")).unwrap());
+    }
+}
+
+#[test]
+fn at_zero_bytes_free_the_store_is_read_and_names_can_go() {
+    let sandbox = prepare();
+    for (name, disk) in DISKS {
+        let script =
+            "larder import small.tar >/dev/null; larder tag capy-debian-12-gcc12 other:1 >/dev/null; fill
+            try larder images --format json
+            try larder export capy-debian-12-gcc12 -o full-out.tar
+            try larder rm other:1
+            fill
+            try larder tag capy-debian-12-gcc12 third:1
+            unfill; larder import big.tar >/dev/null";
+        let output = need!(on_disk(&sandbox, disk, script), "root");
+        let said = text(&output);
+        let codes: Vec<_> = said.lines().filter(|line| line.parse::<u8>().is_ok()).collect();
+        assert_eq!(codes[..3], ["0", "0", "0"], "{name}: {said}");
+        assert!(said.contains("\nother:1\n"), "{name}: {said}");
+        // Once the reserve is used up, a change may fail; it does so cleanly.
+        assert!(["0", "1"].contains(&codes[3]), "{name}: {said}");
+        let other = Sandbox::new();
+        other.ok(["import".as_ref(), sandbox.path("full-out.tar").as_os_str()]);
+        let after = sandbox.path("after");
+        assert_sound(&after);
+        assert_nothing_pending(&after);
+        let names = names(&after);
+        assert!(
+            names.contains(GCC) && names.contains("big:1") && !names.contains("other:1"),
+            "{name}: {names:?}"
+        );
+    }
+}
+
+#[test]
+fn without_a_free_inode_the_store_is_read_and_names_can_go() {
+    let sandbox = prepare();
+    let disk = "mount -t tmpfs -o size=32m,nr_inodes=200 tmpfs store";
+    let script = "larder import small.tar >/dev/null; larder tag capy-debian-12-gcc12 other:1 >/dev/null
+        mkdir store/.larder/many; i=0; while : >store/.larder/many/$i; do i=$((i + 1)); done 2>/dev/null
+        try larder images --format json
+        try larder export capy-debian-12-gcc12 -o full-out.tar
+        try larder import big.tar
+        try larder rm other:1
+        rm -r store/.larder/many; larder import big.tar >/dev/null";
+    let output = need!(on_disk(&sandbox, disk, script), "root");
+    let said = text(&output);
+    let codes: Vec<_> = said.lines().filter(|line| line.parse::<u8>().is_ok()).collect();
+    assert_eq!(codes, ["0", "0", "1", "0"], "{said}");
+    assert!(said.contains("No space left on device"), "{said}");
+    assert_sound(&sandbox.path("after"));
+    assert_nothing_pending(&sandbox.path("after"));
+    assert!(!names(&sandbox.path("after")).contains("other:1"));
+}

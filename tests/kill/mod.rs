@@ -1,0 +1,171 @@
+//! Killed, or refused by the disk, at any system call that changes something: the index is the old one or the new one
+//! (G1), every blob is what it is called (G3), the same command works again, and so does the next.
+//!
+//! strace counts the calls of a run that is left alone, and then ends or fails one of them. The count is a thread's,
+//! so larder runs with `--jobs 1`. The short form takes every call that changes a name or makes something durable, and
+//! some of the others; the long one takes all.
+
+mod faults;
+mod points;
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use crate::import::{CLANG, GCC};
+use crate::support::store::{assert_blobs_match, assert_sound, entries};
+use crate::support::{Sandbox, describe, fixture, need, run};
+use points::{Length, Point, for_every, points};
+
+/// A command that changes a store.
+struct Scenario {
+    /// What is done before.
+    prepare: &'static [&'static [&'static str]],
+    /// What is killed.
+    command: &'static [&'static str],
+    /// Whether it may be given again after it was done: `rm` finds nothing then.
+    can_repeat: bool,
+}
+
+const IMPORT_ONE: &[&str] = &["import", "docker20.tar", "--jobs", "1"];
+const IMPORT_TWO: &[&str] = &["import", "docker20-two.tar", "--jobs", "1"];
+
+/// The first import, which makes the store as well.
+const FIRST: Scenario = Scenario { prepare: &[], command: IMPORT_ONE, can_repeat: true };
+/// A sibling into a store, through documents that are kept and made.
+const SIBLING: Scenario = Scenario { prepare: &[IMPORT_ONE], command: IMPORT_TWO, can_repeat: true };
+/// An archive whose manifests are kept, under a name that another image has.
+const REPLACE: Scenario = Scenario {
+    prepare: &[IMPORT_ONE],
+    command: &["import", "skopeo-oci.tar", "--replace", "--jobs", "1"],
+    can_repeat: true,
+};
+const INIT: Scenario = Scenario { prepare: &[], command: &["init"], can_repeat: true };
+const TAG: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["tag", CLANG, GCC], can_repeat: true };
+const RM: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["rm", GCC], can_repeat: false };
+
+/// The names, and what they mean.
+type Meaning = Vec<(String, String)>;
+
+impl Scenario {
+    /// A sandbox with the archives.
+    fn sandbox(&self) -> Sandbox {
+        let sandbox = Sandbox::new();
+        for file in ["docker20.tar", "docker20-two.tar", "skopeo-oci.tar", "multiarch-oci.tar"] {
+            std::fs::copy(fixture(file), sandbox.path(file)).unwrap();
+        }
+        sandbox
+    }
+
+    /// Makes the store in which the command is run.
+    fn prepare(&self, sandbox: &Sandbox, store: &Path) {
+        for args in self.prepare {
+            run(sandbox.command(*args).env("LARDER_STORE", store));
+        }
+    }
+
+    /// What the names mean before and after.
+    fn before_and_after(&self, sandbox: &Sandbox) -> (Meaning, Meaning) {
+        let store = sandbox.path("clean");
+        self.prepare(sandbox, &store);
+        let before = meaning(&store);
+        run(sandbox.command(self.command).env("LARDER_STORE", &store));
+        (before, meaning(&store))
+    }
+
+    fn is_killed_everywhere(&self, length: Length) -> Option<()> {
+        let sandbox = self.sandbox();
+        let (before, after) = self.before_and_after(&sandbox);
+        assert!(before != after || self.command == ["init"]);
+        let points = points(&sandbox, self, length)?;
+        for_every(&points, |number, point| {
+            let store = sandbox.path(format!("killed-{number}"));
+            self.prepare(&sandbox, &store);
+            let mut strace = point.strace(&sandbox, self.command, &store, "signal=KILL");
+            let output = strace.output().unwrap();
+            assert_eq!(output.status.signal(), Some(9), "{point:?}: {}", describe(&strace, &output));
+            let found = meaning(&store);
+            assert!(found == before || found == after, "{point:?}: neither old nor new: {found:?}");
+            check(&store, point);
+            self.goes_on(&sandbox, &store, point, found == after, &after);
+            std::fs::remove_dir_all(&store).unwrap();
+        });
+        Some(())
+    }
+
+    /// The same command again, whatever came of it the first time, and another one after it.
+    fn goes_on(&self, sandbox: &Sandbox, store: &Path, point: &Point, is_done: bool, after: &Meaning) {
+        let larder = |args: &[&str]| {
+            let mut command = sandbox.command(args);
+            let output = command.env("LARDER_STORE", store).output().unwrap();
+            (output.status.code(), describe(&command, &output))
+        };
+        let (code, described) = larder(self.command);
+        let expected = if is_done && !self.can_repeat { 3 } else { 0 };
+        assert_eq!(code, Some(expected), "{point:?}: {described}");
+        assert_eq!(meaning(store), *after, "{point:?}");
+        let (code, described) = larder(&["import", "multiarch-oci.tar"]);
+        assert_eq!(code, Some(0), "{point:?}: {described}");
+        assert_sound(store);
+        for (name, _) in meaning(store).iter().filter(|(name, _)| !name.starts_with('(')) {
+            let (code, described) = larder(&["export", name, "-o", "/dev/null"]);
+            assert_eq!(code, Some(0), "{point:?}: {described}");
+        }
+    }
+}
+
+/// What a killed command may leave: a store, or a directory that is not one yet.
+fn check(store: &Path, point: &Point) {
+    if store.join("index.json").exists() {
+        assert_sound(store);
+    } else {
+        assert!(!store.join("oci-layout").exists(), "{point:?}: what says that it is a layout comes last");
+        if store.join("blobs/sha256").exists() {
+            assert_blobs_match(store);
+        }
+    }
+}
+
+/// The entries of the index: names, those that were lost, and digests. None where there is no index yet.
+fn meaning(store: &Path) -> Meaning {
+    if !store.join("index.json").exists() {
+        return Vec::new();
+    }
+    let entries = entries(store);
+    let name = |entry: &serde_json::Value| {
+        let annotation = |key: &str| entry["annotations"][key].as_str().map(str::to_owned);
+        let was = || format!("(was {})", annotation("dev.larder.was").unwrap_or_default());
+        (
+            annotation(crate::support::store::REF_NAME).unwrap_or_else(was),
+            entry["digest"].as_str().unwrap().to_owned(),
+        )
+    };
+    let mut meaning: Meaning = entries.iter().map(name).collect();
+    meaning.sort();
+    meaning
+}
+
+macro_rules! kill {
+    ($($short:ident, $long:ident: $scenario:expr;)+) => {
+        $(
+            #[test]
+            fn $short() {
+                need!($scenario.is_killed_everywhere(Length::Short), "strace");
+            }
+
+            #[test]
+            #[ignore = "long: every system call"]
+            fn $long() {
+                need!($scenario.is_killed_everywhere(Length::Long), "strace");
+            }
+        )+
+    };
+}
+
+kill! {
+    the_first_import, the_first_import_at_every_call: FIRST;
+    a_siblings_import, a_siblings_import_at_every_call: SIBLING;
+    a_replacing_import, a_replacing_import_at_every_call: REPLACE;
+    init, init_at_every_call: INIT;
+    tag, tag_at_every_call: TAG;
+    rm, rm_at_every_call: RM;
+}
