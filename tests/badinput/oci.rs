@@ -66,7 +66,7 @@ fn blobs_that_do_not_match() {
                 oci.archive()
             };
             cases.push(case("a flipped bit", changed(|blob| blob[60] ^= 1), 5, &[&path]));
-            cases.push(case("a byte too few", changed(|blob| drop(blob.pop())), 5, &[&path]));
+            cases.push(case("a byte too few", changed(|blob| blob.truncate(blob.len() - 1)), 5, &[&path]));
             cases.push(case("a byte too many", changed(|blob| blob.push(b'\n')), 5, &[&path]));
             cases.push(case("nothing", changed(Vec::clear), 5, &[&path]));
             let mut missing = good(size);

@@ -50,7 +50,7 @@ fn a_slow_pipe_is_not_waited_for() {
             wait_for(|| catches(&child, signal).then_some(()));
             if fed > 0 {
                 let leases = before.sandbox.store().join(".larder/leases");
-                wait_for(|| std::fs::read_dir(&leases).unwrap().next());
+                wait_for(|| std::fs::read_dir(&leases).unwrap().next().map(Result::unwrap));
             }
             if fed > 1 << 20 {
                 wait_for(|| ingested(&before.sandbox));
