@@ -338,7 +338,7 @@ class Bench:
         inspected = json.loads(self.do(self.larder_in(store, "inspect", IMAGE, "--format", "json")))
         blobs = {layer["diff_id"]: layer for layer in find_layers(inspected)}
         plain = sum(here[diff_id] for diff_id in missing)
-        sized = plain if save == "d20" else sum(blobs[diff_id]["size"] for diff_id in missing)
+        sized = plain if save == "d20" else sum(blobs[diff_id]["stored_size"] for diff_id in missing)
         results = []
         for _ in range(self.rounds):
             self.empty(save)
@@ -421,7 +421,7 @@ def machine():
     return f"{len(os.sched_getaffinity(0))} cores ({cpu}, {sha}), {memory} GiB, Linux {platform.release()}"
 
 
-def page(bench, versions, load):
+def page(bench, measured, load):
     images = {save: bench.archive(save) for save in SAVES}
     sizes = layers(images["d20"])
     lines = [
@@ -429,7 +429,7 @@ def page(bench, versions, load):
         "Written by `benches/run`; do not edit.", "",
         f"- Date: {time.strftime('%Y-%m-%d')}; load average before and after: {load[0]}, {load[1]}",
         f"- Machine: {machine()}; {filesystem(bench.work)}",
-        f"- Versions: {versions}",
+        f"- Versions: {measured}",
         f"- Image: `{IMAGE}` (Debian bookworm with g++-12, cmake, ninja, git, gdb and more): {images['d20'].stat().st_size / 1e6:.0f} MB docker-archive,"
         f" {len(sizes)} layers of {', '.join(f'{size / 1e6:.0f}' for size in sizes.values())} MB. Its sibling has another last layer"
         f" of {list(layers(bench.archive('d20', 'sibling')).values())[-1] / 1e6:.0f} MB.",
@@ -446,7 +446,7 @@ def page(bench, versions, load):
     lines += [
         "## How it is measured", "",
         "`benches/run` does it all, as root on Debian: it installs and starts the peers (`tests/peers`), makes the images once (`benches/image`,",
-        "about 10 GB in `$LARDER_BENCH`, else in the user's cache directory), builds larder and the yardstick, and writes this page.",
+        "about 7 GB in `$LARDER_BENCH`, else in the user's cache directory), builds larder and the yardstick, and writes this page.",
         "`benches/run --only cold_import,export --saves d20 --rounds 7` measures a part and prints it, and leaves this page alone.", "",
         "- A time begins before the program starts and ends after `sync -f` of its destination, on all sides; a sync that is not measured goes",
         "  before. Inputs are in the page cache, stores, layouts and files are new each time, engines are emptied.",
@@ -468,7 +468,8 @@ def versions(bench):
     skopeo = bench.do(bench.skopeo("--version")).strip().removeprefix("skopeo version ")
     engines = [bench.do(bench.docker(save, "version", "-f", "{{.Server.Version}}")).strip() for save in SAVES if bench.engines[save]]
     commit = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    return f"{bench.do([bench.larder, '--version']).strip()} ({commit}), skopeo {skopeo}, Docker {', '.join(engines)}"
+    changed = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "diff", "--quiet", "HEAD", "--", "../src", "../store/src", "../Cargo.lock"]).returncode != 0
+    return f"{bench.do([bench.larder, '--version']).strip()} ({commit}{', with changes' if changed else ''}), skopeo {skopeo}, Docker {', '.join(engines)}"
 
 
 def main():
@@ -483,7 +484,8 @@ def main():
     bench = Bench(options)
     chosen = options.only.split(",") if options.only else [*steps, "program"]
     load = [f"{os.getloadavg()[0]:.2f}"]
-    print(versions(bench), f"load {load[0]}", flush=True)
+    measured = versions(bench)
+    print(measured, f"load {load[0]}", flush=True)
     for save in options.saves.split(","):
         print(SAVES[save], flush=True)
         for step in steps:
@@ -496,7 +498,7 @@ def main():
     load.append(f"{os.getloadavg()[0]:.2f}")
     whole = options.only is None and options.saves == ",".join(SAVES) and options.rounds >= 5
     if whole:
-        pathlib.Path(options.page).write_text(page(bench, versions(bench), load))
+        pathlib.Path(options.page).write_text(page(bench, measured, load))
         print(f"written: {options.page}")
     shutil.rmtree(bench.work)
     missed = [f"{save} {what}" for save, what, _, _, met in bench.rows if met is False]

@@ -39,14 +39,15 @@ pub const LAST_USED: &str = "dev.larder.last-used";
 pub const USE_COUNT: &str = "dev.larder.use-count";
 
 /// The store's table of contents.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Index {
     #[serde(rename = "schemaVersion")]
     schema_version: u64,
     #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
     media_type: Option<String>,
-    #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
+    // Go writes an empty list as null; one that is missing is damage.
+    #[serde(deserialize_with = "nullable")]
+    manifests: Vec<Descriptor>,
     #[serde(flatten)]
     extra: Map<String, Value>,
 }
@@ -76,7 +77,7 @@ impl Default for Index {
         Index {
             schema_version: 2,
             media_type: Some(crate::media_type::OCI_INDEX.to_owned()),
-            manifests: Some(Vec::new()),
+            manifests: Vec::new(),
             extra: Map::new(),
         }
     }
@@ -99,12 +100,12 @@ impl Index {
 
     /// All entries, in order.
     pub fn entries(&self) -> &[Descriptor] {
-        self.manifests.as_deref().unwrap_or_default()
+        &self.manifests
     }
 
     /// All entries, to change their annotations.
     pub fn entries_mut(&mut self) -> &mut Vec<Descriptor> {
-        self.manifests.get_or_insert_default()
+        &mut self.manifests
     }
 
     /// Finds the entry that a text names: an exact `ref.name`; else a reference in any of its forms; else a
@@ -227,6 +228,10 @@ fn carry(old: &Annotations, new: &mut Annotations) {
     }
 }
 
+fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Descriptor>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 fn one_of<'a>(mut matching: impl Iterator<Item = &'a Descriptor>) -> Result<&'a Descriptor, NotOne> {
     let first = matching.next().ok_or(NotOne::None)?;
     let others: Vec<_> = matching.collect();
@@ -266,7 +271,8 @@ mod tests {
         );
         let index = Index::parse(text.as_bytes()).expect("an index");
         assert_eq!(String::from_utf8(index.to_bytes()).expect("text"), text);
-        assert!(Index::parse(br#"{"schemaVersion":1}"#).is_err());
+        assert!(Index::parse(br#"{"schemaVersion":1,"manifests":[]}"#).is_err());
+        assert!(Index::parse(br#"{"schemaVersion":2}"#).is_err());
         assert!(
             Index::parse(br#"{"schemaVersion":2,"manifests":null}"#).expect("an index").entries().is_empty()
         );

@@ -20,6 +20,8 @@ const MAX_INDEX: u64 = 256 << 20;
 const RESERVE: u64 = 1 << 20;
 const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const OURS: &str = ".larder";
+/// The files of [`crate::lock`].
+pub(crate) const LOCK_FILES: [&str; 3] = ["gate", "lock", "index.lock"];
 
 /// An open image layout.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub struct Layout {
 impl Layout {
     /// Opens a layout; an empty or missing directory becomes one, and a layout of another tool gets its `.larder/`.
     pub fn open(path: &Path) -> Result<Layout> {
-        std::fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        make_directories(path)?;
         let root = Dir::open(path)?;
         match root.read("oci-layout", json::MAX_DOCUMENT)? {
             Some(bytes) => check_oci_layout(&bytes).map_err(|why| not_a_layout(path, why))?,
@@ -45,6 +47,14 @@ impl Layout {
             Err(error) if fs::is_not_found(&error) => return Layout::create(root, None),
             private => private?,
         };
+        // Begun and not finished: by a process that was killed, or by one that is just at it.
+        let has_blobs = match root.sub("blobs") {
+            Err(error) if fs::is_not_found(&error) => false,
+            blobs => blobs?.stat("sha256")?.is_some(),
+        };
+        if private.stat("version")?.is_none() || !has_blobs {
+            return Layout::create(root, None);
+        }
         check_version(&private)?;
         let sharing = private.sharing_on_disk()?;
         let (root, private) = (root.with_sharing(sharing), private.with_sharing(sharing));
@@ -54,7 +64,7 @@ impl Layout {
 
     /// Makes a layout that a group may write.
     pub fn create_shared(path: &Path, gid: u32) -> Result<Layout> {
-        std::fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        make_directories(path)?;
         let root = Dir::open(path)?;
         if root.stat("oci-layout")?.is_some() {
             return Err(Error::invalid(path.display(), "is a store already; its modes are not changed"));
@@ -75,13 +85,22 @@ impl Layout {
                 format!("it has no oci-layout file and is not empty ({stranger:?})"),
             ));
         }
-        let root = if gid.is_some() { root.with_sharing(Sharing::Group) } else { root };
+        // A shared store that was only begun stays shared, whoever finishes it.
+        let shared = gid.is_some() || root.sharing_on_disk()? == Sharing::Group;
+        let root = if shared { root.with_sharing(Sharing::Group) } else { root };
         if let Some(gid) = gid {
             root.give_to_group(gid)?;
         }
         let private = root.ensure_dir(OURS)?;
+        if private.stat("version")?.is_some() {
+            check_version(&private)?;
+        }
         for name in ["leases", "ingest", "usage", "handovers", "cache"] {
             private.ensure_dir(name)?;
+        }
+        // There from the start: a full or read-only disk could not give them later.
+        for name in LOCK_FILES {
+            private.open_lock(name)?;
         }
         create_once(&private, "version", format!("{FORMAT}\n").as_bytes(), &private)?;
         let blobs = root.ensure_dir("blobs")?;
@@ -90,9 +109,6 @@ impl Layout {
         create_once(&root, "oci-layout", OCI_LAYOUT, &private)?;
         for dir in [&blobs, &private, &root] {
             dir.sync()?;
-        }
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Dir::open(parent)?.sync()?;
         }
         check_version(&private)?;
         let layout = Layout { root, private, blobs: FileBlobs::new(sha256) };
@@ -122,16 +138,10 @@ impl Layout {
 
     /// Reads the index as it stands. A missing or unreadable index is an error, never an empty one.
     pub fn read_index(&self) -> Result<Index> {
-        self.read_index_bytes().map(|(index, _)| index)
-    }
-
-    /// Reads the index, and the bytes that it was read from.
-    pub fn read_index_bytes(&self) -> Result<(Index, Vec<u8>)> {
         let path = self.root.at("index.json");
         let bytes = self.root.read("index.json", MAX_INDEX)?;
         let bytes = bytes.ok_or_else(|| Error::damaged(path.display(), "is missing"))?;
-        let index = Index::parse(&bytes).map_err(|why| Error::damaged(path.display(), why))?;
-        Ok((index, bytes))
+        Index::parse(&bytes).map_err(|why| Error::damaged(path.display(), why))
     }
 
     /// Replaces the index, durably. The caller holds `index.lock` and has read the index under it.
@@ -166,6 +176,24 @@ impl Layout {
         if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, index + RESERVE).is_err() {
             let _ = self.private.unlink("reserve");
         }
+    }
+}
+
+/// Makes a directory and those above it that are missing, durably.
+fn make_directories(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_directories(parent)?;
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::io("create", path)(error))
+        }
+        _ => Dir::open(parent)?.sync(),
     }
 }
 

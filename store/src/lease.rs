@@ -6,7 +6,8 @@
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -20,6 +21,8 @@ pub struct Lease {
     dir: Dir,
     name: String,
     file: File,
+    /// Bytes that were written in full.
+    length: u64,
     held: HashSet<Digest>,
 }
 
@@ -36,17 +39,18 @@ impl Lease {
     /// Makes an empty lease. The guard keeps GC out until the file is locked.
     pub fn create(dir: &Dir, purpose: &str, _guard: &SharedGuard) -> Result<Lease> {
         let name = fs::unique();
-        let mut file = dir.create_new(&name)?;
-        let lease_error = |e: TryLockError| Error::io("lock", dir.at(&name))(e.into());
-        let made = file.try_lock().map_err(lease_error).and_then(|()| {
-            let purpose: String = purpose.chars().filter(|c| !c.is_control()).take(200).collect();
-            file.write_all(format!("# {purpose}\n").as_bytes()).map_err(Error::io("write", dir.at(&name)))
-        });
+        let file = dir.create_new(&name)?;
+        let purpose: String = purpose.chars().filter(|c| !c.is_control()).take(200).collect();
+        let line = format!("# {purpose}\n");
+        // Who only looks holds the lock for a moment.
+        let locked = file.lock().map_err(Error::io("lock", dir.at(&name)));
+        let made = locked
+            .and_then(|()| file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name))));
         if let Err(error) = made {
             let _ = dir.unlink(&name);
             return Err(error);
         }
-        Ok(Lease { dir: dir.clone(), name, file, held: HashSet::new() })
+        Ok(Lease { dir: dir.clone(), name, file, length: line.len() as u64, held: HashSet::new() })
     }
 
     /// Protects more digests, present or not.
@@ -56,7 +60,10 @@ impl Lease {
             return Ok(());
         }
         let lines: String = new.iter().map(|digest| format!("{digest}\n")).collect();
-        self.file.write_all(lines.as_bytes()).map_err(Error::io("write", self.dir.at(&self.name)))?;
+        // By position: what a full disk let through of a first try is written over by the second.
+        let written = self.file.write_all_at(lines.as_bytes(), self.length);
+        written.map_err(Error::io("write", self.dir.at(&self.name)))?;
+        self.length += lines.len() as u64;
         self.held.extend(new);
         Ok(())
     }
@@ -74,7 +81,7 @@ pub fn live(dir: &Dir) -> Result<Vec<Seen>> {
     let mut seen = Vec::new();
     for name in dir.names()? {
         let Some(mut file) = dir.open_file(&name)? else { continue };
-        match file.try_lock() {
+        match file.try_lock_shared() {
             Ok(()) => continue,
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(source)) => return Err(Error::io("lock", dir.at(&name))(source)),

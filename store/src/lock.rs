@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::fs::Dir;
+use crate::layout::LOCK_FILES;
 
 /// How long a lock is waited for unless the caller says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-const GATE: &str = "gate";
-const STORE: &str = "lock";
-const INDEX: &str = "index.lock";
+const GATE: &str = LOCK_FILES[0];
+const STORE: &str = LOCK_FILES[1];
+const INDEX: &str = LOCK_FILES[2];
 
 /// The locks of one store.
 #[derive(Debug, Clone)]
@@ -111,18 +112,24 @@ fn wait(file: &File, shown: &'static str, mode: Mode, deadline: Instant, timeout
 pub fn holder_of(file: &File) -> String {
     const UNKNOWN: &str = "a process that this one cannot see";
     let Ok(meta) = file.metadata() else { return UNKNOWN.into() };
-    let Ok(table) = std::fs::read_to_string("/proc/locks") else { return UNKNOWN.into() };
-    let mut holders: Vec<String> = pids_locking(&table, meta.ino())
-        .map(|pid| {
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let words =
-                command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
-            let words: String = words.trim().chars().filter(|c| !c.is_control()).take(80).collect();
-            format!("process {pid} ({words})")
-        })
-        .collect();
+    let mut holders: Vec<String> = Vec::new();
+    // The table is not read in one piece: while other locks come and go, a line can slip through.
+    for _ in 0..5 {
+        let Ok(table) = std::fs::read_to_string("/proc/locks") else { break };
+        holders = pids_locking(&table, meta.ino()).map(describe).collect();
+        if !holders.is_empty() {
+            break;
+        }
+    }
     holders.dedup();
     if holders.is_empty() { UNKNOWN.into() } else { holders.join(", ") }
+}
+
+fn describe(pid: u32) -> String {
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+    let words: String = words.trim().chars().filter(|c| !c.is_control()).take(80).collect();
+    format!("process {pid} ({words})")
 }
 
 /// Reads `1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF` (proc_locks(5)); waiting lines have `->`.

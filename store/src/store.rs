@@ -165,11 +165,12 @@ impl Store {
     /// fails or changes nothing, the index is not written.
     pub fn edit<T>(&self, edit: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
         let _lock = self.locks.index()?;
-        let (mut index, before) = self.layout.read_index_bytes()?;
+        let mut index = self.layout.read_index()?;
+        let before = index.clone();
         let done = edit(&mut index)?;
-        if index.to_bytes() != before {
+        if index != before {
             let written = self.layout.root().stat("index.json")?.map_or(0, |stat| stat.modified);
-            // A second's slack: file times are coarse, and a use that is folded twice does no harm.
+            // A second's slack: times are coarse, and what is read twice does no harm.
             usage::fold(&self.layout.private().ensure_dir("usage")?, &mut index, written - 1)?;
             self.layout.write_index(&index)?;
         }
@@ -183,7 +184,12 @@ impl Store {
         let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
         self.with_reserve(|| {
             let mut file = private.open_append("released")?;
-            file.write_all(lines.as_bytes()).map_err(Error::io("write", private.at("released")))?;
+            let before = file.metadata().map_err(Error::io("stat", private.at("released")))?.len();
+            if let Err(error) = file.write_all(lines.as_bytes()) {
+                // Half a line would spoil the next one.
+                let _ = file.set_len(before);
+                return Err(Error::io("write", private.at("released"))(error));
+            }
             fs::sync_file(&file, &private.at("released"))
         })
     }

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::Dir;
@@ -30,7 +31,9 @@ pub fn record(dir: &Dir, manifest: &Digest, now: i64) -> Result<()> {
     let old = parse(&mut file).unwrap_or_default();
     // Numbers of one width: the record is written over in place and never grows.
     let line = format!("{:020} {:020}\n", now.max(old.last), old.count + 1);
-    file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name)))
+    file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name)))?;
+    // Only rubbish is longer.
+    file.set_len(line.len() as u64).map_err(Error::io("write", dir.at(&name)))
 }
 
 /// Reads the record of an image; `None` where there is none or it is damaged.
@@ -40,14 +43,23 @@ pub fn read(dir: &Dir, manifest: &Digest) -> Result<Option<Usage>> {
 
 /// Reads all records.
 pub fn read_all(dir: &Dir) -> Result<HashMap<Digest, Usage>> {
-    read_since(dir, i64::MIN)
+    read_newer(dir, i64::MIN, |_| Some(i64::MIN))
 }
 
-fn read_since(dir: &Dir, since: i64) -> Result<HashMap<Digest, Usage>> {
+/// Reads the records that may say more than what is known of them (a time, or `None` where nobody asks): those
+/// that were written later than that, or no earlier than `folded`.
+fn read_newer(
+    dir: &Dir,
+    folded: i64,
+    known: impl Fn(&Digest) -> Option<i64>,
+) -> Result<HashMap<Digest, Usage>> {
     let mut fresh = HashMap::new();
     for name in dir.names()? {
         let Some(digest) = Digest::from_hex(&name) else { continue };
-        if since > i64::MIN && dir.stat(&name)?.is_none_or(|stat| stat.modified < since) {
+        let Some(known) = known(&digest) else { continue };
+        // Ten thousand files are looked at sooner than read.
+        let said = |modified| modified <= known && modified < folded;
+        if known > i64::MIN && dir.stat(&name)?.is_none_or(|stat| said(stat.modified)) {
             continue;
         }
         if let Some(usage) = read(dir, &digest)? {
@@ -57,14 +69,20 @@ fn read_since(dir: &Dir, since: i64) -> Result<HashMap<Digest, Usage>> {
     Ok(fresh)
 }
 
-/// Copies into the index what was recorded at or after `since` (seconds since 1970); the later value counts.
-pub fn fold(dir: &Dir, index: &mut Index, since: i64) -> Result<()> {
-    let fresh = read_since(dir, since)?;
+/// Copies into the index what it does not know yet; the later value counts. `folded` is when that was last done,
+/// at the latest (seconds since 1970).
+pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
+    let number = |entry: &Descriptor, key| entry.annotation(key).and_then(|text| text.parse::<i64>().ok());
+    let mut known: HashMap<Digest, i64> = HashMap::new();
+    for entry in index.entries() {
+        let last = number(entry, index::LAST_USED).unwrap_or(i64::MIN);
+        known.entry(entry.digest).and_modify(|least| *least = last.min(*least)).or_insert(last);
+    }
+    let fresh = read_newer(dir, folded, |digest| known.get(digest).copied())?;
     for entry in index.entries_mut() {
         let Some(usage) = fresh.get(&entry.digest) else { continue };
-        let number = |key| entry.annotation(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-        let (last, count) =
-            (number(index::LAST_USED).max(usage.last), number(index::USE_COUNT).max(usage.count as i64));
+        let last = number(entry, index::LAST_USED).unwrap_or(0).max(usage.last);
+        let count = number(entry, index::USE_COUNT).unwrap_or(0).max(usage.count as i64);
         entry.annotations.insert(index::LAST_USED.into(), last.to_string());
         entry.annotations.insert(index::USE_COUNT.into(), count.to_string());
     }
@@ -81,7 +99,6 @@ fn parse(file: &mut File) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descriptor::Descriptor;
 
     #[test]
     fn counts_and_folds() {
@@ -94,8 +111,6 @@ mod tests {
         assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: 100, count: 2 }));
         let mut index = Index::default();
         index.entries_mut().push(Descriptor::new("m", digest, 1));
-        fold(&dir, &mut index, i64::MAX).expect("nothing is that new");
-        assert_eq!(index.entries()[0].annotation(index::USE_COUNT), None);
         fold(&dir, &mut index, 0).expect("folded");
         assert_eq!(index.entries()[0].annotation(index::LAST_USED), Some("100"));
         assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some("2"));

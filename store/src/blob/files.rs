@@ -68,7 +68,8 @@ impl BlobStore for FileBlobs {
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
-        self.dir.unlink(&digest.hex())
+        // What is no file was never a blob, and is somebody else's.
+        Ok(self.contains(digest)?.is_some() && self.dir.unlink(&digest.hex())?)
     }
 
     fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()> {

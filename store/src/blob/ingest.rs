@@ -34,7 +34,7 @@ impl Ingest {
         let name = fs::unique();
         let dir = parent.create_dir(&name)?;
         let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
-        lock.try_lock().map_err(|e| Error::io("lock", dir.path())(e.into()))?;
+        lock.lock().map_err(Error::io("lock", dir.path()))?;
         Ok(Ingest {
             inner: Arc::new(Inner {
                 parent: parent.clone(),

@@ -85,6 +85,9 @@ impl Blob {
     pub fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         let left = self.size.saturating_sub(position);
         let wanted = (buffer.len() as u64).min(left) as usize;
+        if wanted == 0 {
+            return Ok(0);
+        }
         self.file.read_at(&mut buffer[..wanted], self.offset + position)
     }
 

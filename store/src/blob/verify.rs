@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use crate::digest::{Digest, Hasher};
 use crate::error::Error;
 
-/// Hashes what passes through. The last read (the one that returns 0) fails where size or digest are wrong;
+/// Hashes what passes through. A read that failed fails again. The last read (the one that returns 0) fails where size or digest are wrong;
 /// a read fails as soon as there is more data than announced.
 #[derive(Debug)]
 pub struct VerifyReader<R> {
@@ -13,6 +13,7 @@ pub struct VerifyReader<R> {
     expected: Digest,
     size: u64,
     hasher: Option<Hasher>,
+    failed: bool,
 }
 
 impl std::fmt::Debug for Hasher {
@@ -24,7 +25,7 @@ impl std::fmt::Debug for Hasher {
 impl<R: Read> VerifyReader<R> {
     /// Expects `size` bytes with the digest `expected`.
     pub fn new(inner: R, expected: Digest, size: u64) -> VerifyReader<R> {
-        VerifyReader { inner, expected, size, hasher: Some(Hasher::new()) }
+        VerifyReader { inner, expected, size, hasher: Some(Hasher::new()), failed: false }
     }
 }
 
@@ -33,19 +34,24 @@ impl<R: Read> Read for VerifyReader<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = self.inner.read(buffer)?;
+        if self.failed {
+            return Err(into_io(Error::damaged(format!("blob {}", self.expected), "did not verify")));
+        }
         let Some(hasher) = &mut self.hasher else { return Ok(0) };
+        let count = self.inner.read(buffer)?;
         hasher.update(&buffer[..count]);
         let size = hasher.size();
         if size > self.size || (count == 0 && size < self.size) {
             let less_or_more = if count == 0 { "only " } else { "more than " };
             let shown = if count == 0 { size } else { self.size };
             let why = format!("has {less_or_more}{shown} bytes where {} were announced", self.size);
+            self.failed = true;
             return Err(into_io(Error::damaged(format!("blob {}", self.expected), why)));
         }
         if count == 0 {
             let got = self.hasher.take().map(Hasher::finish);
             if got != Some(self.expected) {
+                self.failed = true;
                 let got = got.map_or_else(String::new, |digest| digest.to_string());
                 return Err(into_io(Error::damaged(
                     format!("blob {}", self.expected),

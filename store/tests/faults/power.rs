@@ -26,7 +26,7 @@ fn what_was_committed_is_there() {
         let store = open(&path);
         if round > 0 {
             image::add(&store, &format!("n{round}"), round, 200_000).unwrap();
-            image::add(&store, "moved", round, 200_000).unwrap();
+            image::add(&store, "moved", round + 100, 200_000).unwrap();
             expected.extend([format!("n{round}:latest"), "moved:latest".to_owned()]);
         }
         if round > 2 {

@@ -1,5 +1,6 @@
 //! Leases: they live as long as their process, whatever ends it.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use larder_store::lease::{self, Lease, Seen};
@@ -53,6 +54,39 @@ fn a_lease_lives_as_long_as_its_process() {
             process.finish();
         }
     }
+}
+
+/// Between its publication and its name, the lease is all that keeps a blob.
+#[test]
+fn what_is_published_is_leased() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let mut tx = store.begin("publishing").unwrap();
+    for content in [&b"first"[..], b"second", b"first"] {
+        let mut writer = tx.writer().unwrap();
+        writer.write_all(content).unwrap();
+        tx.publish(writer.finish().unwrap()).unwrap();
+    }
+    assert_eq!(live(&store)[0].digests, [Digest::of(b"first"), Digest::of(b"second")]);
+    tx.commit(|_| Ok(())).unwrap();
+    assert_eq!(live(&store), []);
+}
+
+/// It is leased before anybody looks whether it is there, and whether or not it is.
+#[test]
+fn what_is_reused_is_leased_and_checked() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let present = store.begin("a test").unwrap().put(b"present").unwrap();
+    let mut tx = store.begin("reusing").unwrap();
+    let absent = Digest::of(b"absent");
+    let found = tx.reuse(&[(present, 7), (absent, 6)]).unwrap();
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), [present]);
+    assert!(
+        tx.reuse(&[(present, 8)]).unwrap().is_empty(),
+        "a blob of another size is not the one that is meant"
+    );
+    assert_eq!(live(&store)[0].digests, [present, absent]);
 }
 
 #[test]
