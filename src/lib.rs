@@ -30,15 +30,8 @@ use crate::commands::Verb;
 verify · 6 a lock was not had in time · 130 interrupted"
 )]
 struct Cli {
-    /// The store [default: ~/.local/share/larder, made on first use]
-    #[arg(
-        long,
-        global = true,
-        env = "LARDER_STORE",
-        hide_env_values = true,
-        value_name = "DIR",
-        help_heading = "Options of every verb"
-    )]
+    /// The store [default: LARDER_STORE, else ~/.local/share/larder; made on first use]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Options of every verb")]
     store: Option<PathBuf>,
 
     /// How long to wait for another larder, in seconds
@@ -85,7 +78,9 @@ fn default_store(given: Option<PathBuf>) -> Outcome<PathBuf> {
                 .join("larder"),
         )
     };
-    given.filter(|path| !path.as_os_str().is_empty()).or_else(data).ok_or_else(|| {
+    let variable = || std::env::var_os("LARDER_STORE").map(PathBuf::from);
+    let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
+    given.filter(is_set).or_else(variable).filter(is_set).or_else(data).ok_or_else(|| {
         fail("there is no home directory to keep the store in")
             .with_hint("name one with --store or LARDER_STORE")
     })

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::Outcome;
 
+/// Whether a character steers a terminal, or turns text around.
+fn is_bad(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Replaces control characters (and those that turn text around) by visible ones.
 pub(crate) fn safe(text: &str) -> String {
-    let is_bad = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_bad(c) {
@@ -59,7 +60,17 @@ pub(crate) fn note(text: Arguments<'_>) {
 /// Writes JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Outcome {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-    print(&format!("{text}\n"))
+    let mut out = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        // Outside strings JSON has none of these but line ends, and inside they may be escaped.
+        if is_bad(c) && c != '\n' {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out.push('\n');
+    print(&out)
 }
 
 /// A table with as much room for each column as its widest cell needs.

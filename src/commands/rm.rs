@@ -3,7 +3,6 @@
 use larder_store::digest::Digest;
 use larder_store::error::Error;
 use larder_store::index::{self, Index};
-use larder_store::reference::Reference;
 use larder_store::store::Store;
 
 use crate::cli::{Context, Outcome, line};
@@ -24,15 +23,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         let mut removed = Vec::new();
         let mut released = Vec::new();
         for query in &args.images {
-            let gone = remove(&store, index, query)?;
+            let (gone, name) = remove(&store, index, query)?;
             released.push(gone);
-            removed.push(
-                query
-                    .parse::<Reference>()
-                    .ok()
-                    .filter(|_| !is_digest(query))
-                    .map_or(query.clone(), |name| name.familiar()),
-            );
+            removed.push(name.unwrap_or_else(|| query.clone()));
         }
         // Noted before the names are gone: the other way round a crash in between would forget it.
         store.release(&released)?;
@@ -41,13 +34,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     removed.iter().try_for_each(line)
 }
 
-fn remove(store: &Store, index: &mut Index, query: &str) -> Result<Digest, Error> {
+/// Takes one name, or a nameless entry; what it meant, and the name.
+fn remove(store: &Store, index: &mut Index, query: &str) -> Result<(Digest, Option<String>), Error> {
     let entry = store.resolve(index, query)?;
     let Some(name) = entry.annotation(index::REF_NAME).map(str::to_owned) else {
         index.forget(entry.digest);
-        return Ok(entry.digest);
+        return Ok((entry.digest, None));
     };
-    if is_digest(query) {
+    let by_name = name == query || query.parse().is_ok_and(|reference| index::bears(&entry, &reference));
+    if !by_name {
         let names = index.entries().iter().filter(|other| other.digest == entry.digest);
         let names: Vec<_> = names.filter_map(|other| other.annotation(index::REF_NAME)).collect();
         return Err(Error::invalid(query, format!("has names ({}); remove those", names.join(", "))));
@@ -56,9 +51,5 @@ fn remove(store: &Store, index: &mut Index, query: &str) -> Result<Digest, Error
         return Err(Error::Pinned { reference: name });
     }
     index.take(|other| other.digest == entry.digest && other.annotation(index::REF_NAME) == Some(&name));
-    Ok(entry.digest)
-}
-
-fn is_digest(query: &str) -> bool {
-    query.starts_with("sha256:")
+    Ok((entry.digest, Some(name)))
 }

@@ -53,7 +53,17 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
         ImageStore::Containerd => image.manifest.digest,
     };
     let all_layers: HashSet<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
-    let there = engine.inspect(&id.to_string(), cancel)?.is_some_and(|found| found.id == id.to_string());
+    let there = engine.inspect(&id.to_string(), cancel)?.is_some_and(|found| found.id == id.to_string())
+        && (engine.image_store == ImageStore::Graph || was_taken(&records.read()?, id));
+    let layers: Vec<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
+    let record = |failed| Record {
+        name: name.familiar(),
+        id,
+        manifest: ask.manifest.digest,
+        layers: layers.clone(),
+        at: ask.now,
+        failed,
+    };
     let sent = if there {
         if engine.inspect(&name.familiar(), cancel)?.is_none_or(|named| named.id != id.to_string()) {
             engine.tag(&id.to_string(), name, cancel)?;
@@ -62,18 +72,24 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
         (ask.watch)(Event::Spared(spared_bytes));
         Sent { bytes: 0, layers: 0, spared_bytes, spared_layers: all_layers.len() }
     } else {
-        transfer(ask, &image, &records)?
+        match transfer(ask, &image, &records) {
+            Ok(sent) => sent,
+            Err(error) => {
+                records.append(&record(true))?;
+                return Err(error);
+            }
+        }
     };
     verify(ask, &image, id)?;
-    let layers = image.parts.layers.iter().map(|layer| layer.digest).collect();
-    records.append(&Record {
-        name: name.familiar(),
-        id,
-        manifest: ask.manifest.digest,
-        layers,
-        at: ask.now,
-    })?;
+    records.append(&record(false))?;
+    records.finish()?;
     Ok(sent)
+}
+
+/// A containerd store lists an image even if it could not unpack it. One that we have given it before, and that it
+/// took, is whole; any other is loaded again, which sends next to nothing when its blobs are there.
+fn was_taken(records: &[Record], id: Digest) -> bool {
+    records.iter().rfind(|record| record.id == id).is_some_and(|record| !record.failed)
 }
 
 /// Plain for engines that cannot read a layer as it is stored. A containerd store keeps blobs as they come, and

@@ -29,6 +29,9 @@ pub(super) struct Record {
     pub(super) layers: Vec<Digest>,
     /// When, seconds since 1970.
     pub(super) at: i64,
+    /// Whether the engine failed to take it; what it kept of it then cannot be trusted.
+    #[serde(default)]
+    pub(super) failed: bool,
 }
 
 /// The records of one engine, with the hand-over lock held shared.
@@ -57,12 +60,17 @@ impl Records {
     }
 
     /// Notes a hand-over down.
-    pub(super) fn append(self, record: &Record) -> Result<()> {
+    pub(super) fn append(&self, record: &Record) -> Result<()> {
         let mut line = serde_json::to_vec(record).unwrap_or_default();
         line.push(b'\n');
         let file = self.dir.open_append(&self.name)?;
         (&file).write_all(&line).map_err(Error::io("write", self.dir.at(&self.name)))?;
-        let size = file.metadata().map_err(Error::io("stat", self.dir.at(&self.name)))?.len();
+        Ok(())
+    }
+
+    /// Ends the hand-over; makes the file short again where it has become large.
+    pub(super) fn finish(self) -> Result<()> {
+        let size = self.dir.stat(&self.name)?.map_or(0, |stat| stat.size);
         if size > LARGE { self.shorten() } else { Ok(()) }
     }
 
@@ -101,12 +109,12 @@ mod tests {
             manifest: Digest::of(b"m"),
             layers: vec![Digest::of(b"l"); 60],
             at,
+            failed: false,
         };
         for at in 0..400 {
-            Records::open(&store, "AB:CD/..")
-                .expect("opened")
-                .append(&record(at % 3, at as i64))
-                .expect("appended");
+            let records = Records::open(&store, "AB:CD/..").expect("opened");
+            records.append(&record(at % 3, at as i64)).expect("appended");
+            records.finish().expect("finished");
         }
         let records = Records::open(&store, "AB:CD/..").expect("opened");
         let last = records.read().expect("read");

@@ -164,6 +164,7 @@ impl Index {
                 entry.annotations.insert(PINNED.into(), pin);
             }
             if old.digest == entry.digest {
+                unite_children(&old.annotations, &mut entry.annotations);
                 carry(&old.annotations, &mut entry.annotations);
                 tagged = if tagged == Tagged::New { Tagged::Same } else { tagged };
             } else {
@@ -224,6 +225,19 @@ fn carry(old: &Annotations, new: &mut Annotations) {
     for (key, value) in old {
         if key != REF_NAME && key != FULL_NAME && key != WAS {
             new.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+}
+
+/// A sparse index that comes again has the children of both.
+fn unite_children(old: &Annotations, new: &mut Annotations) {
+    let (Some(before), Some(now)) = (old.get(CHILDREN), new.get_mut(CHILDREN)) else { return };
+    for child in before.split(',').filter(|child| !child.is_empty()) {
+        if !now.split(',').any(|other| other == child) {
+            if !now.is_empty() {
+                now.push(',');
+            }
+            now.push_str(child);
         }
     }
 }

@@ -129,6 +129,10 @@ impl FromStr for Reference {
                 "names have lower-case letters, digits and single `.`, `_`, `__` or `-` between them",
             ));
         }
+        let bare = path.strip_prefix(OFFICIAL).filter(|_| domain == DEFAULT_DOMAIN);
+        if bare.is_some_and(|name| name == "sha256" || Digest::from_hex(name).is_some()) {
+            return Err(fail("it looks like a digest, and Docker would take it for one"));
+        }
         if domain.len() + path.len() >= MAX_NAME {
             return Err(fail("the name is longer than 255 characters"));
         }
@@ -256,6 +260,7 @@ mod tests {
             "x.com:p/a",
             "a:b:c",
             "é",
+            "sha256:12ab",
             &long,
         ] {
             assert!(bad.parse::<Reference>().is_err(), "{bad:?}");

@@ -1,6 +1,11 @@
 //! When the engine is not what it seemed to be: everything is sent, or the failure is said.
 
+use std::process::Output;
+
+use serde_json::Value;
+
 use super::images::{app, base, store};
+use super::proxy::{Traffic, Verdict};
 use super::{Desk, expected_id, on_every_engine};
 use crate::roundtrip::GREETING;
 use crate::support::Docker;
@@ -9,6 +14,7 @@ use crate::support::tarball::noise;
 
 on_every_engine!(
     a_base_that_goes_away_in_between_is_sent,
+    a_load_that_breaks_off_is_done_again_with_everything,
     an_emptied_engine_gets_everything,
     a_layer_that_the_engine_cannot_unpack_is_an_error,
     a_failed_load_is_no_success_the_next_time,
@@ -22,16 +28,50 @@ fn a_base_that_goes_away_in_between_is_sent(docker: &Docker) {
     store(&desk.sandbox, "app:1", &app());
     desk.hand_over(["base:1"]);
     let mut remove = docker.command(["image", "rm", "--force", "base:1"]);
-    desk.proxy.before_load(move || assert!(remove.output().unwrap().status.success()));
+    desk.proxy.before_load(move || {
+        assert!(remove.output().unwrap().status.success());
+        Verdict::Pass
+    });
     let (output, traffic) = desk.try_hand_over(["app:1", "--format", "json"]);
-    assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("sending all"), "people are told: {said}");
-    assert_eq!(traffic.loads, 2);
-    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&rows[0]["sent_layers"], &rows[0]["spared_layers"]), (&3.into(), &0.into()));
+    let said = assert_sent_all(&output, &traffic);
+    // containerd keeps the blobs of an image that is gone until its own collector has run; then nothing is missing.
+    assert!(said.is_some() || docker.has_containerd_store(), "{output:?}");
     assert_eq!(docker.image_id("app:1"), expected_id(docker, &desk.sandbox, "app:1"));
     assert_eq!(docker.run("app:1", &[]), GREETING);
+}
+
+/// Whatever the reason: the whole image asks nothing of the engine.
+fn a_load_that_breaks_off_is_done_again_with_everything(docker: &Docker) {
+    let desk = Desk::new(docker);
+    store(&desk.sandbox, "base:1", &base());
+    store(&desk.sandbox, "app:1", &app());
+    desk.hand_over(["base:1"]);
+    desk.proxy.before_load(|| Verdict::Break);
+    let (output, traffic) = desk.try_hand_over(["app:1", "--format", "json"]);
+    assert!(assert_sent_all(&output, &traffic).is_some(), "{output:?}");
+    assert_eq!(docker.image_id("app:1"), expected_id(docker, &desk.sandbox, "app:1"));
+    assert_eq!(docker.run("app:1", &[]), GREETING);
+    // When it was everything that broke off, it has failed.
+    docker.empty();
+    desk.proxy.before_load(|| Verdict::Break);
+    let (output, traffic) = desk.try_hand_over(["app:1"]);
+    assert_eq!((output.status.code(), output.stdout.len(), traffic.loads), (Some(1), 0, 1), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("load"));
+    assert_nothing_pending(&desk.sandbox.store());
+}
+
+/// The hand-over succeeded; if it took a second load, that one had everything, and people were told.
+fn assert_sent_all(output: &Output, traffic: &Traffic) -> Option<()> {
+    assert!(output.status.success(), "{output:?}");
+    let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+    if traffic.loads == 1 {
+        return None;
+    }
+    assert_eq!(traffic.loads, 2);
+    assert_eq!((&rows[0]["sent_layers"], &rows[0]["spared_layers"]), (&3.into(), &0.into()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("sending all"), "{said}");
+    Some(())
 }
 
 /// What was noted down of earlier hand-overs is no longer true.
@@ -94,6 +134,7 @@ fn a_signal_ends_a_hand_over(docker: &Docker) {
             started.send(()).unwrap();
             // The engine does not answer as long as larder runs.
             let _ = has_ended.recv();
+            Verdict::Break
         });
         let child = command.spawn().unwrap();
         has_started.recv().unwrap();

@@ -9,7 +9,16 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::Docker;
 
-type Hook = Box<dyn FnOnce() + Send>;
+type Hook = Box<dyn FnOnce() -> Verdict + Send>;
+
+/// What becomes of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It goes on.
+    Pass,
+    /// The connection breaks off.
+    Break,
+}
 
 /// Passes everything on as it is.
 pub(super) struct Proxy {
@@ -60,7 +69,7 @@ impl Proxy {
     }
 
     /// Has this done before the engine gets the next load.
-    pub(super) fn before_load(&self, hook: impl FnOnce() + Send + 'static) {
+    pub(super) fn before_load(&self, hook: impl FnOnce() -> Verdict + Send + 'static) {
         *self.shared.before_load.lock().unwrap() = Some(Box::new(hook));
     }
 }
@@ -71,38 +80,43 @@ impl Shared {
         let Ok(engine) = UnixStream::connect(engine) else { return };
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                copy(&engine, client, |_| {});
+                copy(&engine, client, |_| Verdict::Pass);
                 let _ = client.shutdown(Shutdown::Both);
                 let _ = engine.shutdown(Shutdown::Both);
             });
-            copy(client, &engine, |piece| self.see(piece));
-            let _ = engine.shutdown(Shutdown::Write);
+            let end = match copy(client, &engine, |piece| self.see(piece)) {
+                Verdict::Pass => Shutdown::Write,
+                Verdict::Break => Shutdown::Both,
+            };
+            let _ = engine.shutdown(end);
         });
     }
 
-    fn see(&self, piece: &[u8]) {
+    fn see(&self, piece: &[u8]) -> Verdict {
         self.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
         let needle = b"/images/load";
         if piece.starts_with(b"POST ") && piece.windows(needle.len()).any(|window| window == needle) {
             self.loads.fetch_add(1, Ordering::SeqCst);
             let hook = self.before_load.lock().unwrap().take();
-            if let Some(hook) = hook {
-                hook();
-            }
+            return hook.map_or(Verdict::Pass, |hook| hook());
         }
+        Verdict::Pass
     }
 }
 
-/// Copies until either side ends.
-fn copy(mut from: &UnixStream, mut to: &UnixStream, mut see: impl FnMut(&[u8])) {
+/// Copies until either side ends, or it is broken off.
+fn copy(mut from: &UnixStream, mut to: &UnixStream, mut see: impl FnMut(&[u8]) -> Verdict) -> Verdict {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count) = from.read(&mut buffer) {
         if count == 0 {
-            return;
+            break;
         }
-        see(&buffer[..count]);
+        if see(&buffer[..count]) == Verdict::Break {
+            return Verdict::Break;
+        }
         if to.write_all(&buffer[..count]).is_err() {
-            return;
+            break;
         }
     }
+    Verdict::Pass
 }

@@ -18,11 +18,11 @@ fn packed(tool: &str, file: &str) -> Option<Vec<u8>> {
 #[test]
 fn gzip_and_zstd_around_an_archive_do_not_show() {
     for (tool, suffix) in [("gzip", "gz"), ("zstd", "zst")] {
-        for (file, args) in super::fixtures() {
+        for file in ["docker20-two.tar", "docker28c.tar", "skopeo-oci.tar", "attest-oci.tar"] {
             let bytes = need!(packed(tool, file), tool);
-            let expected = import(&Sandbox::new(), file, &args);
+            let expected = import(&Sandbox::new(), file, &[]);
             let sandbox = Sandbox::new();
-            let output = feed(sandbox.command(["import", "-", "--format", "json"]).args(&args), &bytes);
+            let output = feed(&mut sandbox.command(["import", "-", "--format", "json"]), &bytes);
             let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
                 panic!("{file}: {error}: {}", String::from_utf8_lossy(&output.stderr))
             });
@@ -31,9 +31,8 @@ fn gzip_and_zstd_around_an_archive_do_not_show() {
             let sandbox = Sandbox::new();
             let name = format!("archive.tar.{suffix}");
             std::fs::write(sandbox.path(&name), &bytes).unwrap();
-            let mut command = vec!["import", &name];
-            command.extend(&args);
-            assert_eq!(sandbox.json(command).as_array().unwrap(), &expected, "{tool} of {file} in a file");
+            let rows = sandbox.json(["import", &name]);
+            assert_eq!(rows.as_array().unwrap(), &expected, "{tool} of {file} in a file");
         }
     }
 }

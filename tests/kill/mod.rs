@@ -106,10 +106,11 @@ impl Scenario {
         let (code, described) = larder(&["import", "multiarch-oci.tar"]);
         assert_eq!(code, Some(0), "{point:?}: {described}");
         assert_sound(store);
-        for (name, _) in meaning(store).iter().filter(|(name, _)| !name.starts_with('(')) {
-            let (code, described) = larder(&["export", name, "-o", "/dev/null"]);
-            assert_eq!(code, Some(0), "{point:?}: {described}");
-        }
+        let meaning = meaning(store);
+        let names = meaning.iter().map(|(name, _)| name.as_str()).filter(|name| !name.starts_with('('));
+        let all: Vec<_> = ["export", "--all-platforms", "-o", "/dev/null"].into_iter().chain(names).collect();
+        let (code, described) = larder(&all);
+        assert_eq!(code, Some(0), "{point:?}: {described}");
     }
 }
 

@@ -88,6 +88,29 @@ fn docker28_with_the_containerd_store() {
     there_and_back(&docker, &[&[], &["--archive", "oci"], &["--archive", "docker"], &["--layers", "plain"]]);
 }
 
+/// containerd calls every compressed blob gzip when it finds it for a layer of a docker-archive: after a hand-over of
+/// zstd layers, what `docker save` writes has manifests whose media types are wrong, and every reader looks inside.
+#[test]
+fn what_docker_saves_after_a_hand_over_comes_in() {
+    let docker = need!(peer::docker28c(), "Docker 28 with containerd store");
+    let mut sandbox = imported("docker20.tar");
+    sandbox.use_docker(&docker);
+    sandbox.ok(["export", "--to-docker", GCC, "--as", "ours:1"]);
+    docker.ok(["load".as_ref(), "-i".as_ref(), fixture("docker20.tar").as_os_str()]);
+    let other = Sandbox::new();
+    let saved = other.path("saved.tar");
+    docker.ok(["save".as_ref(), "-o".as_ref(), saved.as_os_str(), GCC.as_ref()]);
+    other.ok(["import", "saved.tar"]);
+    assert_is_image(&other, GCC, &config_of(&saved));
+    // And it leaves the store again, in every form, for every engine.
+    docker.empty();
+    for form in [&[][..], &["--layers", "plain"]] {
+        export(&other, GCC, "again.tar", form);
+        docker.ok(["load".as_ref(), "-i".as_ref(), other.path("again.tar").as_os_str()]);
+        assert_eq!(docker.run(GCC, &[]), GREETING, "{form:?}");
+    }
+}
+
 #[test]
 fn several_images_and_other_names_load_everywhere() {
     let engines = [

@@ -274,11 +274,12 @@ impl<'s, 'o> Bring<'s, 'o> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let digest = Digest::of(bytes);
-        if !self.present.contains(&digest) {
+        let size = bytes.len() as u64;
+        if !self.present.contains(&digest) && !self.tx.reuse(&[(digest, size)])?.contains(&digest) {
             self.tx.put(bytes)?;
-            self.written.insert(digest, bytes.len() as u64);
-            self.present.insert(digest);
+            self.written.insert(digest, size);
         }
+        self.present.insert(digest);
         Ok(())
     }
 

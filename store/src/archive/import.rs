@@ -243,6 +243,15 @@ fn unchanged(index: &Index, store: &Store, images: &[PlannedImage]) -> Result<Op
         };
         for (name, entry) in if named.is_empty() { nameless() } else { named } {
             let Some(entry) = entry.filter(|entry| is_same(store, entry, image)) else { return Ok(None) };
+            if let Planned::Kept(kept) = &image.content {
+                // The archive may hold children that a sparse entry of the same index lacks.
+                let documents = kept.documents.iter().map(|raw| raw.digest);
+                for digest in documents.chain(kept.blobs.iter().map(|blob| blob.descriptor.digest)) {
+                    if store.blobs().contains(&digest)?.is_none() {
+                        return Ok(None);
+                    }
+                }
+            }
             let Some(size) = complete_size(store, entry)? else { return Ok(None) };
             all.push(Imported {
                 reference: name.cloned(),

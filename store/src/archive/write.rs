@@ -174,7 +174,7 @@ impl Output<'_, '_> {
             let mut source = VerifyReader::new(source, digest, size);
             let mut piece = vec![0; PIECE];
             loop {
-                let count = source.read(&mut piece).map_err(read_error)?;
+                let count = source.read(&mut piece).map_err(|e| read_error(digest, e))?;
                 if count == 0 {
                     return Ok(());
                 }
@@ -197,7 +197,7 @@ impl Output<'_, '_> {
             });
             let mut left = size;
             for piece in pieces {
-                let piece = Arc::new(piece.map_err(read_error)?);
+                let piece = Arc::new(piece.map_err(|e| read_error(digest, e))?);
                 left = left.checked_sub(piece.len() as u64).ok_or_else(|| too_long(digest, size))?;
                 let _ = checked.send(Arc::clone(&piece));
                 self.piece(&piece)?;
@@ -230,14 +230,14 @@ impl Output<'_, '_> {
 fn check(blob: &Blob, stop: &Cancel) -> Result<()> {
     let mut source = blob.verified();
     let mut piece = vec![0; 128 << 10];
-    while source.read(&mut piece).map_err(read_error)? > 0 {
+    while source.read(&mut piece).map_err(|e| read_error(blob.digest(), e))? > 0 {
         stop.check()?;
     }
     Ok(())
 }
 
-fn read_error(error: io::Error) -> Error {
-    from_io(error, |e| Error::damaged("a stored blob", format!("cannot be read: {e}")))
+fn read_error(digest: Digest, error: io::Error) -> Error {
+    from_io(error, |e| Error::damaged(format!("blob {digest}"), format!("cannot be read: {e}")))
 }
 
 fn too_long(digest: Digest, size: u64) -> Error {

@@ -126,6 +126,27 @@ fn a_lease_grows_at_zero_bytes_free() {
     }
 }
 
+/// Where there is no reserve either, what was leased before is protected still, and GC can see it.
+#[test]
+#[ignore = "fails: Lease::add leaves half a line when the disk is full, and lease::live refuses to read it"]
+fn a_lease_that_could_not_grow_can_be_read() {
+    if !own_namespace(here!()) {
+        return;
+    }
+    for (kind, disk) in disks() {
+        let store = open(&disk.path().join("store"));
+        let mut tx = store.begin("growing").unwrap();
+        let wanted: Vec<_> = (0..300u32).map(|number| (Digest::of(&number.to_le_bytes()), 4)).collect();
+        tx.reuse(&wanted[..7]).unwrap();
+        store.layout().release_reserve().unwrap();
+        disk.fill();
+        let error = tx.reuse(&wanted[7..]).unwrap_err();
+        assert!(fs::is_full(&error), "{kind}: {error}");
+        let expected: Vec<_> = wanted.iter().map(|(digest, _)| *digest).collect();
+        assert!(live(&store)[0].digests.starts_with(&expected[..7]), "{kind}");
+    }
+}
+
 /// The same for the list of what was let go.
 #[test]
 fn the_list_of_what_was_released_grows_at_zero_bytes_free() {
