@@ -17,6 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use zstd::zstd_safe::CParameter;
 
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
@@ -134,6 +135,10 @@ impl Work<'_> {
     fn run(&self, written: &Sender<File>) -> Result {
         let mut plain = vec![0; CHUNK];
         let mut zstd = zstd::bulk::Compressor::new(3)?;
+        // The same frames as larder's (store/src/codec/frames.rs).
+        zstd.set_parameter(CParameter::WindowLog(22))?;
+        zstd.set_parameter(CParameter::HashLog(16))?;
+        zstd.set_parameter(CParameter::ChainLog(17))?;
         while let Some((number, layer, length, is_last)) = self.read(&mut plain)? {
             let mut bytes = lock(&self.buffers).pop().unwrap_or_default();
             bytes.clear();

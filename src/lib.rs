@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Parser;
 use larder_store::cancel::Cancel;
 
-use crate::cli::{Context, Outcome, fail, install_signals};
+use crate::cli::{Context, Outcome, fail, install_signals, note, safe};
 use crate::commands::Verb;
 
 /// Keeps container images once, in one OCI image layout, and hands them to Docker when a job needs them.
@@ -53,7 +53,7 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            complain(&error);
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
@@ -66,6 +66,17 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(interrupted_by()),
+    }
+}
+
+/// What is wrong with the arguments. They may come from anywhere, and be repeated in the message.
+fn complain(error: &clap::Error) {
+    let plain = error.render().to_string();
+    let lines: Vec<_> = plain.lines().map(safe).collect();
+    if error.use_stderr() && lines.iter().map(String::as_str).ne(plain.split('\n').take(lines.len())) {
+        note(format_args!("{}", lines.join("\n")));
+    } else {
+        let _ = error.print();
     }
 }
 

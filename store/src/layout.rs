@@ -102,6 +102,7 @@ impl Layout {
         for name in LOCK_FILES {
             private.open_lock(name)?;
         }
+        private.open_append("released")?;
         create_once(&private, "version", format!("{FORMAT}\n").as_bytes(), &private)?;
         let blobs = root.ensure_dir("blobs")?;
         let sha256 = blobs.ensure_dir("sha256")?;

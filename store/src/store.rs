@@ -139,8 +139,9 @@ impl Store {
             .map_err(|e| e.within(query))?;
             found.push(entry);
         }
-        let leased = self.with_reserve(|| {
-            let leases = self.layout.private().ensure_dir("leases")?;
+        // Without the reserve: that is for who frees space, and a reader has another way.
+        let leases = self.layout.private().ensure_dir("leases");
+        let leased = leases.and_then(|leases| {
             let mut lease = Lease::create(&leases, purpose, &guard)?;
             lease.add(&digests, &guard)?;
             Ok(lease)

@@ -29,7 +29,7 @@ try() { status=0; "$@" >out 2>err || status=$?; echo "$status"; cat out; sed 's/
 
 /// Runs a script with `store` on a disk of its own; what it leaves there is copied to `after`.
 fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
-    let mut unshare = peer::tool("unshare").filter(|_| rustix::process::geteuid().is_root())?;
+    let mut unshare = peer::root().and_then(|()| peer::tool("unshare"))?;
     peer::tool("mkfs.ext4")?;
     unshare.args(["--mount", "--propagation", "private", "bash", "-euc"]);
     let copy = "rm -rf after; rm -f store/filler; cp -a store after";

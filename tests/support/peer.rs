@@ -75,6 +75,11 @@ pub fn act() -> Option<Command> {
     setting("LARDER_TEST_ACT").map(Command::new)
 }
 
+/// Root's rights, for mounts and for commands as other users.
+pub fn root() -> Option<()> {
+    rustix::process::geteuid().is_root().then_some(())
+}
+
 fn setting(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }

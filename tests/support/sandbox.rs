@@ -83,7 +83,7 @@ impl Sandbox {
         groups: &[u32],
         args: impl IntoIterator<Item = A>,
     ) -> Option<Command> {
-        let mut setpriv = super::peer::tool("setpriv").filter(|_| rustix::process::geteuid().is_root())?;
+        let mut setpriv = super::peer::root().and_then(|()| super::peer::tool("setpriv"))?;
         // The program itself may lie where only root gets.
         let larder = self.path("larder");
         if !larder.exists() {

@@ -8,8 +8,7 @@ use crate::support::{Sandbox, describe, need, peer};
 /// Runs a larder command with the store mounted read-only, for this command alone.
 fn larder(sandbox: &Sandbox, args: &[&str]) -> Option<std::process::Output> {
     let larder = sandbox.command(args);
-    let mut unshare =
-        sandbox.enclose(peer::tool("unshare").filter(|_| rustix::process::geteuid().is_root())?);
+    let mut unshare = sandbox.enclose(peer::root().and_then(|()| peer::tool("unshare"))?);
     unshare.args(["--mount", "--propagation", "private", "sh", "-euc"]);
     unshare.arg("mount --bind store store; mount -o remount,ro,bind store; exec \"$@\"");
     unshare.arg("sh").arg(larder.get_program()).args(larder.get_args());

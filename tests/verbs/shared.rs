@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{CLANG, GCC};
 use crate::support::sandbox::NOBODY;
 use crate::support::store::{assert_nothing_pending, assert_sound, names, tree};
-use crate::support::{Sandbox, describe, fixture, need, succeeded};
+use crate::support::{Sandbox, describe, fixture, need, peer, succeeded};
 
 /// A group that no user is in.
 const GROUP: u32 = 54_321;
@@ -38,6 +38,7 @@ fn assert_shared(store: &Path) {
 
 #[test]
 fn two_users_import_tag_and_remove_by_turns() {
+    need!(peer::root(), "root");
     let sandbox = Sandbox::new();
     for file in ["docker20.tar", "docker20-two.tar", "multiarch-oci.tar"] {
         std::fs::copy(fixture(file), sandbox.path(file)).unwrap();
@@ -66,6 +67,7 @@ fn two_users_import_tag_and_remove_by_turns() {
 
 #[test]
 fn uses_of_both_users_count() {
+    need!(peer::root(), "root");
     let sandbox = Sandbox::new();
     std::fs::copy(fixture("docker20.tar"), sandbox.path("docker20.tar")).unwrap();
     sandbox.ok(["init", "--shared", &GROUP.to_string()]);
@@ -85,6 +87,7 @@ fn uses_of_both_users_count() {
 
 #[test]
 fn who_is_not_in_the_group_may_look_and_nothing_else() {
+    need!(peer::root(), "root");
     let sandbox = Sandbox::new();
     std::fs::copy(fixture("docker20.tar"), sandbox.path("docker20.tar")).unwrap();
     std::fs::copy(fixture("multiarch-oci.tar"), sandbox.path("multiarch-oci.tar")).unwrap();
@@ -107,6 +110,7 @@ fn who_is_not_in_the_group_may_look_and_nothing_else() {
 
 #[test]
 fn a_group_must_exist_and_a_store_is_shared_from_its_beginning() {
+    need!(peer::root(), "root");
     let sandbox = Sandbox::new();
     let said = sandbox.fail(["init", "--shared", "no-such-group"], 2);
     assert!(said.contains("no-such-group") && said.contains("groupadd"), "{said}");
