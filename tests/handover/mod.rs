@@ -7,6 +7,7 @@ mod names;
 mod proxy;
 mod refused;
 mod transfer;
+mod unwritable;
 
 use std::ffi::OsStr;
 use std::process::Output;

@@ -41,15 +41,16 @@ fn a_hybrid_is_an_oci_layout_and_a_docker_archive() {
         let header = member.header();
         let facts =
             (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap(), header.mtime().unwrap());
-        assert_eq!(facts, (0o644, 0, 0, 0), "{path}: of nobody and no time");
+        let mode = if header.entry_type().is_dir() { 0o755 } else { 0o644 };
+        assert_eq!(facts, (mode, 0, 0, 0), "{path}: of nobody and no time");
         let mut bytes = Vec::new();
         member.read_to_end(&mut bytes).unwrap();
-        if let Some(hex) = path.strip_prefix("blobs/sha256/") {
+        if let Some(hex) = path.strip_prefix("blobs/sha256/").filter(|hex| !hex.is_empty()) {
             assert_eq!(sha256(&bytes), format!("sha256:{hex}"));
         }
         paths.push(path);
     }
-    assert_eq!(paths[0], "oci-layout");
+    assert!(paths.contains(&"oci-layout".to_owned()), "{paths:?}");
     assert_eq!(
         paths[paths.len() - 2..],
         ["index.json", "manifest.json"],

@@ -1,8 +1,10 @@
 //! skopeo, the distribution's and the newest: what it writes comes in, what we write it reads.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use super::{CLANG, GCC, assert_is_image, config_of, export, imported};
+use crate::support::sandbox::NOBODY;
 use crate::support::store::{assert_sound, document, named};
 use crate::support::{Sandbox, fixture, need, peer, run};
 
@@ -96,5 +98,31 @@ fn an_archive_of_several_images_is_read_by_name() {
             let image_id = &sandbox.json(["inspect", reference])[0]["image_id"];
             assert_eq!(*image_id, crate::support::tarball::sha256(config.as_bytes()), "{reference}");
         }
+    }
+}
+
+/// Who is not root unpacks directories only where the archive has entries for them.
+#[test]
+fn our_archives_are_read_without_any_rights() {
+    need!(peer::root(), "root");
+    let sandbox = imported("docker20.tar");
+    for dir in [sandbox.root().to_path_buf(), sandbox.path("tmp")] {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let image_id = sandbox.json(["inspect", GCC])[0]["image_id"].clone();
+    for (form, source) in [
+        (&[][..], "oci-archive"),
+        (&[], "docker-archive"),
+        (&["--archive", "oci"], "oci-archive"),
+        (&["--archive", "docker"], "docker-archive"),
+        (&["--layers", "plain"], "oci-archive"),
+    ] {
+        export(&sandbox, GCC, "ours.tar", form);
+        let skopeo = need!(peer::tool("skopeo"), "skopeo");
+        let mut setpriv = sandbox.enclose(need!(peer::tool("setpriv"), "setpriv"));
+        setpriv.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".into()]);
+        setpriv.arg(skopeo.get_program()).args(["--insecure-policy", "inspect", "--raw", "--config"]);
+        let config = run(setpriv.arg(format!("{source}:ours.tar")));
+        assert_eq!(image_id, crate::support::tarball::sha256(config.as_bytes()), "{source} {form:?}");
     }
 }
