@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod badinput;
+mod format;
 mod handover;
 mod import;
 mod kill;

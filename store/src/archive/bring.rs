@@ -266,8 +266,12 @@ impl<'s, 'o> Bring<'s, 'o> {
 
     fn publish(&mut self, staged: crate::blob::Staged) -> Result<()> {
         let (digest, size) = (staged.digest(), staged.size());
+        // Made again, it may turn out to be what is there.
+        let there = self.tx.reuse(&[(digest, size)])?.contains(&digest);
         self.tx.publish(staged)?;
-        self.written.insert(digest, size);
+        if !there {
+            self.written.insert(digest, size);
+        }
         self.present.insert(digest);
         Ok(())
     }
