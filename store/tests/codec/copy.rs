@@ -132,13 +132,15 @@ fn cancelled_in_the_middle() {
 /// Also where the decoder does not care: in the seek table, in a gzip header's time, behind the last frame.
 #[test]
 fn measuring_checks_the_digest_as_well() {
-    use std::os::unix::fs::FileExt;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{FileExt, PermissionsExt};
     for (name, compression, blob) in blobs() {
         let size = blob.len() as u64;
         for position in [5, 100, size / 2, size - 30, size - 2] {
             let bench = Bench::new();
             let staged = copy(&bench, &blob, &announce(&bench, &blob, None), 1).unwrap().staged;
             let (dir, file) = staged.location();
+            std::fs::set_permissions(dir.at(file), Permissions::from_mode(0o644)).unwrap();
             let file = std::fs::File::options().write(true).open(dir.at(file)).unwrap();
             file.write_all_at(&[blob[position as usize] ^ 0x10], position).unwrap();
             let measured = measure(&staged.open().unwrap(), compression, &Cancel::new());
