@@ -11,7 +11,7 @@ use larder_store::progress::{Event, Watch};
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 
-use super::engine::{Engine, ImageStore};
+use super::engine::{Engine, ImageStore, Inspected};
 use super::error::{Error, Result};
 use super::record::{Record, Records};
 use super::{present, send};
@@ -53,8 +53,13 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
         ImageStore::Containerd => image.manifest.digest,
     };
     let all_layers: HashSet<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
-    let there = engine.inspect(&id.to_string(), cancel)?.is_some_and(|found| found.id == id.to_string())
-        && (engine.image_store == ImageStore::Graph || was_taken(&records.read()?, id));
+    let is_it = |found: &Inspected| found.id == id.to_string();
+    let is_whole = engine.image_store == ImageStore::Graph || was_taken(&records.read()?, id);
+    // Mostly the name is there and right: then this one look is all.
+    let mut named = engine.inspect(&name.familiar(), cancel)?;
+    let has_name = named.as_ref().is_some_and(is_it);
+    let there =
+        is_whole && (has_name || engine.inspect(&id.to_string(), cancel)?.as_ref().is_some_and(is_it));
     let layers: Vec<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
     let record = |failed| Record {
         name: name.familiar(),
@@ -65,14 +70,14 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
         failed,
     };
     let sent = if there {
-        if engine.inspect(&name.familiar(), cancel)?.is_none_or(|named| named.id != id.to_string()) {
+        if !has_name {
             engine.tag(&id.to_string(), name, cancel)?;
         }
         let spared_bytes = image.parts.content_size();
         (ask.watch)(Event::Spared(spared_bytes));
         Sent { bytes: 0, layers: 0, spared_bytes, spared_layers: all_layers.len() }
     } else {
-        match transfer(ask, &image, &records) {
+        match transfer(ask, &image, id, &records) {
             Ok(sent) => sent,
             Err(error) => {
                 records.append(&record(true))?;
@@ -80,7 +85,10 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
             }
         }
     };
-    verify(ask, &image, id)?;
+    if !(there && has_name) {
+        named = engine.inspect(&name.familiar(), cancel)?;
+    }
+    verify(ask, &image, id, named)?;
     records.append(&record(false))?;
     records.finish()?;
     Ok(sent)
@@ -122,7 +130,7 @@ fn check_platform(ask: &HandOver<'_>, image: &Image) -> Result<()> {
     Err(Error::Unfit { name: ask.name.familiar(), why })
 }
 
-fn transfer(ask: &HandOver<'_>, image: &Image, records: &Records) -> Result<Sent> {
+fn transfer(ask: &HandOver<'_>, image: &Image, id: Digest, records: &Records) -> Result<Sent> {
     let HandOver { store, engine, cancel, .. } = ask;
     let spared = match engine.image_store {
         ImageStore::Graph => {
@@ -133,7 +141,12 @@ fn transfer(ask: &HandOver<'_>, image: &Image, records: &Records) -> Result<Sent
         }
     };
     if !spared.is_empty() {
-        match load(ask, image, &spared) {
+        // An engine can take it and still lack what was spared: only the verified name is success.
+        let tried = load(ask, image, &spared).and_then(|sent| {
+            verify(ask, image, id, engine.inspect(&ask.name.familiar(), cancel)?)?;
+            Ok(sent)
+        });
+        match tried {
             Ok(sent) => return Ok(sent),
             // What is wrong on our side stays wrong.
             Err(Error::Store(error)) => return Err(error.into()),
@@ -173,12 +186,10 @@ fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Result<S
 }
 
 /// act looks an image up by name, and pulls what it does not find: the name must be there, and right.
-fn verify(ask: &HandOver<'_>, image: &Image, id: Digest) -> Result<()> {
+fn verify(ask: &HandOver<'_>, image: &Image, id: Digest, named: Option<Inspected>) -> Result<()> {
     let name = ask.name.familiar();
     let wrong = |why: String| Error::Unverified { name: name.clone(), why };
-    let Some(found) = ask.engine.inspect(&name, ask.cancel)? else {
-        return Err(wrong("does not know the name".into()));
-    };
+    let Some(found) = named else { return Err(wrong("does not know the name".into())) };
     if found.id != id.to_string() {
         return Err(wrong(format!("the name means {} and not {id}", found.id)));
     }

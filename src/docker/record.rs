@@ -8,7 +8,7 @@ use std::io::Write;
 
 use larder_store::digest::Digest;
 use larder_store::error::{Error, Result};
-use larder_store::fs::Dir;
+use larder_store::fs::{self, Dir};
 use larder_store::store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,8 @@ pub(super) struct Record {
 pub(super) struct Records {
     dir: Dir,
     name: String,
-    lock: File,
+    /// None where no lock file can be made: a store that this user may only read.
+    lock: Option<File>,
 }
 
 impl Records {
@@ -48,8 +49,13 @@ impl Records {
         let dir = store.layout().private().ensure_dir("handovers")?;
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let name: String = engine_id.chars().take(100).map(safe).collect();
-        let lock = dir.open_lock(&format!("{name}.lock"))?;
-        store.locks().wait_shared(&lock, "hand-over lock")?;
+        let lock = match dir.open_lock(&format!("{name}.lock")) {
+            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) || fs::is_not_found(&error) => None,
+            lock => Some(lock?),
+        };
+        if let Some(lock) = &lock {
+            store.locks().wait_shared(lock, "hand-over lock")?;
+        }
         Ok(Records { dir, name, lock })
     }
 
@@ -63,8 +69,15 @@ impl Records {
     pub(super) fn append(&self, record: &Record) -> Result<()> {
         let mut line = serde_json::to_vec(record).unwrap_or_default();
         line.push(b'\n');
-        let file = self.dir.open_append(&self.name)?;
-        (&file).write_all(&line).map_err(Error::io("write", self.dir.at(&self.name)))?;
+        let append = || {
+            let mut file = self.dir.open_append(&self.name)?;
+            file.write_all(&line).map_err(Error::io("write", self.dir.at(&self.name)))
+        };
+        match append() {
+            // A lost line costs a transfer some day; the image is where it should be.
+            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => return Ok(()),
+            appended => appended?,
+        }
         Ok(())
     }
 
@@ -77,8 +90,9 @@ impl Records {
     /// Keeps the last record of each name and image. Appending needs the lock shared, so that with the lock to
     /// ourselves nothing can get lost; if we do not get it now, the next one does it.
     fn shorten(self) -> Result<()> {
-        let _ = self.lock.unlock();
-        if self.lock.try_lock().is_err() {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let _ = lock.unlock();
+        if lock.try_lock().is_err() {
             return Ok(());
         }
         let mut kept: Vec<Record> = Vec::new();

@@ -41,6 +41,9 @@ pub enum LayerForm {
     Plain,
 }
 
+/// The directories of blobs, which every archive has: unpacking without any rights needs them said.
+pub(super) const DIRECTORIES: [&str; 2] = ["blobs/", "blobs/sha256/"];
+
 /// An image to be written.
 #[derive(Debug, Clone)]
 pub struct Item {
@@ -82,7 +85,10 @@ pub struct Package {
 impl Package {
     /// The size of the archive in bytes.
     pub fn size(&self) -> u64 {
-        self.members.iter().map(|member| 512 + member.size.next_multiple_of(512)).sum::<u64>() + 1024
+        let directories = 512 * DIRECTORIES.len() as u64;
+        self.members.iter().map(|member| 512 + member.size.next_multiple_of(512)).sum::<u64>()
+            + directories
+            + 1024
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::ScopedJoinHandle;
 
-use super::package::{Content, Member, Package};
+use super::package::{Content, DIRECTORIES, Member, Package};
 use crate::blob::{Blob, VerifyReader, from_io};
 use crate::cancel::Cancel;
 use crate::codec::{Limits, decoder};
@@ -47,6 +47,9 @@ pub struct Output<'a, 's> {
 /// Writes the archive. A blob that does not verify ends it before the documents that would make it an image.
 pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> Result<()> {
     (output.watch)(Event::Total(package.members.iter().map(|member| member.size).sum()));
+    for directory in DIRECTORIES {
+        output.put(header(directory, 0, tar::EntryType::Directory).as_bytes())?;
+    }
     // Raised where the writing fails: nobody waits for checks then.
     let stop = Cancel::new();
     std::thread::scope(|scope| {
@@ -55,7 +58,7 @@ pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> R
             if !member.path.starts_with("blobs/") {
                 checks.drain(..).try_for_each(checked)?;
             }
-            output.put(header(member).as_bytes())?;
+            output.put(header(&member.path, member.size, tar::EntryType::Regular).as_bytes())?;
             match &member.content {
                 Content::Bytes(bytes) => {
                     output.put(bytes)?;
@@ -112,15 +115,15 @@ fn open(store: &Store, digest: &Digest, member: &Member) -> Result<Blob> {
 }
 
 /// Nobody's, of no time: the same members always give the same bytes.
-fn header(member: &Member) -> tar::Header {
+fn header(path: &str, size: u64, kind: tar::EntryType) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     let name = &mut header.as_old_mut().name;
-    debug_assert!(member.path.len() < name.len(), "our own paths are short");
-    let length = member.path.len().min(name.len());
-    name[..length].copy_from_slice(&member.path.as_bytes()[..length]);
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(member.size);
-    header.set_mode(0o644);
+    debug_assert!(path.len() < name.len(), "our own paths are short");
+    let length = path.len().min(name.len());
+    name[..length].copy_from_slice(&path.as_bytes()[..length]);
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(if kind == tar::EntryType::Directory { 0o755 } else { 0o644 });
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);

@@ -38,7 +38,16 @@ pub fn decoder<'r>(
     size: u64,
     limits: Limits,
 ) -> io::Result<Box<dyn Read + Send + 'r>> {
-    let plain: Box<dyn Read + Send> = match compression {
+    if compression == Compression::None {
+        return Ok(Box::new(source));
+    }
+    // Docker has been seen to call zstd layers gzip; the first bytes know better.
+    let mut source = source;
+    let mut head = Vec::new();
+    source.by_ref().take(4).read_to_end(&mut head)?;
+    let shown = Some(Compression::sniff(&head)).filter(|shown| *shown != Compression::None);
+    let source = io::Cursor::new(head).chain(source);
+    let plain: Box<dyn Read + Send> = match shown.unwrap_or(compression) {
         Compression::None => return Ok(Box::new(source)),
         Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(128 << 10, source))),
         Compression::Zstd => {
