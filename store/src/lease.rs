@@ -62,7 +62,11 @@ impl Lease {
         let lines: String = new.iter().map(|digest| format!("{digest}\n")).collect();
         // By position: what a full disk let through of a first try is written over by the second.
         let written = self.file.write_all_at(lines.as_bytes(), self.length);
-        written.map_err(Error::io("write", self.dir.at(&self.name)))?;
+        if let Err(error) = written {
+            // Half a line would make the lease unreadable, and stop GC.
+            let _ = self.file.set_len(self.length);
+            return Err(Error::io("write", self.dir.at(&self.name))(error));
+        }
         self.length += lines.len() as u64;
         self.held.extend(new);
         Ok(())
