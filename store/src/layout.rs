@@ -111,6 +111,11 @@ impl Layout {
         for dir in [&blobs, &private, &root] {
             dir.sync()?;
         }
+        // The store's own name, whoever made its directory.
+        // (A directory that this user may not even list is not theirs to make durable.)
+        if let Ok(above) = Dir::open(directory_above(&path)) {
+            above.sync()?;
+        }
         check_version(&private)?;
         let layout = Layout { root, private, blobs: FileBlobs::new(sha256) };
         layout.refill_reserve();
@@ -185,16 +190,20 @@ fn make_directories(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = directory_above(path);
     make_directories(parent)?;
     match std::fs::create_dir(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(Error::io("create", path)(error))
         }
         _ => Dir::open(parent)?.sync(),
+    }
+}
+
+fn directory_above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 
