@@ -481,8 +481,11 @@ def main():
     for needed in ("images", "larder", "yardstick", "page"):
         parser.add_argument(f"--{needed}", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    bench = Bench(options)
     chosen = options.only.split(",") if options.only else [*steps, "program"]
+    unknown = [name for name in chosen if name not in [*steps, "program"]] + [save for save in options.saves.split(",") if save not in SAVES]
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}")
+    bench = Bench(options)
     load = [f"{os.getloadavg()[0]:.2f}"]
     measured = versions(bench)
     print(measured, f"load {load[0]}", flush=True)

@@ -104,7 +104,8 @@ fn wait(file: &File, shown: &'static str, mode: Mode, deadline: Instant, timeout
             Err(TryLockError::WouldBlock) => {}
         }
         std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
-        pause = (pause * 2).min(Duration::from_millis(10));
+        // No longer than this: who has waited for long would lose against every newcomer, who asks more often.
+        pause = (pause * 2).min(Duration::from_millis(2));
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::ScopedJoinHandle;
+
+use rustix::fs::{Advice, fadvise};
 
 use super::package::{Content, DIRECTORIES, Member, Package};
 use crate::blob::{Blob, VerifyReader, from_io};
@@ -154,6 +157,7 @@ impl Output<'_, '_> {
                 None if done == 0 => return Ok(false),
                 Some(count) if count > 0 => {
                     done += count;
+                    start_writeback(file, count);
                     (self.watch)(Event::Done(count));
                 }
                 _ => {
@@ -226,6 +230,14 @@ impl Output<'_, '_> {
         self.put(bytes)?;
         (self.watch)(Event::Done(bytes.len() as u64));
         Ok(())
+    }
+}
+
+/// Has the kernel begin to write the last `count` bytes to the disk, while the rest is copied and checked. That is
+/// what this advice does with dirty pages (it drops only clean ones); it does not wait, and a refusal is no matter.
+fn start_writeback(mut file: &File, count: u64) {
+    if let Ok(end) = file.stream_position() {
+        let _ = fadvise(file, end.saturating_sub(count), NonZeroU64::new(count), Advice::DontNeed);
     }
 }
 

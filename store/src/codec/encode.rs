@@ -99,12 +99,11 @@ impl Encoder {
                 let mut first = true;
                 loop {
                     self.cancel.check()?;
-                    fill(source, &mut chunk.plain).map_err(|e| from_io(e, Error::io("read", "the layer")))?;
+                    fill(source, &mut chunk.plain, &mut hasher)?;
                     if chunk.plain.is_empty() && !first {
                         break;
                     }
                     first = false;
-                    hasher.update(&chunk.plain);
                     encoder.encode(&chunk.plain, &mut chunk.coded).map_err(failed)?;
                     frames.frame(&chunk.plain, &chunk.coded).map_err(failed)?;
                     read(chunk.plain.len() as u64);
@@ -170,19 +169,17 @@ impl Threads {
         loop {
             cancel.check()?;
             let Ok(mut chunk) = self.free.recv() else { return self.failure() };
-            fill(source, &mut chunk.plain).map_err(|e| from_io(e, Error::io("read", "the layer")))?;
-            if chunk.plain.is_empty() && !first {
+            let filled = fill(source, &mut chunk.plain, &mut hasher);
+            if filled.is_err() || chunk.plain.is_empty() && !first {
                 // The chunk that found the end goes back to the pool by the same way as all others.
-                chunk.coded.clear();
+                (chunk.plain, chunk.coded) = Default::default();
                 self.step(Step::Frame(chunk))?;
+                filled?;
                 break;
             }
             first = false;
             chunk.number = self.next;
             self.next += 1;
-            // Given away before it is hashed, the chunk would be hashed and compressed at once; but then it
-            // would have to be shared, and hashing is a tenth of the work.
-            hasher.update(&chunk.plain);
             read(chunk.plain.len() as u64);
             let sent = self.work.as_ref().is_some_and(|work| work.send(chunk).is_ok());
             if !sent {
@@ -305,16 +302,19 @@ fn make_durable(commits: &Receiver<Commit>) -> Result<Vec<EncodedLayer>> {
     Ok(done)
 }
 
-/// Fills the buffer with the next chunk; it is shorter only at the end.
-fn fill(source: &mut dyn Read, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+/// Fills the buffer with the next chunk, which is shorter only at the end; hashes it.
+fn fill(source: &mut dyn Read, buffer: &mut Vec<u8>, hasher: &mut Hasher) -> Result<()> {
     buffer.resize(CHUNK, 0);
     let mut filled = 0;
     while filled < CHUNK {
         match source.read(&mut buffer[filled..]) {
             Ok(0) => break,
-            Ok(count) => filled += count,
+            Ok(count) => {
+                hasher.update(&buffer[filled..filled + count]);
+                filled += count;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(from_io(error, Error::io("read", "the layer"))),
         }
     }
     buffer.truncate(filled);

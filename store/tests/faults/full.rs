@@ -142,7 +142,6 @@ fn a_lease_grows_at_zero_bytes_free() {
 
 /// Where there is no reserve either, what was leased before is protected still, and GC can see it.
 #[test]
-#[ignore = "fails: Lease::add leaves half a line when the disk is full, and lease::live refuses to read it"]
 fn a_lease_that_could_not_grow_can_be_read() {
     if !own_namespace(here!()) {
         return;

@@ -125,7 +125,6 @@ fn nothing_is_named_before_it_is_durable() {
 
 /// In a directory that was just made, by hand or by who was killed then, as well.
 #[test]
-#[ignore = "fails: Layout::create no longer syncs the directory above the store where it finds the store's there"]
 fn a_new_store_in_an_empty_directory_is_durable() {
     if let Some(part) = child::part() {
         Store::open(&part.dir, PATIENCE).unwrap();
