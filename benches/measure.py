@@ -501,7 +501,8 @@ def main():
     load.append(f"{os.getloadavg()[0]:.2f}")
     whole = options.only is None and options.saves == ",".join(SAVES) and options.rounds >= 5
     if whole:
-        pathlib.Path(options.page).write_text(page(bench, measured, load))
+        notes = pathlib.Path(__file__).with_name("notes.md").read_text()
+        pathlib.Path(options.page).write_text(page(bench, measured, load) + notes)
         print(f"written: {options.page}")
     shutil.rmtree(bench.work)
     missed = [f"{save} {what}" for save, what, _, _, met in bench.rows if met is False]

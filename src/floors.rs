@@ -21,10 +21,10 @@ const STORE: &[(u32, &[&str])] = &[
             "reference",
         ],
     ),
-    (1, &["blob", "fs"]),
+    (1, &["abilities", "blob", "fs"]),
     (2, &["index", "layout", "walk"]),
-    (3, &["layers", "lease", "lock", "store", "transaction", "usage"]),
-    (4, &["df", "summary"]),
+    (3, &["journal", "layers", "lease", "lock", "store", "transaction", "usage"]),
+    (4, &["df", "summary", "verify"]),
     (5, &["archive", "codec"]),
 ];
 /// Modules of the program, above all of the library.

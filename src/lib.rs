@@ -27,10 +27,10 @@ use crate::commands::Verb;
 #[command(name = "larder", version, max_term_width = 100, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 5 content is damaged or does not \
-verify · 6 a lock was not had in time · 130 interrupted"
+verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal"
 )]
-struct Cli {
-    /// The store [default: LARDER_STORE, else ~/.local/share/larder; made on first use]
+pub(crate) struct Cli {
+    /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Options of every verb")]
     store: Option<PathBuf>,
 
@@ -40,6 +40,7 @@ struct Cli {
         global = true,
         value_name = "SECONDS",
         default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(..=31_536_000),
         help_heading = "Options of every verb"
     )]
     lock_timeout: u64,
@@ -91,7 +92,12 @@ fn default_store(given: Option<PathBuf>) -> Outcome<PathBuf> {
     };
     let variable = || std::env::var_os("LARDER_STORE").map(PathBuf::from);
     let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
-    given.filter(is_set).or_else(variable).filter(is_set).or_else(data).ok_or_else(|| {
+    if given.as_ref().is_some_and(|path| !is_set(path)) {
+        return Err(fail("--store is empty")
+            .with_hint("a variable that is not set? leave --store out for the default")
+            .usage());
+    }
+    given.or_else(variable).filter(is_set).or_else(data).ok_or_else(|| {
         fail("there is no home directory to keep the store in")
             .with_hint("name one with --store or LARDER_STORE")
     })

@@ -28,13 +28,22 @@ enum ErrorKind {
     Damaged,
     LockTimeout,
     Interrupted,
-    /// Whoever read our output went away: no failure of ours, and nobody is there to hear of it.
+    /// Some of several things were done before the failure.
+    InPart,
+    /// Whoever read our answer went away: no failure of ours, and nobody is there to hear of it. (An archive that
+    /// could not be written whole is another matter.)
     BrokenPipe,
 }
 
 /// A failure that is said in one sentence.
 pub(crate) fn fail(message: impl ToString) -> CommandError {
     CommandError { message: message.to_string(), hint: None, kind: ErrorKind::Failed }
+}
+
+impl std::fmt::Display for CommandError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 impl CommandError {
@@ -50,6 +59,20 @@ impl CommandError {
         self
     }
 
+    /// Makes it damage of content.
+    pub(crate) fn damaged(mut self) -> CommandError {
+        self.kind = ErrorKind::Damaged;
+        self
+    }
+
+    /// Says that something was done all the same.
+    pub(crate) fn in_part(mut self) -> CommandError {
+        if !matches!(self.kind, ErrorKind::Interrupted | ErrorKind::BrokenPipe) {
+            self.kind = ErrorKind::InPart;
+        }
+        self
+    }
+
     /// Tells people on stderr, and the caller by the exit code.
     pub(crate) fn report(&self, signal: Option<u8>) -> ExitCode {
         let code = match self.kind {
@@ -59,6 +82,7 @@ impl CommandError {
             ErrorKind::NoSuchImage => 3,
             ErrorKind::Damaged => 5,
             ErrorKind::LockTimeout => 6,
+            ErrorKind::InPart => 7,
             ErrorKind::Interrupted => 128 + signal.unwrap_or(2),
         };
         super::note(format_args!("larder: {}", safe(&self.message)));
@@ -78,15 +102,12 @@ impl From<Error> for CommandError {
             Kind::Interrupted => ErrorKind::Interrupted,
             _ => ErrorKind::Failed,
         };
-        let is_pipe =
-            |e: &Error| matches!(e, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe);
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
             message = format!("{message}: {next}");
             cause = next.source();
         }
-        let kind = if is_pipe(&error) { ErrorKind::BrokenPipe } else { kind };
         CommandError { message, hint: error.hint().map(str::to_owned), kind }
     }
 }

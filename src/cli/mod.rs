@@ -39,6 +39,6 @@ pub(crate) struct Context {
 impl Context {
     /// Opens the store, or makes it.
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
-        Ok(Store::open(&self.store_path, self.lock_timeout)?)
+        Ok(Store::open(&self.store_path, self.lock_timeout)?.with_cancel(&self.cancel))
     }
 }

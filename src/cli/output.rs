@@ -54,7 +54,8 @@ pub(crate) fn print(text: &str) -> Outcome {
 
 /// Writes a line for people, to stderr; if nobody listens, nobody misses it.
 pub(crate) fn note(text: Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let text: Vec<_> = text.to_string().lines().map(safe).collect();
+    let _ = writeln!(io::stderr().lock(), "{}", text.join("\n"));
 }
 
 /// Writes JSON.

@@ -2,7 +2,7 @@
 
 use larder_store::index;
 
-use crate::cli::{CommandError, Context, Outcome, fail, line};
+use crate::cli::{Context, Outcome, line};
 
 /// Set metadata of an image's name: KEY=VALUE, or KEY= to take it away
 ///
@@ -43,17 +43,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let shown = store.edit(|index| {
         let entry = store.resolve(index, &args.image)?;
-        let target = index.entries_mut().iter_mut().find(|other| **other == entry);
-        let Some(target) = target else { return Ok(None) };
-        for (key, value) in &args.assignments {
-            if value.is_empty() {
-                target.annotations.remove(key);
-            } else {
-                target.annotations.insert(key.clone(), value.clone());
+        super::several_names(index, &entry, &args.image)?;
+        for target in index.entries_mut().iter_mut().filter(|other| **other == entry) {
+            for (key, value) in &args.assignments {
+                if value.is_empty() {
+                    target.annotations.remove(key);
+                } else {
+                    target.annotations.insert(key.clone(), value.clone());
+                }
             }
         }
-        Ok(Some(target.annotation(index::REF_NAME).unwrap_or(&args.image).to_owned()))
+        Ok(entry.annotation(index::REF_NAME).unwrap_or(&args.image).to_owned())
     })?;
-    let gone = || -> CommandError { fail(format!("{}: is gone", args.image)) };
-    line(shown.ok_or_else(gone)?)
+    line(shown)
 }

@@ -29,21 +29,29 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let index = store.index()?;
     let mut parts = Parts::new();
     let mut rows: Vec<Row> = Vec::new();
+    let mut damaged = Vec::new();
     for entry in index.entries() {
         let text = |key| entry.annotation(key).map(str::to_owned);
         let aliases = index.entries().iter().filter(|other| other.digest == entry.digest).count();
-        rows.push(Row { name: text(index::REF_NAME), was: text(index::WAS), digest: entry.digest, aliases });
+        rows.push(Row {
+            name: index::shown_name(entry),
+            was: text(index::WAS),
+            digest: entry.digest,
+            aliases,
+        });
         if parts.contains_key(&entry.digest) {
             continue;
         }
         let mut blobs = HashMap::new();
-        walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+        let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
             // What is there counts, not what was announced: a sparse index takes what it takes.
             if let Some(size) = store.blobs().contains(&node.descriptor.digest)? {
                 blobs.insert(node.descriptor.digest, size);
             }
             Ok(())
-        })?;
+        });
+        // The others are as they are: what could be seen of this one is counted.
+        damaged.extend(super::if_damaged(walked)?);
         parts.insert(entry.digest, blobs);
     }
     rows.sort_by(|a, b| (&a.name, &a.was, a.digest).cmp(&(&b.name, &b.was, b.digest)));
@@ -54,6 +62,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let free = store.free_space()?;
     // Names of one image share all of it: to take one of them away frees nothing.
     let frees = |row: &Row| if row.aliases > 1 { 0 } else { usage.images[&row.digest].unique };
+    let verdict = || super::damaged_images(&damaged);
     if args.format == Format::Json {
         let images: Vec<_> = rows
             .iter()
@@ -65,9 +74,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 })
             })
             .collect();
-        return print_json(&json!({
+        print_json(&json!({
             "images": images, "stored": usage.stored, "saved": usage.saved, "unreferenced": unreferenced, "free": free,
-        }));
+        }))?;
+        return verdict();
     }
     let mut table = Table::new(&["REFERENCE", "DIGEST", ">TOTAL", ">UNIQUE", ">SHARED", ">REMOVAL FREES"]);
     for row in &rows {
@@ -92,5 +102,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         ("Saved by sharing", human(usage.saved)),
         ("Not referenced", human(unreferenced)),
         ("Free on the disk", human(free)),
-    ])
+    ])?;
+    verdict()
 }

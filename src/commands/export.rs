@@ -6,24 +6,25 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use larder_store::archive::package::{Form, Item, LayerForm, Package, package};
+use larder_store::archive::image::{Images, LayerForm};
+use larder_store::archive::package::{Form, Item, Package, package};
 use larder_store::archive::write::{Output, Sink, write};
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::fs::{Dir, unique};
 use larder_store::index;
-use larder_store::manifest::Document;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::json;
 
-use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json, safe};
+use super::platform::{self, Wanted, choose};
+use crate::cli::{Bar, CommandError, Context, Format, Outcome, fail, human, line, note, print_json};
 use crate::docker::{Engine, HandOver, Sent, hand_over};
 
 /// Write images into one archive, or hand them over to Docker
 ///
 /// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman and skopeo load it.
-/// Engines older than Docker 23 read no zstd layers: give them `--layers plain`.
+/// Engines older than Docker 23 read no zstd layers: give them `--layers plain` or `--layers gzip`.
 ///
 /// --to-docker gives the image to the engine at DOCKER_HOST (else /var/run/docker.sock), sends only what it lacks,
 /// and prints the name to use, alone. Use it so, because a failing $(…) inside `act -P` would leave an empty name:
@@ -33,7 +34,7 @@ use crate::docker::{Engine, HandOver, Sent, hand_over};
 #[command(verbatim_doc_comment)]
 #[command(group(clap::ArgGroup::new("where").required(true).args(["output", "to_docker"])))]
 pub(crate) struct Args {
-    /// The images
+    /// The images: names, or digests (also the first 12 or more digits)
     #[arg(required = true, value_name = "REF")]
     images: Vec<String>,
 
@@ -58,7 +59,7 @@ pub(crate) struct Args {
     layers: Layers,
 
     /// Which image of a multi-platform one [default: this machine's, or the engine's]
-    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform::parse)]
     platform: Option<Platform>,
 
     /// Write multi-platform images whole
@@ -92,16 +93,20 @@ enum Layers {
     Stored,
     /// Not compressed
     Plain,
-}
-
-fn platform(text: &str) -> Result<Platform, String> {
-    Platform::parse(text).ok_or_else(|| "expected OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64".into())
+    /// With gzip: what is not stored so is compressed anew, in the store, before the archive begins
+    Gzip,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if !args.names.is_empty() && args.names.len() != args.images.len() {
         let counts = format!("{} images and {} names (--as)", args.images.len(), args.names.len());
         return Err(fail(counts).with_hint("--as is given once for each REF, or not at all").usage());
+    }
+    let mut given: Vec<_> = args.names.iter().map(Reference::full).collect();
+    given.sort_unstable();
+    given.dedup();
+    if given.len() < args.names.len() {
+        return Err(fail("two images cannot have the same name (--as)").usage());
     }
     if args.names.iter().any(|name| name.digest().is_some()) {
         return Err(fail("--as takes a name and a tag, no digest").usage());
@@ -115,31 +120,46 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
     let (_protection, entries) = store.protect(&args.images, "export --to-docker")?;
     let names = names(args, &entries)?;
     let engine = Engine::connect(&context.cancel)?;
-    let wanted = args.platform.as_ref().unwrap_or(&engine.platform);
+    let wanted = Wanted::new(args.platform.as_ref(), &engine.platform);
     let now = jiff::Timestamp::now().as_second();
-    let mut answers = Vec::new();
+    // All of them are found before the first one is sent.
+    let mut chosen = Vec::new();
     for ((entry, name), query) in entries.iter().zip(&names).zip(&args.images) {
-        let name = name
-            .as_ref()
-            .ok_or_else(|| fail(format!("{query}: has no name")).with_hint("--as gives it one"))?;
-        let manifest = choose(store, entry, wanted).map_err(|e| e.within(query))?;
+        let nameless = || fail(format!("{query}: has no name")).with_hint("--as gives it one");
+        let name = name.as_ref().ok_or_else(nameless)?;
+        chosen.push((entry, name, choose(store, entry, wanted).map_err(|e| e.within(query))?));
+    }
+    let mut answers = Vec::new();
+    let mut said = Ok(());
+    for (at, (entry, name, manifest)) in chosen.iter().enumerate() {
         let bar = Bar::new(&name.familiar());
-        let sent = hand_over(&HandOver {
+        let handed = hand_over(&HandOver {
             store,
             engine: &engine,
-            manifest: &manifest,
+            manifest,
             name,
             jobs: super::jobs(args.jobs),
             cancel: &context.cancel,
             watch: &|event| bar.on(event),
-            notice: &|text| note(format_args!("{}", safe(text))),
+            notice: &|text| note(format_args!("{text}")),
             now,
-        })?;
+        });
         drop(bar);
+        let sent = match handed {
+            Ok(sent) => sent,
+            Err(error) => {
+                // What was done is said all the same.
+                if args.format == Format::Json && at > 0 {
+                    print_json(&answers)?;
+                }
+                let error = CommandError::from(error);
+                return Err(if at > 0 { error.in_part() } else { error });
+            }
+        };
         store.record_use(&entry.digest, now)?;
         note(format_args!("{name}: {}", describe(&sent, &engine)));
         match args.format {
-            Format::Table => line(name.familiar())?,
+            Format::Table => said = said.and(line(name.familiar())),
             Format::Json => answers.push(json!({
                 "name": name.familiar(),
                 "digest": manifest.digest,
@@ -151,7 +171,7 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
             })),
         }
     }
-    if args.format == Format::Json { print_json(&answers) } else { Ok(()) }
+    if args.format == Format::Json { print_json(&answers) } else { said }
 }
 
 fn describe(sent: &Sent, engine: &Engine) -> String {
@@ -179,7 +199,7 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     let (_protection, entries) = store.protect(&args.images, "export")?;
     let names = names(args, &entries)?;
     let host = Platform::host();
-    let wanted = args.platform.as_ref().unwrap_or(&host);
+    let wanted = Wanted::new(args.platform.as_ref(), &host);
     let mut items = Vec::new();
     for ((entry, name), query) in entries.iter().zip(names).zip(&args.images) {
         let root = if args.all_platforms {
@@ -197,8 +217,10 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     let layers = match args.layers {
         Layers::Stored => LayerForm::Stored,
         Layers::Plain => LayerForm::Plain,
+        Layers::Gzip => LayerForm::Gzip,
     };
-    let archive = package(store, &items, form, layers, &HashSet::new(), &context.cancel)?;
+    let mut images = Images::new(store, layers, super::jobs(args.jobs), &context.cancel);
+    let archive = package(store, &items, form, &mut images, &HashSet::new())?;
     let bar = Bar::new(&output.to_string_lossy());
     let stream = |out: Sink<'_>, shown: &Path| {
         let watch = |event| bar.on(event);
@@ -229,39 +251,6 @@ fn names(args: &Args, entries: &[Descriptor]) -> Outcome<Vec<Option<Reference>>>
     }
     let name = |entry: &Descriptor| entry.annotation(index::REF_NAME).and_then(|_| index::reference(entry));
     Ok(entries.iter().map(name).collect())
-}
-
-/// A lone manifest as it is; of an index the child for the platform.
-fn choose(store: &Store, entry: &Descriptor, wanted: &Platform) -> Result<Descriptor, Error> {
-    let missing = || Error::damaged(format!("manifest {}", entry.digest), "is missing");
-    let mut at = entry.clone();
-    // Nested indexes are rare and shallow.
-    for _ in 0..4 {
-        let raw = store.document(&at)?.ok_or_else(missing)?;
-        let Document::Index(list) = raw.document else { return Ok(at) };
-        let serves =
-            |child: &&Descriptor| child.platform.as_ref().is_some_and(|platform| platform.serves(wanted));
-        let exact = |child: &&Descriptor| child.platform.as_ref() == Some(wanted);
-        let child = list.manifests.iter().find(exact).or_else(|| list.manifests.iter().find(serves));
-        let is_stored = |child: &Descriptor| store.blobs().contains(&child.digest).map(|size| size.is_some());
-        let Some(child) = child else {
-            let known = list.manifests.iter().filter(|child| is_stored(child).unwrap_or(false));
-            let known: Vec<_> = known
-                .filter_map(|child| Some(child.platform.as_ref()?.to_string()))
-                .filter(|p| !p.starts_with("unknown"))
-                .collect();
-            let why = format!("has no image for {wanted}; stored: {} (--platform chooses)", known.join(", "));
-            return Err(Error::invalid(format!("index {}", at.digest), why));
-        };
-        if !is_stored(child)? {
-            return Err(Error::invalid(
-                format!("index {}", at.digest),
-                format!("its image for {wanted} is not stored (a sparse index)"),
-            ));
-        }
-        at = child.clone();
-    }
-    Err(Error::invalid(format!("index {}", entry.digest), "is nested too deeply"))
 }
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive.

@@ -9,10 +9,10 @@ use crate::cli::{Context, Format, Outcome, Table, fail, human, print_json};
 /// List the images
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only names like this; `*` stands for any characters, `?` for one
+    /// Only names like this (short, with or without the tag); `*` stands for any characters, `?` for one, [ab] for a or b
     pattern: Option<String>,
 
-    /// In which order
+    /// The order of the rows
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
 
@@ -34,7 +34,7 @@ enum Sort {
     Size,
     /// Newest first
     Imported,
-    /// Latest first
+    /// Last used first
     Used,
 }
 
@@ -46,17 +46,20 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let used = store.usage()?;
     let mut images = Vec::new();
+    let mut damaged = Vec::new();
     for entry in store.index()?.entries() {
-        let image = summarise(&store, entry, &used)?;
+        let (image, looked) = summarise(&store, entry, &used);
+        damaged.extend(super::if_damaged(looked)?);
         if matches(&image, pattern.as_ref(), args.all) {
             images.push(image);
         }
     }
     sort(&mut images, args.sort);
     match args.format {
-        Format::Json => print_json(&images.iter().map(value).collect::<Vec<_>>()),
-        Format::Table => table(&images),
+        Format::Json => print_json(&images.iter().map(value).collect::<Vec<_>>())?,
+        Format::Table => table(&images)?,
     }
+    super::damaged_images(&damaged)
 }
 
 /// A pattern means the whole name, with its tag or without.

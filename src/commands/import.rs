@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 
 use larder_store::archive::import::import;
-use larder_store::archive::options::{Imported, Input, Options, Outcome as Became};
+use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
-use crate::cli::{Bar, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json};
+use crate::cli::{
+    Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
+};
 
-/// Bring the images of an archive into the store
+/// Bring the images of an archive or a layout into the store
 ///
-/// Reads docker-archives (`docker save`, podman, skopeo, kaniko) and oci-archives, plain or compressed with gzip or
-/// zstd, from a file or from stdin (`-`). Layers that the store has are not read. Prints a line for each image:
+/// Reads docker-archives (`docker save`, podman, skopeo, kaniko) and oci-archives, plain or compressed with gzip,
+/// zstd, xz or bzip2, from a file or from stdin (`-`), and image layouts in directories. Layers that the store has are not read. Prints a line for each image:
 /// reference, digest, image ID, bytes written (new=), bytes that were there (reused=).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -32,6 +34,14 @@ pub(crate) struct Args {
     /// Let a name move here from another image, which stays in the store without a name
     #[arg(long)]
     replace: bool,
+
+    /// Free the archive's space while it is read, and remove it in the end; a broken-off import is run again
+    #[arg(long)]
+    consume: bool,
+
+    /// Read and hash what the store has of it already, and put right what is damaged there
+    #[arg(long)]
+    verify: bool,
 
     /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
     #[arg(long, value_name = "HOW", default_value = "zstd")]
@@ -59,12 +69,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     let store = context.store()?;
     let mut rows = Vec::new();
-    for path in &args.archives {
+    let mut said = Ok(());
+    for (at, path) in args.archives.iter().enumerate() {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let options = Options {
             image: args.image.clone(),
             name: args.name.clone(),
             replace: args.replace,
+            existing: if args.verify { Existing::Verified } else { Existing::Trusted },
+            source: if args.consume { Source::Consumed } else { Source::Kept },
             encoding: args.compression,
             jobs: super::jobs(args.jobs),
             now: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -76,21 +89,32 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         } else {
             Input::File(path.clone())
         };
-        let imported = import(&store, input, &options)?;
+        let imported = import(&store, input, &options);
         drop(bar);
+        let imported = match imported {
+            Ok(imported) => imported,
+            Err(error) => {
+                // What came in is said all the same.
+                if args.format == Format::Json && at > 0 {
+                    print_json(&rows)?;
+                }
+                let error = CommandError::from(error);
+                return Err(if at > 0 { error.in_part() } else { error });
+            }
+        };
         for image in &imported {
             if let Became::Replaced(old) = image.outcome {
                 let name = image.reference.as_ref().map(ToString::to_string).unwrap_or_default();
                 note(format_args!("{name} was {old}, which stays in the store without a name"));
             }
             match args.format {
-                // Printed as they come: the next archive may fail.
-                Format::Table => line(row(image))?,
+                // Printed as they come: the next archive may fail. Who does not listen does not stop the others.
+                Format::Table => said = said.and(line(row(image))),
                 Format::Json => rows.push(value(image)),
             }
         }
     }
-    if args.format == Format::Json { print_json(&rows) } else { Ok(()) }
+    if args.format == Format::Json { print_json(&rows) } else { said }
 }
 
 fn row(image: &Imported) -> String {

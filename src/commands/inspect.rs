@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use larder_store::descriptor::Descriptor;
+use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::error::Error;
-use larder_store::manifest::{Document, ImageManifest, RawManifest};
+use larder_store::manifest::{Document, RawManifest};
 use larder_store::store::Store;
 use larder_store::summary::summarise;
+use larder_store::usage::Usage;
 use larder_store::{index, walk};
 use serde_json::{Value, json};
 
 use super::images;
+use super::platform::{self, Wanted, choose};
 use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
 
 /// Show all about images: platform, names and annotations, config, layers and who shares them
@@ -20,6 +22,10 @@ pub(crate) struct Args {
     /// The images
     #[arg(required = true, value_name = "REF")]
     images: Vec<String>,
+
+    /// Also show config and layers of this image of a multi-platform one
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform::parse)]
+    platform: Option<Platform>,
 
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
@@ -33,10 +39,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     for query in &args.images {
         found.push(store.resolve(&index, query)?);
     }
-    let sharers = sharers(&store, index.entries())?;
+    let sharers = sharers(&store, index.entries());
+    let usage = store.usage()?;
     let mut values = Vec::new();
     for entry in &found {
-        values.push(describe(&store, entry, index.entries(), &sharers)?);
+        let mut value = describe(&store, entry, index.entries(), &usage)?;
+        let image = match &args.platform {
+            Some(platform) => choose(&store, entry, Wanted::Asked(platform))?,
+            None => entry.clone(),
+        };
+        image_details(&store, entry, &image, &sharers, &mut value)?;
+        values.push(value);
     }
     if args.format == Format::Json {
         return print_json(&values);
@@ -53,60 +66,69 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 /// Which images (by name, or digest where nameless) have a blob.
 type Sharers = HashMap<Digest, BTreeSet<(Digest, String)>>;
 
-fn sharers(store: &Store, entries: &[Descriptor]) -> Outcome<Sharers> {
+fn sharers(store: &Store, entries: &[Descriptor]) -> Sharers {
     let mut sharers = Sharers::new();
     for entry in entries {
-        let name = entry.annotation(index::REF_NAME).or(entry.annotation(index::WAS));
-        let name = name.map_or_else(|| entry.digest.to_string(), str::to_owned);
-        walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+        let name = index::shown_name(entry).or(entry.annotation(index::WAS).map(str::to_owned));
+        let name = name.unwrap_or_else(|| entry.digest.to_string());
+        // What cannot be read of the others shares nothing that could be shown here.
+        let _ = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
             sharers.entry(node.descriptor.digest).or_default().insert((entry.digest, name.clone()));
             Ok(())
-        })?;
+        });
     }
-    Ok(sharers)
+    sharers
 }
 
-fn describe(store: &Store, entry: &Descriptor, entries: &[Descriptor], sharers: &Sharers) -> Outcome<Value> {
+fn describe(
+    store: &Store,
+    entry: &Descriptor,
+    entries: &[Descriptor],
+    usage: &HashMap<Digest, Usage>,
+) -> Outcome<Value> {
     let missing = || Error::damaged(format!("manifest {}", entry.digest), "is missing");
     let raw = store.document(entry)?.ok_or_else(missing)?;
-    let names: Vec<_> = entries
-        .iter()
-        .filter(|other| other.digest == entry.digest)
-        .filter_map(|other| other.annotation(index::REF_NAME))
-        .collect();
-    let mut value = images::value(&summarise(store, entry, &store.usage()?)?);
+    let names: Vec<_> =
+        entries.iter().filter(|other| other.digest == entry.digest).filter_map(index::shown_name).collect();
+    let (summary, looked) = summarise(store, entry, usage);
+    looked?;
+    let mut value = images::value(&summary);
     value["names"] = json!(names);
     value["media_type"] = json!(raw.media_type);
     value["annotations"] = json!(entry.annotations);
     value["manifest"] = as_json(&raw);
-    match &raw.document {
-        Document::Image(image) => image_details(store, entry, image, sharers, &mut value)?,
-        Document::Index(list) => {
-            let children = list.manifests.iter().map(|child| {
-                Ok(json!({
-                    "digest": child.digest,
-                    "media_type": child.media_type,
-                    "platform": child.platform.as_ref().map(ToString::to_string),
-                    "annotations": child.annotations,
-                    "stored": store.blobs().contains(&child.digest)?.is_some(),
-                }))
-            });
-            value["children"] = json!(children.collect::<Result<Vec<Value>, Error>>()?);
-        }
+    if let Document::Index(list) = &raw.document {
+        let children = list.manifests.iter().map(|child| {
+            Ok(json!({
+                "digest": child.digest,
+                "media_type": child.media_type,
+                "platform": child.platform.as_ref().map(ToString::to_string),
+                "annotations": child.annotations,
+                "stored": store.blobs().contains(&child.digest)?.is_some(),
+            }))
+        });
+        value["children"] = json!(children.collect::<Result<Vec<Value>, Error>>()?);
     }
     Ok(value)
 }
 
+/// Config and layers of an image: of the entry itself, or of the child that was chosen from it.
 fn image_details(
     store: &Store,
     entry: &Descriptor,
-    image: &ImageManifest,
+    at: &Descriptor,
     sharers: &Sharers,
     value: &mut Value,
 ) -> Outcome {
+    let Some(RawManifest { document: Document::Image(image), .. }) = store.document(at)? else {
+        return Ok(());
+    };
+    if at.digest != entry.digest {
+        value["chosen"] = json!(at.digest);
+    }
     let mut diff_ids = Vec::new();
     if image.is_container() {
-        let (bytes, config) = store.config(image)?;
+        let (bytes, config) = store.config(&image)?;
         diff_ids = config.diff_ids().to_vec();
         value["created"] = json!(config.created);
         value["config"] = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -147,6 +169,7 @@ fn show(value: &Value) -> Outcome {
         ("Names", "names"),
         ("Was", "was"),
         ("Digest", "digest"),
+        ("Chosen from it", "chosen"),
         ("Image ID", "image_id"),
         ("Type", "media_type"),
         ("Platform", "platforms"),

@@ -1,19 +1,27 @@
 //! The verbs, one file each.
 
 mod annotate;
+mod completions;
 mod df;
+mod doctor;
 mod export;
 mod images;
 mod import;
 mod init;
 mod inspect;
+mod man;
 mod pin;
+mod platform;
 mod rm;
 mod tag;
+mod verify;
 
 use clap::Subcommand;
+use larder_store::descriptor::Descriptor;
+use larder_store::error::Error;
+use larder_store::index::{self, Index};
 
-use crate::cli::{Context, Outcome};
+use crate::cli::{CommandError, Context, Outcome, fail};
 
 /// What larder can do.
 #[derive(Debug, Subcommand)]
@@ -27,11 +35,17 @@ pub(crate) enum Verb {
     Tag(tag::Args),
     Rm(rm::Args),
     Annotate(annotate::Args),
-    /// Protect names from `rm` and `prune`
+    /// Protect names, and the images that they mean, from `rm` and `prune`
+    ///
+    /// A pin belongs to the name and moves with it when the name gets another image.
     Pin(pin::Args),
-    /// Take that protection away
+    /// Take the protection of `pin` away again
     Unpin(pin::Args),
     Export(export::Args),
+    Verify(verify::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Verb {
@@ -49,12 +63,47 @@ impl Verb {
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
+            Verb::Verify(args) => verify::run(context, args),
+            Verb::Doctor(args) => doctor::run(context, args),
+            Verb::Completions(args) => completions::run(args),
+            Verb::Man(args) => man::run(args),
         }
     }
 }
 
-/// Threads for compressing: what was asked for, else one for each core, and no more than memory is worth.
+/// What is wrong with an image, where the others can be dealt with all the same. A disk error is another matter.
+fn if_damaged(looked: Result<(), Error>) -> Result<Option<String>, Error> {
+    match looked {
+        Ok(()) => Ok(None),
+        Err(error @ (Error::Damaged { .. } | Error::Invalid { .. } | Error::Within { .. })) => {
+            Ok(Some(CommandError::from(error).to_string()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The end of a list in which some images are damaged.
+fn damaged_images(damaged: &[String]) -> Outcome {
+    match damaged {
+        [] => Ok(()),
+        some => Err(fail(some.join("; ")).with_hint("`larder verify` says which images need it").damaged()),
+    }
+}
+
+/// Threads for compressing: what was asked for, else one for each core; by itself no more than 100 MiB allow.
 fn jobs(asked: Option<usize>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    asked.unwrap_or_else(cores).clamp(1, 16)
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    asked.unwrap_or_else(cores).clamp(1, 64)
+}
+
+/// The names that an entry shares its content with, where a digest was asked for and a name is meant.
+fn several_names(index: &Index, entry: &Descriptor, query: &str) -> Result<(), Error> {
+    let names = index.entries().iter().filter(|other| other.digest == entry.digest);
+    let names: Vec<_> = names.filter_map(|other| other.annotation(index::REF_NAME)).collect();
+    let by_name = query.parse().is_ok_and(|reference| index::bears(entry, &reference))
+        || entry.annotation(index::REF_NAME) == Some(query);
+    if by_name || names.len() < 2 {
+        return Ok(());
+    }
+    Err(Error::invalid(query, format!("has several names ({}); say which", names.join(", "))))
 }

@@ -5,7 +5,7 @@ use larder_store::index;
 
 use crate::cli::{Context, Outcome, line};
 
-/// A pin belongs to the name and moves with it when the name gets another image.
+/// Names to pin or to unpin.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The names
@@ -26,6 +26,7 @@ pub(super) fn run(context: &Context, args: &Args, change: Change) -> Outcome {
         let mut names = Vec::new();
         for query in &args.images {
             let entry = store.resolve(index, query)?;
+            super::several_names(index, &entry, query)?;
             let Some(name) = entry.annotation(index::REF_NAME).map(str::to_owned) else {
                 return Err(Error::invalid(
                     query,

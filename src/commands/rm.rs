@@ -43,6 +43,10 @@ fn remove(store: &Store, index: &mut Index, query: &str) -> Result<(Digest, Opti
     };
     let by_name = name == query || query.parse().is_ok_and(|reference| index::bears(&entry, &reference));
     if !by_name {
+        // A digest stands for what has no name.
+        if !index.forget(entry.digest).is_empty() {
+            return Ok((entry.digest, None));
+        }
         let names = index.entries().iter().filter(|other| other.digest == entry.digest);
         let names: Vec<_> = names.filter_map(|other| other.annotation(index::REF_NAME)).collect();
         return Err(Error::invalid(query, format!("has names ({}); remove those", names.join(", "))));

@@ -30,6 +30,15 @@ pub(crate) enum ImageStore {
     Containerd,
 }
 
+impl std::fmt::Display for ImageStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ImageStore::Graph => "graph driver",
+            ImageStore::Containerd => "containerd",
+        })
+    }
+}
+
 /// A connected engine.
 pub(crate) struct Engine {
     pub(super) api: bollard::Docker,

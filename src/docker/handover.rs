@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
-use larder_store::archive::package::{Form, Image, Item, LayerForm, package, read_image};
+use larder_store::archive::image::{Image, Images, LayerForm, shown_compression};
+use larder_store::archive::package::{Form, Item, package};
 use larder_store::cancel::Cancel;
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
+use larder_store::error::Error as StoreError;
 use larder_store::media_type::Compression;
 use larder_store::progress::{Event, Watch};
 use larder_store::reference::Reference;
@@ -46,7 +48,7 @@ pub(crate) struct Sent {
 pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     let HandOver { store, engine, cancel, name, .. } = ask;
     let records = Records::open(store, &engine.id)?;
-    let image = read_image(store, ask.manifest, layer_form(ask)?, cancel)?;
+    let image = images(ask, layer_form(ask)?).read(ask.manifest)?;
     check_platform(ask, &image)?;
     let id = match engine.image_store {
         ImageStore::Graph => image.parts.config.digest,
@@ -90,7 +92,7 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     }
     verify(ask, &image, id, named)?;
     records.append(&record(false))?;
-    records.finish()?;
+    records.finish();
     Ok(sent)
 }
 
@@ -106,13 +108,20 @@ fn layer_form(ask: &HandOver<'_>) -> Result<LayerForm> {
     if ask.engine.image_store == ImageStore::Containerd || ask.engine.reads_zstd() {
         return Ok(LayerForm::Stored);
     }
-    let stored = read_image(ask.store, ask.manifest, LayerForm::Stored, ask.cancel)?;
-    let has_zstd = stored
-        .parts
-        .layers
-        .iter()
-        .any(|layer| Compression::of_layer(&layer.media_type) == Some(Compression::Zstd));
-    Ok(if has_zstd { LayerForm::Plain } else { LayerForm::Stored })
+    let stored = images(ask, LayerForm::Stored).read(ask.manifest)?;
+    for layer in &stored.parts.layers {
+        let blob = ask.store.blobs().open(&layer.digest)?;
+        let blob =
+            blob.ok_or_else(|| StoreError::damaged(format!("layer {}", layer.digest), "is missing"))?;
+        if shown_compression(&blob)? == Compression::Zstd {
+            return Ok(LayerForm::Plain);
+        }
+    }
+    Ok(LayerForm::Stored)
+}
+
+fn images<'a>(ask: &HandOver<'a>, form: LayerForm) -> Images<'a> {
+    Images::new(ask.store, form, ask.jobs, ask.cancel)
 }
 
 /// An engine would take an image of another machine, and act would fail later, or worse, pull.
@@ -169,7 +178,7 @@ fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Result<S
         ImageStore::Containerd => Form::Hybrid,
     };
     let item = Item { name: Some(ask.name.clone()), root: ask.manifest.clone() };
-    let archive = package(store, &[item], form, layer_form(ask)?, spared, cancel)?;
+    let archive = package(store, &[item], form, &mut images(ask, layer_form(ask)?), spared)?;
     let mut layers = HashSet::new();
     let (mut sent_layers, mut spared_layers, mut spared_bytes) = (0, 0, 0);
     for layer in image.parts.layers.iter().filter(|layer| layers.insert(layer.digest)) {

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use larder_store::archive::package::Image;
+use larder_store::archive::image::Image;
 use larder_store::cancel::Cancel;
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
@@ -14,7 +14,7 @@ use larder_store::media_type;
 use larder_store::store::Store;
 
 use super::engine::Engine;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::record::Record;
 
 /// The layers (by the digest that they have in the archive) that a graph driver need not be sent: those whose
@@ -35,16 +35,17 @@ pub(super) fn by_blob(image: &Image, seen: &HashSet<Digest>) -> HashSet<Digest> 
     image.parts.layers.iter().map(|layer| layer.digest).filter(|digest| seen.contains(digest)).collect()
 }
 
-/// Looks through the images of a graph driver for the layers of ours.
+/// Looks through the images of a graph driver for the layers of ours. An image that the engine cannot list or describe
+/// spares nothing, and is no reason to fail.
 pub(super) fn chains(engine: &Engine, wanted: &[DiffId], cancel: &Cancel) -> Result<HashSet<ChainId>> {
     let wanted: HashSet<_> = ChainId::stack(wanted).into_iter().collect();
     let mut seen = HashSet::new();
-    for id in engine.image_ids(cancel)? {
+    for id in or_nothing(engine.image_ids(cancel))?.unwrap_or_default() {
         if wanted.is_subset(&seen) {
             break;
         }
         // An image that goes away meanwhile is simply not there.
-        if let Some(image) = engine.inspect(&id.to_string(), cancel)? {
+        if let Some(Some(image)) = or_nothing(engine.inspect(&id.to_string(), cancel))? {
             seen.extend(ChainId::stack(&image.diff_ids));
         }
     }
@@ -59,7 +60,7 @@ pub(super) fn blobs(
     cancel: &Cancel,
 ) -> Result<HashSet<Digest>> {
     let mut seen = HashSet::new();
-    for id in engine.image_ids(cancel)? {
+    for id in or_nothing(engine.image_ids(cancel))?.unwrap_or_default() {
         seen.extend(
             records.iter().filter(|record| record.id == id).flat_map(|record| record.layers.iter().copied()),
         );
@@ -74,6 +75,15 @@ pub(super) fn blobs(
         }
     }
     Ok(seen)
+}
+
+/// What the engine said, if it did; what is wrong on our side stays wrong.
+fn or_nothing<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error @ Error::Store(_)) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Lines are appended under the hand-over lock held shared, each by one write; whoever finds the file large and
 //! nobody else at it makes it short again. A lost line costs a transfer, never more.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Above this the file is made short again, bytes.
 const LARGE: u64 = 1 << 20;
+/// Hand-overs that are kept then: the newest.
+const KEPT: usize = 500;
 const MAX: u64 = 64 << 20;
 
 /// One hand-over.
@@ -71,6 +74,7 @@ impl Records {
         line.push(b'\n');
         let append = || {
             let mut file = self.dir.open_append(&self.name)?;
+            // One write: lines of two hand-overs do not mix, and half a line is passed over by its reader.
             file.write_all(&line).map_err(Error::io("write", self.dir.at(&self.name)))
         };
         match append() {
@@ -81,13 +85,15 @@ impl Records {
         Ok(())
     }
 
-    /// Ends the hand-over; makes the file short again where it has become large.
-    pub(super) fn finish(self) -> Result<()> {
-        let size = self.dir.stat(&self.name)?.map_or(0, |stat| stat.size);
-        if size > LARGE { self.shorten() } else { Ok(()) }
+    /// Ends the hand-over; makes the file short again where it has become large. If that fails, the next one does it.
+    pub(super) fn finish(self) {
+        let size = self.dir.stat(&self.name).ok().flatten().map_or(0, |stat| stat.size);
+        if size > LARGE {
+            let _ = self.shorten();
+        }
     }
 
-    /// Keeps the last record of each name and image. Appending needs the lock shared, so that with the lock to
+    /// Keeps the last record of each name and image, of the newest. Appending needs the lock shared, so that with the lock to
     /// ourselves nothing can get lost; if we do not get it now, the next one does it.
     fn shorten(self) -> Result<()> {
         let Some(lock) = &self.lock else { return Ok(()) };
@@ -95,11 +101,11 @@ impl Records {
         if lock.try_lock().is_err() {
             return Ok(());
         }
-        let mut kept: Vec<Record> = Vec::new();
-        for record in self.read()? {
-            kept.retain(|old| (&old.name, old.id) != (&record.name, record.id));
-            kept.push(record);
-        }
+        let mut seen = HashSet::new();
+        let mut kept = self.read()?;
+        kept.reverse();
+        kept.retain(|record| seen.len() < KEPT && seen.insert((record.name.clone(), record.id)));
+        kept.reverse();
         let lines: Vec<u8> = kept
             .iter()
             .flat_map(|record| [serde_json::to_vec(record).unwrap_or_default(), b"\n".to_vec()].concat())
@@ -128,7 +134,7 @@ mod tests {
         for at in 0..400 {
             let records = Records::open(&store, "AB:CD/..").expect("opened");
             records.append(&record(at % 3, at as i64)).expect("appended");
-            records.finish().expect("finished");
+            records.finish();
         }
         let records = Records::open(&store, "AB:CD/..").expect("opened");
         let last = records.read().expect("read");

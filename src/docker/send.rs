@@ -57,6 +57,9 @@ pub(super) fn send(
             (Ok(()), Ok(sent)) => Ok(sent),
             // An engine that gave up first makes the packing fail as well; what it said is the reason.
             (Err(error), Err(packing)) if is_broken_pipe(&packing) => Err(error),
+            (Ok(()), Err(packing)) if is_broken_pipe(&packing) => {
+                Err(refused(engine, "it answered before it had the whole archive".into()))
+            }
             (_, Err(packing)) => Err(packing.into()),
             (Err(error), Ok(_)) => Err(error),
         }
@@ -76,8 +79,11 @@ fn load(engine: &Engine, body: Receiver<io::Result<Bytes>>, cancel: &Cancel) -> 
         }
         Ok(())
     };
-    let refused = |why| Error::Request { host: engine.host.clone(), what: "load the image".into(), why };
-    within(&engine.runtime, cancel, work)?.map_err(refused)
+    within(&engine.runtime, cancel, work)?.map_err(|why| refused(engine, why))
+}
+
+fn refused(engine: &Engine, why: String) -> Error {
+    Error::Request { host: engine.host.clone(), what: "load the image".into(), why }
 }
 
 fn is_broken_pipe(error: &StoreError) -> bool {

@@ -65,6 +65,14 @@ pub enum Error {
         /// Where it was looked for.
         store: PathBuf,
     },
+    /// The archive holds no image of the name or digest that was asked for.
+    #[error("holds no image {wanted:?} (its names: {known})")]
+    NotInArchive {
+        /// As it was asked for.
+        wanted: String,
+        /// The names that there are.
+        known: String,
+    },
     /// Several entries answer to the reference and none of them exactly.
     #[error("{reference}: ambiguous: {}", candidates.join(", "))]
     Ambiguous {
@@ -166,7 +174,7 @@ impl Error {
     /// The kind, for an exit code.
     pub fn kind(&self) -> Kind {
         match self {
-            Error::NoSuchImage { .. } => Kind::NoSuchImage,
+            Error::NoSuchImage { .. } | Error::NotInArchive { .. } => Kind::NoSuchImage,
             Error::Damaged { .. } => Kind::Damaged,
             Error::LockTimeout { .. } => Kind::LockTimeout,
             Error::Interrupted => Kind::Interrupted,

@@ -203,21 +203,29 @@ impl Index {
     }
 }
 
-/// Whether an entry bears a name, in whichever annotation and form.
+/// Whether an entry bears a name, in whichever form.
 pub fn bears(entry: &Descriptor, reference: &Reference) -> bool {
-    let is = |key| {
-        entry
-            .annotation(key)
-            .and_then(|text| text.parse::<Reference>().ok())
-            .is_some_and(|have| have == *reference)
-    };
-    entry.annotations.contains_key(REF_NAME) && (is(FULL_NAME) || is(REF_NAME))
+    // Beside a full name `ref.name` may be a bare tag, which is no name.
+    entry.annotations.contains_key(REF_NAME) && self::reference(entry).as_ref() == Some(reference)
 }
 
 /// The reference of an entry: the full name where there is one (`ref.name` alone may be a bare tag), else `ref.name`.
 pub fn reference(entry: &Descriptor) -> Option<Reference> {
     let parse = |key| entry.annotation(key).and_then(|text| text.parse().ok());
     parse(FULL_NAME).or_else(|| parse(REF_NAME))
+}
+
+/// The name of an entry as people see it: short where there is a full name, else `ref.name` as it stands.
+pub fn shown_name(entry: &Descriptor) -> Option<String> {
+    let name = entry.annotation(REF_NAME)?;
+    let full = entry.annotation(FULL_NAME).and_then(|text| text.parse::<Reference>().ok());
+    Some(full.map_or_else(|| name.to_owned(), |full| full.familiar()))
+}
+
+/// The children that were stored with an entry of an index, as we noted them.
+pub fn stored_children(entry: &Descriptor) -> Vec<Digest> {
+    let listed = entry.annotation(CHILDREN).unwrap_or_default();
+    listed.split(',').filter_map(|digest| digest.parse().ok()).collect()
 }
 
 /// Copies from old to new what belongs to the content and was not said anew: import time, uses, declared facts.

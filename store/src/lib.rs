@@ -2,10 +2,11 @@
 //!
 //! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
 //! (`fs`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
-//! and transactions (`lock` … `store`), sizes (`df`), and compression and archives (`codec`, `archive`).
+//! and transactions (`lock` … `store`), sizes and checks (`df`, `verify`), and compression and archives (`codec`, `archive`).
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
+pub mod abilities;
 pub mod archive;
 pub mod blob;
 pub mod cancel;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod fs;
 pub mod ids;
 pub mod index;
+pub mod journal;
 pub mod json;
 pub mod layers;
 pub mod layout;
@@ -30,6 +32,7 @@ pub mod store;
 pub mod summary;
 pub mod transaction;
 pub mod usage;
+pub mod verify;
 pub mod walk;
 
 pub use digest::Digest;

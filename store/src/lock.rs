@@ -12,6 +12,7 @@ use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::fs::Dir;
 use crate::layout::LOCK_FILES;
@@ -28,6 +29,7 @@ const INDEX: &str = LOCK_FILES[2];
 pub struct Locks {
     dir: Dir,
     timeout: Duration,
+    cancel: Cancel,
 }
 
 /// A lock that is held until this is dropped.
@@ -51,7 +53,13 @@ enum Mode {
 impl Locks {
     /// The locks in `.larder/`; every wait ends after `timeout`.
     pub fn new(dir: Dir, timeout: Duration) -> Locks {
-        Locks { dir, timeout }
+        Locks { dir, timeout, cancel: Cancel::new() }
+    }
+
+    /// The same locks; a wait ends as well when `cancel` is raised.
+    pub fn with_cancel(mut self, cancel: &Cancel) -> Locks {
+        self.cancel = cancel.clone();
+        self
     }
 
     /// The store lock, shared: for moments, not for the length of an import.
@@ -75,7 +83,7 @@ impl Locks {
 
     fn acquire(&self, name: &str, shown: &'static str, mode: Mode, deadline: Instant) -> Result<LockGuard> {
         let file = self.dir.open_lock(name)?;
-        wait(&file, shown, mode, deadline, self.timeout).map_err(|e| match e {
+        self.wait(&file, shown, mode, deadline).map_err(|e| match e {
             Error::Io { source, .. } => Error::io("lock", self.dir.at(name))(source),
             other => other,
         })?;
@@ -84,28 +92,32 @@ impl Locks {
 
     /// Locks a file that is not one of the store's own locks, shared, under the same rules of waiting.
     pub fn wait_shared(&self, file: &File, shown: &'static str) -> Result<()> {
-        wait(file, shown, Mode::Shared, Instant::now() + self.timeout, self.timeout)
+        self.wait(file, shown, Mode::Shared, Instant::now() + self.timeout)
     }
-}
 
-fn wait(file: &File, shown: &'static str, mode: Mode, deadline: Instant, timeout: Duration) -> Result<()> {
-    let mut pause = Duration::from_micros(200);
-    loop {
-        let tried = match mode {
-            Mode::Shared => file.try_lock_shared(),
-            Mode::Exclusive => file.try_lock(),
-        };
-        match tried {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", shown)(source)),
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
-                return Err(Error::LockTimeout { lock: shown, waited: timeout, holder: holder_of(file) });
+    fn wait(&self, file: &File, shown: &'static str, mode: Mode, deadline: Instant) -> Result<()> {
+        let mut pause = Duration::from_micros(200);
+        loop {
+            let tried = match mode {
+                Mode::Shared => file.try_lock_shared(),
+                Mode::Exclusive => file.try_lock(),
+            };
+            match tried {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(source)) => return Err(Error::io("lock", shown)(source)),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(Error::LockTimeout {
+                        lock: shown,
+                        waited: self.timeout,
+                        holder: holder_of(file),
+                    });
+                }
+                Err(TryLockError::WouldBlock) => self.cancel.check()?,
             }
-            Err(TryLockError::WouldBlock) => {}
+            std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+            // No longer than this: who has waited for long would lose against every newcomer, who asks more often.
+            pause = (pause * 2).min(Duration::from_millis(2));
         }
-        std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
-        // No longer than this: who has waited for long would lose against every newcomer, who asks more often.
-        pause = (pause * 2).min(Duration::from_millis(2));
     }
 }
 

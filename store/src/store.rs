@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::blob::{BlobStore, from_io};
+use crate::cancel::Cancel;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -46,6 +47,12 @@ impl Store {
     pub fn on(layout: Layout, lock_timeout: Duration) -> Store {
         let locks = Locks::new(layout.private().clone(), lock_timeout);
         Store { layout, locks }
+    }
+
+    /// The same store, whose waits for locks end when `cancel` is raised.
+    pub fn with_cancel(mut self, cancel: &Cancel) -> Store {
+        self.locks = self.locks.with_cancel(cancel);
+        self
     }
 
     /// The directory.
@@ -123,6 +130,17 @@ impl Store {
         Ok(Some(bytes))
     }
 
+    /// Reads a blob to its end: whether it is there and is what its digest says. A disk error is an error, not a no.
+    pub fn is_whole(&self, digest: &Digest) -> Result<bool> {
+        let Some(blob) = self.blobs().open(digest)? else { return Ok(false) };
+        let read = std::io::copy(&mut blob.verified(), &mut std::io::sink());
+        match read.map_err(|e| from_io(e, Error::io("read", self.path().join("blobs")))) {
+            Ok(_) => Ok(true),
+            Err(Error::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Resolves names and protects everything below them, in one shared hold of the store lock, so that GC
     /// cannot come in between. Digests that are absent are protected too; reading says what is missing.
     pub fn protect(&self, queries: &[String], purpose: &str) -> Result<(Protection, Vec<Descriptor>)> {
@@ -139,22 +157,32 @@ impl Store {
             .map_err(|e| e.within(query))?;
             found.push(entry);
         }
+        let protection = self.protect_digests(&digests, purpose, guard)?;
+        Ok((protection, found))
+    }
+
+    /// Protects digests, present or not, from now on. The guard was held since their names were read.
+    pub(crate) fn protect_digests(
+        &self,
+        digests: &[Digest],
+        purpose: &str,
+        guard: SharedGuard,
+    ) -> Result<Protection> {
         // Without the reserve: that is for who frees space, and a reader has another way.
         let leases = self.layout.private().ensure_dir("leases");
         let leased = leases.and_then(|leases| {
             let mut lease = Lease::create(&leases, purpose, &guard)?;
-            lease.add(&digests, &guard)?;
+            lease.add(digests, &guard)?;
             Ok(lease)
         });
-        let protection = match leased {
-            Ok(lease) => Protection { _lease: Some(lease), _guard: None },
+        match leased {
+            Ok(lease) => Ok(Protection { _lease: Some(lease), _guard: None }),
             // Where no lease can be written, the lock itself protects, for as long as the reading lasts.
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => {
-                Protection { _lease: None, _guard: Some(guard) }
+                Ok(Protection { _lease: None, _guard: Some(guard) })
             }
-            Err(error) => return Err(error),
-        };
-        Ok((protection, found))
+            Err(error) => Err(error),
+        }
     }
 
     /// Starts adding content.

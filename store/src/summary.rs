@@ -35,8 +35,10 @@ pub struct Summary {
     pub pinned: bool,
 }
 
-/// Describes an entry. `used` is what `usage/` says of all images.
-pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage>) -> Result<Summary> {
+/// Describes an entry. `used` is what `usage/` says of all images. Where a document of it cannot be read, that is said
+/// beside what is known without it.
+pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage>) -> (Summary, Result<()>) {
+    let mut looked = Ok(());
     let text = |key| entry.annotation(key).map(str::to_owned);
     let number = |key| entry.annotation(key).and_then(|text| text.parse::<u64>().ok());
     let is_index = media_type::document_kind(&entry.media_type) == Some(DocumentKind::Index);
@@ -48,7 +50,7 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
         || (!is_index && image_id.is_none() && entry.annotation(index::IMPORTED).is_none())
     {
         let mut sum = 0;
-        walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+        looked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
             sum += store.blobs().contains(&node.descriptor.digest)?.unwrap_or(0);
             let Some(Document::Image(image)) = node.document.map(|raw| &raw.document) else { return Ok(()) };
             if node.descriptor.digest == entry.digest && image.is_container() {
@@ -62,7 +64,7 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
                 platforms.push(platform.to_string());
             }
             Ok(())
-        })?;
+        });
         size = Some(sum);
     }
     let folded = number(index::LAST_USED)
@@ -71,9 +73,8 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
         (Some(a), Some(b)) => Some(Usage { last: a.last.max(b.last), count: a.count.max(b.count) }),
         (a, b) => a.or(b),
     };
-    Ok(Summary {
-        reference: text(index::REF_NAME)
-            .map(|name| index::reference(entry).map_or(name, |reference| reference.familiar())),
+    let summary = Summary {
+        reference: index::shown_name(entry),
         was: text(index::WAS),
         digest: entry.digest,
         image_id,
@@ -82,5 +83,6 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
         imported: text(index::IMPORTED),
         usage,
         pinned: entry.annotations.contains_key(index::PINNED),
-    })
+    };
+    (summary, looked)
 }

@@ -83,6 +83,13 @@ impl<'s> Transaction<'s> {
         Ok(digest)
     }
 
+    /// Like [`Transaction::publish`], but puts the staged blob in the place of one that was found damaged.
+    pub fn heal(&mut self, staged: Staged) -> Result<()> {
+        let guard = self.store.locks().shared()?;
+        self.lease_digests(&[staged.digest()], &guard)?;
+        self.store.blobs().heal(staged)
+    }
+
     /// Writes and publishes a small blob that is in memory; nothing is written where it is there already.
     pub fn put(&mut self, bytes: &[u8]) -> Result<Digest> {
         use std::io::Write;

@@ -1,6 +1,8 @@
 //! `larder import`: what goes in stays what it was, once, under the right name.
 
+mod consume;
 mod fidelity;
+mod healing;
 mod indexes;
 mod names;
 mod outer;

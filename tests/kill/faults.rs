@@ -29,7 +29,7 @@ impl Scenario {
         for_every(&points, |number, point| {
             let store = sandbox.path(format!("refused-{number}"));
             self.prepare(&sandbox, &store);
-            let mut strace = point.strace(&sandbox, self.command, &store, &format!("error={error}"));
+            let mut strace = point.strace(&sandbox, &self.command(&store), &store, &format!("error={error}"));
             let output = strace.output().unwrap();
             let described = describe(&strace, &output);
             let found = meaning(&store);
@@ -91,7 +91,8 @@ fn without_descriptors_nothing_is_lost() {
         for_every(&points, |number, point| {
             let store = sandbox.path(format!("refused-{number}"));
             scenario.prepare(&sandbox, &store);
-            let output = point.strace(&sandbox, scenario.command, &store, "error=EMFILE").output().unwrap();
+            let output =
+                point.strace(&sandbox, &scenario.command(&store), &store, "error=EMFILE").output().unwrap();
             codes.lock().unwrap().insert(output.status.code());
             let found = meaning(&store);
             assert!(found == before || found == after, "{point:?}: {found:?}: {output:?}");

@@ -9,10 +9,11 @@ mod faults;
 mod points;
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::import::{CLANG, GCC};
 use crate::support::store::{assert_blobs_match, assert_sound, entries};
+use crate::support::tarball::{docker_archive, layer, noise};
 use crate::support::{Sandbox, describe, fixture, need, run};
 use points::{Length, Point, for_every, points};
 
@@ -20,7 +21,7 @@ use points::{Length, Point, for_every, points};
 struct Scenario {
     /// What is done before.
     prepare: &'static [&'static [&'static str]],
-    /// What is killed.
+    /// What is killed; `ARCHIVE` stands for a large archive of this store alone.
     command: &'static [&'static str],
     /// Whether it may be given again after it was done: `rm` finds nothing then.
     can_repeat: bool,
@@ -41,6 +42,12 @@ const REPLACE: Scenario = Scenario {
 };
 const INIT: Scenario = Scenario { prepare: &[], command: &["init"], can_repeat: true };
 const TAG: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["tag", CLANG, GCC], can_repeat: true };
+/// An archive that is eaten while it is imported: at every moment its content is in the archive or in the store.
+const CONSUME: Scenario = Scenario {
+    prepare: &[IMPORT_ONE],
+    command: &["import", "ARCHIVE", "--consume", "--jobs", "1"],
+    can_repeat: true,
+};
 const RM: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["rm", GCC], can_repeat: false };
 
 /// The names, and what they mean.
@@ -56,8 +63,18 @@ impl Scenario {
         sandbox
     }
 
+    /// The command for a store.
+    fn command(&self, store: &Path) -> Vec<String> {
+        let archive = archive_of(store).display().to_string();
+        self.command.iter().map(|word| word.replace("ARCHIVE", &archive)).collect()
+    }
+
     /// Makes the store in which the command is run.
     fn prepare(&self, sandbox: &Sandbox, store: &Path) {
+        if self.command.contains(&"ARCHIVE") {
+            let layers = [1, 2].map(|seed| layer("noise", &noise(seed, 5 << 20)));
+            std::fs::write(archive_of(store), docker_archive("eaten:1", &layers)).unwrap();
+        }
         for args in self.prepare {
             run(sandbox.command(*args).env("LARDER_STORE", store));
         }
@@ -68,7 +85,7 @@ impl Scenario {
         let store = sandbox.path("clean");
         self.prepare(sandbox, &store);
         let before = meaning(&store);
-        run(sandbox.command(self.command).env("LARDER_STORE", &store));
+        run(sandbox.command(self.command(&store)).env("LARDER_STORE", &store));
         (before, meaning(&store))
     }
 
@@ -80,7 +97,7 @@ impl Scenario {
         for_every(&points, |number, point| {
             let store = sandbox.path(format!("killed-{number}"));
             self.prepare(&sandbox, &store);
-            let mut strace = point.strace(&sandbox, self.command, &store, "signal=KILL");
+            let mut strace = point.strace(&sandbox, &self.command(&store), &store, "signal=KILL");
             let output = strace.output().unwrap();
             assert_eq!(output.status.signal(), Some(9), "{point:?}: {}", describe(&strace, &output));
             let found = meaning(&store);
@@ -99,9 +116,17 @@ impl Scenario {
             let output = command.env("LARDER_STORE", store).output().unwrap();
             (output.status.code(), describe(&command, &output))
         };
-        let (code, described) = larder(self.command);
-        let expected = if is_done && !self.can_repeat { 3 } else { 0 };
-        assert_eq!(code, Some(expected), "{point:?}: {described}");
+        // Only what is named already may have cost the archive.
+        let is_eaten = self.command.contains(&"ARCHIVE") && !archive_of(store).exists();
+        assert!(!is_eaten || is_done, "{point:?}: the archive is gone, and its image is not there");
+        if !is_eaten {
+            let command = self.command(store);
+            let (code, described) = larder(&command.iter().map(String::as_str).collect::<Vec<_>>());
+            let expected = if is_done && !self.can_repeat { 3 } else { 0 };
+            assert_eq!(code, Some(expected), "{point:?}: {described}");
+        }
+        let journals = std::fs::read_dir(store.join(".larder/journals"));
+        assert_eq!(journals.map_or(0, Iterator::count), 0, "{point:?}: a journal is left");
         assert_eq!(meaning(store), *after, "{point:?}");
         let (code, described) = larder(&["import", "multiarch-oci.tar"]);
         assert_eq!(code, Some(0), "{point:?}: {described}");
@@ -112,6 +137,11 @@ impl Scenario {
         let (code, described) = larder(&all);
         assert_eq!(code, Some(0), "{point:?}: {described}");
     }
+}
+
+/// The archive that a store's command eats.
+fn archive_of(store: &Path) -> PathBuf {
+    store.with_extension("tar")
 }
 
 /// What a killed command may leave: a store, or a directory that is not one yet.
@@ -169,4 +199,5 @@ kill! {
     init, init_at_every_call: INIT;
     tag, tag_at_every_call: TAG;
     rm, rm_at_every_call: RM;
+    a_consuming_import, a_consuming_import_at_every_call: CONSUME;
 }

@@ -57,13 +57,13 @@ pub(super) struct Point {
 
 impl Point {
     /// The command in this store, with something done to it at this point.
-    pub(super) fn strace(&self, sandbox: &Sandbox, args: &[&str], store: &Path, what: &str) -> Command {
+    pub(super) fn strace(&self, sandbox: &Sandbox, args: &[String], store: &Path, what: &str) -> Command {
         let inject = format!("inject={}:{what}:when={}", self.call, self.when);
         strace(sandbox, args, store, Path::new("/dev/null"), &["-e", &inject]).unwrap()
     }
 }
 
-fn strace(sandbox: &Sandbox, args: &[&str], store: &Path, log: &Path, more: &[&str]) -> Option<Command> {
+fn strace(sandbox: &Sandbox, args: &[String], store: &Path, log: &Path, more: &[&str]) -> Option<Command> {
     let larder = sandbox.command(args);
     let mut strace = sandbox.enclose(peer::tool("strace")?);
     strace.args(["-f", "-qq", "-o"]).arg(log).args(more);
@@ -82,7 +82,7 @@ pub(super) fn count(
     // Not every machine has every call: `?` passes over those that it does not know.
     let trace =
         format!("trace={}", calls.iter().map(|call| format!("?{call}")).collect::<Vec<_>>().join(","));
-    run(&mut strace(sandbox, scenario.command, &store, &log, &["-e", &trace])?);
+    run(&mut strace(sandbox, &scenario.command(&store), &store, &log, &["-e", &trace])?);
     let log = std::fs::read_to_string(log).unwrap();
     let own = log.split(' ').next().unwrap();
     let mut counts = BTreeMap::new();

@@ -10,8 +10,10 @@ mod output;
 mod pin;
 mod readonly;
 mod rm;
+mod setup;
 mod shared;
 mod tag;
+mod verify;
 
 use crate::import::{CLANG, GCC};
 use crate::roundtrip::imported;

@@ -1,15 +1,17 @@
 //! The middle of an import: what is in the store is leased and used, what is not is read, checked and published.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
+use super::consume::Consume;
 use super::contents::{Contents, Part};
 use super::entry::{Ready, kept_entry, made_entry};
-use super::options::Options;
+use super::image::shown_compression;
+use super::options::{Existing, Options};
 use super::plan::{KeptBlob, KeptImage, MadeImage, MadeLayer, Planned, PlannedImage};
 use crate::blob::{Blob, from_io};
-use crate::codec::{CopiedLayer, Copy, EncodedLayer, Encoder, Limits, copy_layer, decoder};
+use crate::codec::{CopiedLayer, Copy, EncodedLayer, Encoder, Limits, copy_layer, decoder, measure};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -23,15 +25,21 @@ use crate::transaction::Transaction;
 pub(super) struct Bring<'s, 'o> {
     tx: Transaction<'s>,
     options: &'o Options<'o>,
+    /// Where the archive's space is to be freed.
+    consume: Option<&'o mut Consume>,
     layers: LayerCache,
     /// Leased and there: these need not be read.
     present: HashSet<Digest>,
+    /// There, and found to be not what their digests say.
+    damaged: HashSet<Digest>,
     /// The blob to use for each diff ID of a made image.
     made: HashMap<DiffId, LayerFacts>,
     /// Written by this import, and not yet counted for an image.
     written: HashMap<Digest, u64>,
     /// Whether reads are reported here; a stream has reported them while it passed.
     watch_reads: bool,
+    /// Entries whose space was freed.
+    freed: HashSet<String>,
     shown: PathBuf,
 }
 
@@ -39,12 +47,24 @@ impl<'s, 'o> Bring<'s, 'o> {
     pub(super) fn new(
         tx: Transaction<'s>,
         options: &'o Options<'o>,
+        consume: Option<&'o mut Consume>,
         watch_reads: bool,
     ) -> Result<Bring<'s, 'o>> {
         let layers = tx.store().layers()?;
         let shown = tx.store().path().to_path_buf();
-        let (present, made, written) = (HashSet::new(), HashMap::new(), HashMap::new());
-        Ok(Bring { tx, options, layers, present, made, written, watch_reads, shown })
+        Ok(Bring {
+            tx,
+            options,
+            consume,
+            layers,
+            present: HashSet::new(),
+            damaged: HashSet::new(),
+            made: HashMap::new(),
+            written: HashMap::new(),
+            watch_reads,
+            freed: HashSet::new(),
+            shown,
+        })
     }
 
     pub(super) fn into_transaction(self) -> Transaction<'s> {
@@ -54,19 +74,33 @@ impl<'s, 'o> Bring<'s, 'o> {
     /// Brings in all images; they are complete and durable then, and lack nothing but their names.
     pub(super) fn all(&mut self, contents: &mut dyn Contents, images: &[PlannedImage]) -> Result<Vec<Ready>> {
         self.find_present(images)?;
+        self.find_consumed(images)?;
         let layers = self.layers_to_make(images);
         let blobs = self.blobs_to_copy(images);
-        let needed =
-            layers.iter().map(|layer| layer.size).chain(blobs.iter().map(|blob| blob.descriptor.size)).sum();
+        let sizes =
+            || layers.iter().map(|layer| layer.size).chain(blobs.iter().map(|blob| blob.descriptor.size));
+        let needed = sizes().sum();
         let all: u64 = images.iter().map(size_in_archive).sum();
         if self.watch_reads {
-            self.check_space(needed)?;
+            // What is consumed makes room for what comes next.
+            let at_once = if self.consume.is_some() { sizes().max().unwrap_or(0) } else { needed };
+            self.check_space(at_once)?;
             (self.options.watch)(Event::Total(needed));
         }
         (self.options.watch)(Event::Spared(all.saturating_sub(needed)));
-        self.make_layers(contents, &layers)?;
+        self.free_present(contents, images)?;
+        if self.consume.is_some() {
+            // One by one: the space of each is freed before the next one needs some.
+            for layer in &layers {
+                self.make_layers(contents, std::slice::from_ref(layer))?;
+                self.free_present(contents, images)?;
+            }
+        } else {
+            self.make_layers(contents, &layers)?;
+        }
         for blob in &blobs {
             self.copy_blob(contents, blob).map_err(|e| e.within(format!("entry {:?}", blob.path)))?;
+            self.free_present(contents, images)?;
         }
         let mut ready = Vec::new();
         for image in images {
@@ -98,10 +132,94 @@ impl<'s, 'o> Bring<'s, 'o> {
             }
         }
         wanted.extend(candidates.iter().map(|facts| (facts.blob, facts.size)));
-        self.present = self.tx.reuse(&wanted)?;
+        self.present = self.reuse(&wanted)?;
         let usable = candidates.into_iter().filter(|facts| self.present.contains(&facts.blob));
         self.made = usable.map(|facts| (facts.diff_id, facts)).collect();
         Ok(())
+    }
+
+    /// What an earlier import has consumed is in the store, whatever has become of the cache that knows it.
+    fn find_consumed(&mut self, images: &[PlannedImage]) -> Result<()> {
+        let Some(consume) = self.consume.as_deref() else { return Ok(()) };
+        let mut consumed = Vec::new();
+        for image in images {
+            let Planned::Made(made) = &image.content else { continue };
+            let missing = made.layers.iter().filter(|layer| !self.made.contains_key(&layer.diff_id));
+            consumed.extend(missing.filter_map(|layer| Some((layer.clone(), consume.blob_of(&layer.path)?))));
+        }
+        for (layer, digest) in consumed {
+            let gone = || {
+                Error::damaged(
+                    format!("entry {:?}", layer.path),
+                    format!("was consumed by an earlier import, and its blob {digest} is not in the store"),
+                )
+            };
+            let blob = self.tx.store().blobs().open(&digest)?.ok_or_else(gone)?;
+            if !self.reuse(&[(digest, blob.size())])?.contains(&digest) {
+                return Err(gone());
+            }
+            let compression = shown_compression(&blob)?;
+            let (diff_id, plain_size) = measure(&blob, compression, &self.options.cancel)?;
+            if diff_id != layer.diff_id {
+                return Err(wrong_diff_id(layer.diff_id, diff_id));
+            }
+            let facts = LayerFacts {
+                blob: digest,
+                size: blob.size(),
+                compression,
+                diff_id,
+                plain_size,
+                seekable: false,
+            };
+            self.layers.learn(&facts, true)?;
+            self.made.insert(diff_id, facts);
+        }
+        Ok(())
+    }
+
+    /// Frees the space of all entries whose blobs are in the store.
+    fn free_present(&mut self, contents: &dyn Contents, images: &[PlannedImage]) -> Result<()> {
+        let Some(consume) = self.consume.as_deref_mut() else { return Ok(()) };
+        let mut free = |path: &str, blob: Digest| match contents.place(path) {
+            Some(place) if Consume::takes(place.1) && self.freed.insert(path.to_owned()) => {
+                consume.free(self.tx.store(), path, place, blob)
+            }
+            _ => Ok(()),
+        };
+        for image in images {
+            match &image.content {
+                Planned::Made(made) => {
+                    for layer in &made.layers {
+                        if let Some(facts) = self.made.get(&layer.diff_id) {
+                            free(&layer.path, facts.blob)?;
+                        }
+                    }
+                }
+                Planned::Kept(kept) => {
+                    for blob in
+                        kept.blobs.iter().filter(|blob| self.present.contains(&blob.descriptor.digest))
+                    {
+                        free(&blob.path, blob.descriptor.digest)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Leases content, and says which of it is there to be used.
+    fn reuse(&mut self, wanted: &[(Digest, u64)]) -> Result<HashSet<Digest>> {
+        let mut there = self.tx.reuse(wanted)?;
+        if self.options.existing == Existing::Verified {
+            for digest in there.clone() {
+                self.options.cancel.check()?;
+                if self.damaged.contains(&digest) || !self.tx.store().is_whole(&digest)? {
+                    there.remove(&digest);
+                    self.damaged.insert(digest);
+                }
+            }
+        }
+        Ok(there)
     }
 
     fn layers_to_make(&self, images: &[PlannedImage]) -> Vec<MadeLayer> {
@@ -267,8 +385,12 @@ impl<'s, 'o> Bring<'s, 'o> {
     fn publish(&mut self, staged: crate::blob::Staged) -> Result<()> {
         let (digest, size) = (staged.digest(), staged.size());
         // Made again, it may turn out to be what is there.
-        let there = self.tx.reuse(&[(digest, size)])?.contains(&digest);
-        self.tx.publish(staged)?;
+        let there = !self.damaged.contains(&digest) && self.reuse(&[(digest, size)])?.contains(&digest);
+        if self.damaged.remove(&digest) {
+            self.tx.heal(staged)?;
+        } else {
+            self.tx.publish(staged)?;
+        }
         if !there {
             self.written.insert(digest, size);
         }
@@ -279,12 +401,13 @@ impl<'s, 'o> Bring<'s, 'o> {
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let digest = Digest::of(bytes);
         let size = bytes.len() as u64;
-        if !self.present.contains(&digest) && !self.tx.reuse(&[(digest, size)])?.contains(&digest) {
-            self.tx.put(bytes)?;
-            self.written.insert(digest, size);
+        if self.present.contains(&digest) || self.reuse(&[(digest, size)])?.contains(&digest) {
+            self.present.insert(digest);
+            return Ok(());
         }
-        self.present.insert(digest);
-        Ok(())
+        let mut writer = self.tx.writer()?;
+        writer.write_all(bytes).map_err(Error::io("write", &self.shown))?;
+        self.publish(writer.finish()?)
     }
 
     fn make_image(&mut self, image: &PlannedImage, made: &MadeImage) -> Result<Ready> {

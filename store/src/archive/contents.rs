@@ -18,6 +18,11 @@ pub trait Contents {
     /// Reads a small document; `None` where there is none, an error where it is over [`crate::json::MAX_DOCUMENT`].
     fn document(&self, path: &str) -> Result<Option<Vec<u8>>>;
 
+    /// Where a member's content lies in the archive's file (offset, bytes), if it is one whose space can be freed.
+    fn place(&self, _path: &str) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Gives a member's content, in the form in which it is at hand.
     fn take(&mut self, path: &str) -> Result<Part>;
 }

@@ -6,23 +6,25 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::bring::Bring;
+use super::consume::Consume;
 use super::contents::Contents;
+use super::directory::DirectoryArchive;
 use super::entry::Ready;
-use super::options::{Imported, Input, Options, Outcome};
+use super::options::{Existing, Imported, Input, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
 use super::seekable::SeekableArchive;
 use super::stream::{Intake, StreamedArchive};
-use crate::codec;
+use crate::codec::{HEAD, Outer};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ids::ImageId;
 use crate::index::{self, Index, Tagged};
 use crate::manifest::{Document, RawManifest};
-use crate::media_type::Compression;
 use crate::progress::Event;
 use crate::reference::Reference;
 use crate::store::Store;
@@ -34,7 +36,8 @@ pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<
     let (Input::File(path) | Input::Stream(_, path)) = &input;
     let context = format!("archive {}", path.display());
     import_from(store, input, options).map_err(|error| match error {
-        taken @ (Error::NameTaken { .. } | Error::NoSpace { .. } | Error::LockTimeout { .. }) => taken,
+        waited @ Error::LockTimeout { .. } => waited,
+        Error::Invalid { what, why } if what == "the archive" => Error::Invalid { what: context, why },
         error => error.within(context),
     })
 }
@@ -45,66 +48,73 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
             let file = File::open(&path).map_err(Error::io("open", &path))?;
             let meta = file.metadata().map_err(Error::io("stat", &path))?;
             if meta.is_dir() {
-                let why = "is a directory; this version reads archives (pack a layout with `tar -C DIR -cf FILE .`)";
-                return Err(Error::invalid(path.display(), why));
+                let mut directory = DirectoryArchive::open(&path)?;
+                refuse_to_consume(options, "it is a directory")?;
+                return import_at_hand(store, &mut directory, None, options);
             }
-            if meta.is_file() && outer(&mut &file)?.is_none() {
-                let archive = SeekableArchive::open(file, &path, &options.cancel)?;
-                return import_seekable(store, archive, options);
+            if meta.is_file() && outer_of(&file, &path)? == Outer::Plain {
+                let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
+                let consume = match options.source {
+                    Source::Kept => None,
+                    Source::Consumed => Some(Consume::begin(store, &path, &archive.identity()?)?),
+                };
+                return import_at_hand(store, &mut archive, consume, options);
             }
-            let file =
-                if meta.is_file() { File::open(&path).map_err(Error::io("open", &path))? } else { file };
             (Box::new(file), path)
         }
         Input::Stream(stream, path) => (stream, path),
     };
+    refuse_to_consume(
+        options,
+        "it is compressed, or no file; only a plain tar file can be freed piece by piece",
+    )?;
     let mut head = Vec::new();
-    stream
-        .by_ref()
-        .take(6)
-        .read_to_end(&mut head)
-        .map_err(|e| crate::blob::from_io(e, Error::io("read", &path)))?;
-    let compression = outer(&mut &head[..])?;
-    let whole = io::Cursor::new(head).chain(stream);
-    let mut stream: Box<dyn Read + Send> = match compression {
-        None => Box::new(whole),
-        // The size of a stream is not known; its members' sizes are checked one by one.
-        Some(compression) => codec::decoder(compression, whole, u64::MAX / 4096, codec::Limits::default())
-            .map_err(Error::io("read", &path))?,
-    };
+    let failed = |e| crate::blob::from_io(e, Error::io("read", &path));
+    stream.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
+    let outer = Outer::sniff(&head);
+    let mut stream = outer.open(io::Cursor::new(head).chain(stream)).map_err(Error::io("read", &path))?;
     import_stream(store, &mut stream, &path, options)
 }
 
-/// The compression around an archive; an error for the ones that are not read.
-fn outer(source: &mut dyn Read) -> Result<Option<Compression>> {
-    let mut head = Vec::new();
-    source.take(6).read_to_end(&mut head).map_err(Error::io("read", "the archive"))?;
-    if head.starts_with(b"\xfd7zXZ\0") || head.starts_with(b"BZh") {
-        let tool = if head[0] == 0xfd { "xz" } else { "bzip2" };
-        return Err(Error::invalid(
-            "the archive",
-            format!(
-                "is {tool}-compressed, which is not read yet; `{tool} -dc FILE | larder import -` does it"
-            ),
-        ));
+fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
+    match options.source {
+        Source::Kept => Ok(()),
+        Source::Consumed => Err(Error::invalid("the archive", format!("cannot be consumed: {why}"))),
     }
-    Ok(Some(Compression::sniff(&head)).filter(|compression| *compression != Compression::None))
 }
 
-fn import_seekable(
+/// What stands around an archive in a file, which is read from its start again afterwards.
+fn outer_of(file: &File, path: &Path) -> Result<Outer> {
+    let mut head = [0; HEAD];
+    let count = file.read_at(&mut head, 0).map_err(Error::io("read", path))?;
+    Ok(Outer::sniff(&head[..count]))
+}
+
+/// Imports what need not be taken in before it is understood.
+fn import_at_hand(
     store: &Store,
-    mut archive: SeekableArchive,
+    contents: &mut dyn Contents,
+    mut consume: Option<Consume>,
     options: &Options<'_>,
 ) -> Result<Vec<Imported>> {
-    let images = select(plan(&archive)?, options)?;
+    let planned = plan(contents)?;
+    let count = planned.len();
+    let images = select(planned, options)?;
+    if consume.is_some() && images.len() < count {
+        return refuse_to_consume(options, "it holds other images than the one of --image")
+            .map(|()| Vec::new());
+    }
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
-    if let Some(unchanged) = unchanged(&index, store, &images)? {
-        (options.watch)(Event::Spared(unchanged.iter().map(|image| image.reused_bytes).sum()));
-        return Ok(unchanged);
-    }
-    let tx = store.begin("import")?;
-    bring_in(tx, &mut archive, &images, options, true)
+    let imported = match unchanged(&index, store, &images, options)? {
+        Some(unchanged) => {
+            (options.watch)(Event::Spared(unchanged.iter().map(|image| image.reused_bytes).sum()));
+            unchanged
+        }
+        None => bring_in(store.begin("import")?, contents, &images, options, consume.as_mut(), true)?,
+    };
+    consume.map_or(Ok(()), Consume::finish)?;
+    Ok(imported)
 }
 
 fn import_stream(
@@ -121,16 +131,17 @@ fn import_stream(
         jobs: options.jobs,
         cancel: &options.cancel,
         layers: &layers,
+        existing: options.existing,
         read: &read,
     };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
     let images = select(plan(&archive)?, options)?;
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
-    if let Some(unchanged) = unchanged(&index, store, &images)? {
+    if let Some(unchanged) = unchanged(&index, store, &images, options)? {
         return Ok(unchanged);
     }
-    bring_in(tx, &mut archive, &images, options, false)
+    bring_in(tx, &mut archive, &images, options, None, false)
 }
 
 /// Chooses the images that are asked for, and gives them their names.
@@ -139,9 +150,13 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
         let names = images.iter().flat_map(|image| image.names.iter().map(Reference::familiar));
         let known = names.collect::<Vec<_>>().join(", ");
         images.retain_mut(|image| is_wanted(image, wanted));
-        if images.len() != 1 {
-            let why = if images.is_empty() { "holds no image" } else { "holds several images" };
-            return Err(Error::invalid("the archive", format!("{why} {wanted:?} (its names: {known})")));
+        match images.len() {
+            1 => {}
+            0 => return Err(Error::NotInArchive { wanted: wanted.clone(), known }),
+            _ => {
+                let why = format!("holds several images {wanted:?} (its names: {known})");
+                return Err(Error::invalid("the archive", why));
+            }
         }
     }
     if let Some(name) = &options.name {
@@ -234,7 +249,15 @@ fn image_id(store: &Store, entry: &Descriptor) -> Option<ImageId> {
 }
 
 /// Where every name has its image already, whole: what to say of it. Nothing need be read or written.
-fn unchanged(index: &Index, store: &Store, images: &[PlannedImage]) -> Result<Option<Vec<Imported>>> {
+fn unchanged(
+    index: &Index,
+    store: &Store,
+    images: &[PlannedImage],
+    options: &Options<'_>,
+) -> Result<Option<Vec<Imported>>> {
+    if options.existing == Existing::Verified {
+        return Ok(None);
+    }
     let mut all = Vec::new();
     for image in images {
         let named: Vec<_> = image.names.iter().map(|name| (Some(name), index.named(name).next())).collect();
@@ -283,10 +306,11 @@ fn bring_in(
     contents: &mut dyn Contents,
     images: &[PlannedImage],
     options: &Options<'_>,
+    consume: Option<&mut Consume>,
     watch_reads: bool,
 ) -> Result<Vec<Imported>> {
     let store = tx.store();
-    let mut bring = Bring::new(tx, options, watch_reads)?;
+    let mut bring = Bring::new(tx, options, consume, watch_reads)?;
     let ready = bring.all(contents, images)?;
     options.cancel.check()?;
     bring.into_transaction().commit(|index| {

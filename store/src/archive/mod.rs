@@ -2,16 +2,18 @@
 //!
 //! Reading goes in three steps. [`tar`] finds the members; [`plan`] reads the small documents and says, without
 //! writing anything, which images there are and which blobs they need; [`import`] brings in what is not there.
-//! [`contents`] hides whether the archive is a file that can be read anywhere ([`seekable`]) or a stream that
-//! passes once ([`stream`]).
-
+//! [`contents`] hides whether the archive is a file that can be read anywhere ([`seekable`]), a stream that
+//! passes once ([`stream`]), or unpacked in a directory ([`directory`]).
 //!
-//! Writing goes in two: [`package`] says which members an archive will have, in which order and how large, and
+//! Writing goes in three: [`image`] finds the layers in the form that is asked for, [`package`] says which members an archive will have, in which order and how large, and
 //! [`write`] streams them out, checked while they are read.
 
 mod bring;
+mod consume;
 pub mod contents;
+pub mod directory;
 mod entry;
+pub mod image;
 pub mod import;
 pub mod options;
 pub mod package;

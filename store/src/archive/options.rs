@@ -26,6 +26,10 @@ pub struct Options<'a> {
     pub name: Option<Reference>,
     /// Whether a name may move to another image.
     pub replace: bool,
+    /// Whether blobs that are there already are believed to be whole.
+    pub existing: Existing,
+    /// What becomes of the archive.
+    pub source: Source,
     /// How layers are compressed where we make the manifest.
     pub encoding: Encoding,
     /// Threads that compress.
@@ -36,6 +40,24 @@ pub struct Options<'a> {
     pub cancel: Cancel,
     /// Told of progress.
     pub watch: Watch<'a>,
+}
+
+/// What is made of a blob that the store has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It is used; type and size are looked at.
+    Trusted,
+    /// It is read and hashed first; a damaged one is put right from the archive.
+    Verified,
+}
+
+/// What becomes of an archive that is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It stays as it is.
+    Kept,
+    /// Its space is freed while it is read, and the file goes at the end.
+    Consumed,
 }
 
 /// An image that is in the store now, under one of its names.

@@ -7,16 +7,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
-use crate::cancel::Cancel;
-use crate::codec;
+use super::image::{Content, Image, Images, LayerForm};
 use crate::descriptor::{Descriptor, Platform};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ids::DiffId;
 use crate::index::{FULL_NAME, REF_NAME};
-use crate::layers::LayerFacts;
-use crate::manifest::{Document, ImageConfig, ImageManifest, RawManifest};
-use crate::media_type::{self, Compression};
+use crate::manifest::{Document, ImageManifest};
+use crate::media_type;
 use crate::reference::Reference;
 use crate::store::Store;
 use crate::walk;
@@ -30,15 +27,6 @@ pub enum Form {
     Docker,
     /// An OCI layout alone.
     Oci,
-}
-
-/// How layers are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerForm {
-    /// As they are stored.
-    Stored,
-    /// Not compressed, for readers that know no zstd; the manifest is another one then.
-    Plain,
 }
 
 /// The directories of blobs, which every archive has: unpacking without any rights needs them said.
@@ -64,17 +52,6 @@ pub struct Member {
     pub content: Content,
 }
 
-/// Where a member's content comes from.
-#[derive(Debug, Clone)]
-pub enum Content {
-    /// It is here.
-    Bytes(Vec<u8>),
-    /// A stored blob as it is.
-    Blob(Digest),
-    /// A stored layer, decompressed.
-    Plain(LayerFacts),
-}
-
 /// An archive that was planned.
 #[derive(Debug, Clone)]
 pub struct Package {
@@ -90,103 +67,6 @@ impl Package {
             + directories
             + 1024
     }
-}
-
-/// A container image with what an engine calls it by.
-#[derive(Debug, Clone)]
-pub struct Image {
-    /// The manifest as it is written into the archive.
-    pub manifest: RawManifest,
-    /// The config's bytes.
-    pub config_bytes: Vec<u8>,
-    /// The config.
-    pub config: ImageConfig,
-    /// Its parts.
-    pub parts: ImageManifest,
-    /// Where each layer's content comes from, lowest first.
-    layers: Vec<Content>,
-}
-
-impl Image {
-    /// An image whose layers are written as they are stored.
-    pub fn stored(
-        manifest: RawManifest,
-        parts: ImageManifest,
-        config_bytes: Vec<u8>,
-        config: ImageConfig,
-    ) -> Image {
-        let layers = parts.layers.iter().map(|layer| Content::Blob(layer.digest)).collect();
-        Image { manifest, config_bytes, config, parts, layers }
-    }
-}
-
-/// Reads a container image from the store, and makes another manifest for it where layers are to be plain.
-pub fn read_image(store: &Store, root: &Descriptor, form: LayerForm, cancel: &Cancel) -> Result<Image> {
-    let raw = store
-        .document(root)?
-        .ok_or_else(|| Error::damaged(format!("manifest {}", root.digest), "is missing"))?;
-    let Document::Image(parts) = &raw.document else {
-        return Err(Error::invalid(
-            format!("index {}", root.digest),
-            "is no image; a platform must be chosen from it",
-        ));
-    };
-    let parts = parts.clone();
-    let (config_bytes, config) = store.config(&parts)?;
-    if form == LayerForm::Stored {
-        return Ok(Image::stored(raw, parts, config_bytes, config));
-    }
-    let mut layers = Vec::new();
-    let mut descriptors = Vec::new();
-    if config.diff_ids().len() != parts.layers.len() {
-        return Err(Error::damaged(
-            format!("config {}", parts.config.digest),
-            "has not one diff ID for each layer",
-        ));
-    }
-    for (layer, diff_id) in parts.layers.iter().zip(config.diff_ids()) {
-        let facts = facts_of(store, layer, *diff_id, cancel)?;
-        descriptors.push(Descriptor::new(media_type::OCI_LAYER, diff_id.0, facts.plain_size));
-        layers.push(Content::Plain(facts));
-    }
-    let mut config_descriptor = parts.config.clone();
-    config_descriptor.media_type = media_type::OCI_CONFIG.into();
-    let manifest = ImageManifest::write(&config_descriptor, &descriptors);
-    let parts =
-        ImageManifest { config: config_descriptor, layers: descriptors, subject: None, annotations: None };
-    Ok(Image { manifest, config_bytes, config, parts, layers })
-}
-
-/// What a layer unpacks to; a layer that was never unpacked here is, once.
-fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel) -> Result<LayerFacts> {
-    let cache = store.layers()?;
-    if let Some(facts) =
-        cache.by_blob(&layer.digest).filter(|facts| facts.diff_id == diff_id && facts.size == layer.size)
-    {
-        return Ok(facts);
-    }
-    let what = || format!("layer {}", layer.digest);
-    let compression = Compression::of_layer(&layer.media_type).ok_or_else(|| {
-        Error::invalid(what(), format!("is of type {:?}, which cannot be unpacked", layer.media_type))
-    })?;
-    let blob = store.blobs().open(&layer.digest)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
-    let (found, plain_size) = codec::measure(&blob, compression, cancel)?;
-    if found != diff_id {
-        return Err(Error::damaged(
-            what(),
-            format!("diff ID mismatch: it unpacks to {found}, its config says {diff_id}"),
-        ));
-    }
-    let facts = LayerFacts {
-        blob: layer.digest,
-        size: layer.size,
-        compression,
-        diff_id,
-        plain_size,
-        seekable: false,
-    };
-    cache.learn(&facts, false)?;
-    Ok(facts)
 }
 
 /// Collects members, each path once.
@@ -271,14 +151,13 @@ pub fn package(
     store: &Store,
     items: &[Item],
     form: Form,
-    layers: LayerForm,
+    images: &mut Images<'_>,
     omitted: &HashSet<Digest>,
-    cancel: &Cancel,
 ) -> Result<Package> {
     let mut members = Members::default();
     for item in items {
         let label = item.name.as_ref().map_or_else(|| item.root.digest.to_string(), Reference::familiar);
-        add_item(store, item, form, layers, omitted, cancel, &mut members).map_err(|e| e.within(label))?;
+        add_item(store, item, form, images, omitted, &mut members).map_err(|e| e.within(label))?;
     }
     Ok(members.finish(form))
 }
@@ -287,9 +166,8 @@ fn add_item(
     store: &Store,
     item: &Item,
     form: Form,
-    layers: LayerForm,
+    images: &mut Images<'_>,
     omitted: &HashSet<Digest>,
-    cancel: &Cancel,
     members: &mut Members,
 ) -> Result<()> {
     let name = item.name.as_ref();
@@ -297,7 +175,7 @@ fn add_item(
     let is_container =
         matches!(raw.as_ref().map(|raw| &raw.document), Some(Document::Image(image)) if image.is_container());
     if is_container {
-        let image = read_image(store, &item.root, layers, cancel)?;
+        let image = images.read(&item.root)?;
         let manifest = image.manifest.descriptor();
         if form != Form::Docker {
             members.blob(manifest.digest, manifest.size, Content::Bytes(image.manifest.bytes.clone()));
@@ -313,7 +191,7 @@ fn add_item(
         members.image(image, omitted);
         return Ok(());
     }
-    if form == Form::Docker || layers == LayerForm::Plain {
+    if form == Form::Docker || images.form() != LayerForm::Stored {
         return Err(Error::invalid(
             "it",
             "is an index or an artifact; only --archive hybrid or oci with stored layers holds it",

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::contents::{Contents, Part};
 use super::tar::{Kind, Member, Members, Source};
 use crate::cancel::Cancel;
+use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::json::MAX_DOCUMENT;
 
@@ -35,6 +36,22 @@ impl SeekableArchive {
             add(&mut members, member)?;
         }
         Ok(SeekableArchive { file, path: path.to_path_buf(), members })
+    }
+
+    /// A digest of the headers and the documents: what stays of an archive whose layers are consumed.
+    pub(super) fn identity(&self) -> Result<Digest> {
+        let mut members: Vec<_> = self.members.values().collect();
+        members.sort_by_key(|member| member.offset);
+        let mut text = String::new();
+        for member in members {
+            text += &format!("{:?} {} {}\n", member.path, member.offset, member.size);
+        }
+        let mut hasher = Hasher::new();
+        hasher.update(text.as_bytes());
+        for path in ["manifest.json", "index.json"] {
+            hasher.update(&self.document(path)?.unwrap_or_default());
+        }
+        Ok(hasher.finish())
     }
 
     fn reader(&self, member: &Member) -> Range {
@@ -97,6 +114,10 @@ impl Contents for SeekableArchive {
         let mut bytes = vec![0; member.size as usize];
         self.reader(member).read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
         Ok(Some(bytes))
+    }
+
+    fn place(&self, path: &str) -> Option<(u64, u64)> {
+        self.regular(path).map(|member| (member.offset, member.size))
     }
 
     fn take(&mut self, path: &str) -> Result<Part> {

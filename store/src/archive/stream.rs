@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::contents::{Contents, Part, source};
+use super::options::Existing;
 use super::seekable::{add, follow};
 use super::tar::{Kind, Member, Members, Source};
 use crate::blob::Blob;
@@ -52,6 +53,8 @@ pub struct Intake<'a> {
     pub cancel: &'a Cancel,
     /// What the store knows of layers.
     pub layers: &'a LayerCache,
+    /// Whether members that the store has are passed over unseen.
+    pub existing: Existing,
     /// Told of bytes that passed.
     pub read: &'a dyn Fn(u64),
 }
@@ -142,13 +145,20 @@ impl StreamedArchive {
 fn known(path: &str, size: u64, tx: &mut Transaction<'_>, intake: &Intake<'_>) -> Result<Option<Object>> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let Some(digest) = Digest::from_hex(name.split('.').next().unwrap_or(name)) else { return Ok(None) };
+    let is_good = |tx: &Transaction<'_>, digest: &Digest| match intake.existing {
+        Existing::Trusted => Ok(true),
+        Existing::Verified => tx.store().is_whole(digest),
+    };
     if let Some(facts) = intake.layers.by_diff_id(&DiffId(digest)).filter(|facts| facts.plain_size == size)
         && tx.reuse(&[(facts.blob, facts.size)])?.contains(&facts.blob)
+        && is_good(tx, &facts.blob)?
     {
         return Ok(Some(Object::Known(facts)));
     }
-    let present = path.starts_with("blobs/sha256/") && tx.reuse(&[(digest, size)])?.contains(&digest);
-    Ok(present.then_some(Object::Present))
+    let is_present = path.starts_with("blobs/sha256/")
+        && tx.reuse(&[(digest, size)])?.contains(&digest)
+        && is_good(tx, &digest)?;
+    Ok(is_present.then_some(Object::Present))
 }
 
 /// Copies a compressed member whose digest nobody has told yet.

@@ -11,7 +11,8 @@ use std::thread::ScopedJoinHandle;
 
 use rustix::fs::{Advice, fadvise};
 
-use super::package::{Content, DIRECTORIES, Member, Package};
+use super::image::Content;
+use super::package::{DIRECTORIES, Member, Package};
 use crate::blob::{Blob, VerifyReader, from_io};
 use crate::cancel::Cancel;
 use crate::codec::{Limits, decoder};
@@ -62,23 +63,11 @@ pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> R
                 checks.drain(..).try_for_each(checked)?;
             }
             output.put(header(&member.path, member.size, tar::EntryType::Regular).as_bytes())?;
-            match &member.content {
+            let stored = match &member.content {
                 Content::Bytes(bytes) => {
                     output.put(bytes)?;
                     (output.watch)(Event::Done(member.size));
-                }
-                Content::Blob(digest) => {
-                    let blob = open(store, digest, member)?;
-                    let started = || {
-                        let (blob, stop) = (blob.clone(), &stop);
-                        checks.push_back(scope.spawn(move || check(&blob, stop)));
-                    };
-                    if !output.copy(&blob, started)? {
-                        output.pump(blob.reader(), *digest, member.size)?;
-                    }
-                    if checks.len() > output.jobs {
-                        checks.pop_front().map_or(Ok(()), checked)?;
-                    }
+                    None
                 }
                 Content::Plain(facts) => {
                     let blob = open(store, &facts.blob, member)?;
@@ -86,6 +75,21 @@ pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> R
                     let plain = plain.map_err(Error::io("unpack", output.shown))?;
                     // Its name in the archive is the diff ID: that is what is checked.
                     output.pump(plain, facts.diff_id.0, member.size)?;
+                    None
+                }
+                Content::Blob(digest) => Some(open(store, digest, member)?),
+                Content::Open(blob) => Some(blob.clone()),
+            };
+            if let Some(blob) = stored {
+                let started = || {
+                    let (blob, stop) = (blob.clone(), &stop);
+                    checks.push_back(scope.spawn(move || check(&blob, stop)));
+                };
+                if !output.copy(&blob, started)? {
+                    output.pump(blob.reader(), blob.digest(), member.size)?;
+                }
+                if checks.len() > output.jobs {
+                    checks.pop_front().map_or(Ok(()), checked)?;
                 }
             }
             let padding = member.size.next_multiple_of(512) - member.size;

@@ -82,4 +82,15 @@ impl BlobStore for FileBlobs {
         }
         Ok(())
     }
+
+    fn strangers(&self) -> Result<Vec<String>> {
+        let mut strangers = Vec::new();
+        for name in self.dir.names()? {
+            let is_file = self.dir.stat(&name)?.is_none_or(|stat| stat.is_file);
+            if !is_file || Digest::from_hex(&name).is_none() {
+                strangers.push(name);
+            }
+        }
+        Ok(strangers)
+    }
 }

@@ -54,6 +54,9 @@ pub trait BlobStore: Send + Sync {
 
     /// Calls `each` for every blob with its size. What is no blob is left out.
     fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()>;
+
+    /// The names of what stands among the blobs and is none: somebody else's files.
+    fn strangers(&self) -> Result<Vec<String>>;
 }
 
 /// A stored blob, open for reading: a range of a file. Several threads may read it at once.

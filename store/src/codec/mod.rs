@@ -8,6 +8,7 @@
 mod decode;
 mod encode;
 mod frames;
+mod outer;
 mod verify;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 pub use decode::{Limits, decoder};
 pub use encode::{EncodedLayer, Encoder};
 pub use frames::CHUNK;
+pub use outer::{HEAD, Outer};
 pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 
 use crate::media_type::Compression;

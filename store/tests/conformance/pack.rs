@@ -124,6 +124,10 @@ impl BlobStore for PackBlobs {
         places.into_iter().for_each(|(digest, (_, size))| each(digest, size));
         Ok(())
     }
+
+    fn strangers(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 pub struct Pack;

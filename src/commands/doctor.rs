@@ -1,0 +1,154 @@
+//! `larder doctor`: what this host has, and what is wrong with it.
+
+use std::time::Duration;
+
+use larder_store::abilities::{Abilities, probe};
+use larder_store::error::Error;
+use larder_store::fs::Dir;
+use larder_store::lease;
+use larder_store::lock::Locks;
+use larder_store::store::Store;
+use serde::Serialize;
+
+use crate::cli::{CommandError, Context, Format, Outcome, fail, human, pairs, print_json};
+use crate::docker::Engine;
+
+/// Look at the store, its file system, its locks, and the Docker engine
+///
+/// Changes nothing but for a file that is written and removed to try what the file system can do. Ends with 1 where
+/// the store cannot be used as it is; that no engine answers is no failure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    store: String,
+    exists: bool,
+    images: usize,
+    blobs: usize,
+    bytes: u64,
+    free: u64,
+    abilities: Option<Abilities>,
+    /// What is held, and by whom.
+    locks: Vec<String>,
+    leases: Vec<String>,
+    /// Directories of imports that died.
+    leftovers: usize,
+    engine: Option<EngineFindings>,
+    engine_error: Option<String>,
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct EngineFindings {
+    address: String,
+    version: String,
+    image_store: String,
+    platform: String,
+    reads_zstd: bool,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let mut found = Findings { store: context.store_path.display().to_string(), ..Findings::default() };
+    found.exists = context.store_path.exists();
+    if found.exists {
+        let looked = context.store().and_then(|store| Ok(look(&store, &mut found)?));
+        found.problems.extend(looked.err().map(|error| error.to_string()));
+    }
+    match Engine::connect(&context.cancel) {
+        Ok(engine) => {
+            found.engine = Some(EngineFindings {
+                address: engine.host.clone(),
+                version: engine.version.clone(),
+                image_store: engine.image_store.to_string(),
+                platform: engine.platform.to_string(),
+                reads_zstd: engine.reads_zstd(),
+            });
+        }
+        Err(error) => found.engine_error = Some(CommandError::from(error).to_string()),
+    }
+    match args.format {
+        Format::Json => print_json(&found)?,
+        Format::Table => show(&found)?,
+    }
+    match &found.problems[..] {
+        [] => Ok(()),
+        problems => Err(fail(problems.join("; "))),
+    }
+}
+
+fn look(store: &Store, found: &mut Findings) -> Result<(), Error> {
+    let private = store.layout().private();
+    found.free = store.free_space()?;
+    found.images = store.index()?.entries().len();
+    store.blobs().list(&mut |_, size| {
+        found.blobs += 1;
+        found.bytes += size;
+    })?;
+    let abilities = probe(private)?;
+    if !abilities.locks {
+        found.problems.push(format!("{} cannot lock files; a store needs that", abilities.file_system));
+    }
+    found.abilities = Some(abilities);
+    let locks = Locks::new(private.clone(), Duration::ZERO);
+    for taken in [locks.exclusive().map(drop), locks.index().map(drop)] {
+        match taken {
+            Ok(()) => {}
+            Err(error @ Error::LockTimeout { .. }) => found.locks.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
+    }
+    for seen in lease::live(&private.ensure_dir("leases")?)? {
+        found.leases.push(format!("{} ({} digests)", seen.purpose, seen.digests.len()));
+    }
+    let ingest = private.ensure_dir("ingest")?;
+    for name in ingest.names()? {
+        found.leftovers += usize::from(is_left_over(&ingest, &name));
+    }
+    Ok(())
+}
+
+/// Whether nobody holds the lock of an ingest any more.
+fn is_left_over(ingest: &Dir, name: &str) -> bool {
+    let Ok(dir) = ingest.sub(name) else { return false };
+    dir.fd().try_clone().is_ok_and(|fd| std::fs::File::from(fd).try_lock_shared().is_ok())
+}
+
+fn show(found: &Findings) -> Outcome {
+    let yes = |is: bool| if is { "yes" } else { "no" };
+    let mut rows = vec![("Store", found.store.clone())];
+    if found.exists {
+        let Findings { images, blobs, bytes, .. } = found;
+        rows.push(("Content", format!("{images} images, {blobs} blobs, {}", human(*bytes))));
+        rows.push(("Free on the disk", human(found.free)));
+    } else {
+        rows.push(("Content", "none yet; it is made on first use".into()));
+    }
+    if let Some(can) = &found.abilities {
+        rows.push(("File system", can.file_system.clone()));
+        rows.push(("Locks files", yes(can.locks).into()));
+        rows.push(("Preallocates", yes(can.preallocation).into()));
+        rows.push(("Punches holes", format!("{} (import --consume)", yes(can.holes))));
+        rows.push(("Copies in the kernel", yes(can.kernel_copy).into()));
+    }
+    let list = |all: &[String], none: &str| if all.is_empty() { none.to_owned() } else { all.join("; ") };
+    rows.push(("Locks", list(&found.locks, "free")));
+    rows.push(("Leases", list(&found.leases, "none")));
+    if found.leftovers > 0 {
+        rows.push(("Leftovers", format!("{} of imports that died", found.leftovers)));
+    }
+    match (&found.engine, &found.engine_error) {
+        (Some(engine), _) => {
+            let EngineFindings { address, version, image_store, platform, reads_zstd } = engine;
+            let zstd = if *reads_zstd { "reads zstd" } else { "reads no zstd" };
+            rows.push(("Docker engine", format!("{version} at {address}, {platform}")));
+            rows.push(("Its image store", format!("{image_store}, {zstd}")));
+        }
+        (None, error) => rows.push(("Docker engine", error.clone().unwrap_or_default())),
+    }
+    pairs(&rows)
+}

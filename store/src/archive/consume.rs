@@ -1,0 +1,81 @@
+//! Freeing an archive's space while it is imported: holes are punched into it, behind durable, verified blobs.
+//!
+//! Headers and documents stay, so that the same import, run again on a half-eaten archive, finds its way: what was
+//! freed is in the journal. When all images have their names, the file itself goes.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::journal::Journal;
+use crate::json::MAX_DOCUMENT;
+use crate::store::Store;
+
+const HOLE: FallocateFlags = FallocateFlags::PUNCH_HOLE.union(FallocateFlags::KEEP_SIZE);
+
+/// An archive that is being eaten.
+#[derive(Debug)]
+pub(super) struct Consume {
+    file: File,
+    path: PathBuf,
+    journal: Journal,
+}
+
+impl Consume {
+    /// Opens the archive for it, or says why that cannot be done; nothing is freed yet.
+    pub(super) fn begin(store: &Store, path: &Path, identity: &Digest) -> Result<Consume> {
+        let refuse = |why: &str| Err(Error::invalid(path.display(), format!("cannot be consumed: {why}")));
+        let file = File::options().read(true).write(true).open(path).map_err(Error::io("open", path))?;
+        let meta = file.metadata().map_err(Error::io("stat", path))?;
+        if meta.nlink() > 1 {
+            return refuse("it has another name (a hard link), which would lose its content");
+        }
+        if file.try_lock().is_err() {
+            return refuse("another process has locked it");
+        }
+        // Behind its end there is nothing to lose.
+        if fallocate(&file, HOLE, meta.len().next_multiple_of(1 << 20), 1 << 20).is_err() {
+            return refuse(
+                "its file system cannot punch holes; import it without --consume and remove it then",
+            );
+        }
+        let journal = Journal::open(store.layout().private(), identity)?;
+        Ok(Consume { file, path: path.to_path_buf(), journal })
+    }
+
+    /// The blob that an earlier import has put in the place of an entry.
+    pub(super) fn blob_of(&self, entry: &str) -> Option<Digest> {
+        self.journal.blob_of(entry)
+    }
+
+    /// Whether an entry of this size is freed. Smaller ones may be documents, which are needed again.
+    pub(super) fn takes(size: u64) -> bool {
+        size > MAX_DOCUMENT
+    }
+
+    /// Frees an entry's content. Its blob is leased and in its place.
+    pub(super) fn free(&mut self, store: &Store, entry: &str, place: (u64, u64), blob: Digest) -> Result<()> {
+        if self.journal.blob_of(entry).is_none() {
+            store.blobs().sync()?;
+            self.journal.note(entry, blob)?;
+        }
+        let (offset, size) = place;
+        fallocate(&self.file, HOLE, offset, size)
+            .map_err(|e| Error::io("punch a hole into", &self.path)(e.into()))
+    }
+
+    /// Ends it: the index names all that was in the archive.
+    pub(super) fn finish(self) -> Result<()> {
+        self.journal.remove()?;
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Journals of `import --consume`: which blobs stand for content that the archive no longer has.
+//!
+//! `.larder/journals/<digest of the archive's headers and documents>`, one line a blob: its digest, a space, and the
+//! entry that it was made from. A blob is listed, durably, before the entry's space is freed; so a journal is a root
+//! of GC that outlives its process, until the same import has named the images in the index. A last line without
+//! its end is one whose entry was not freed yet.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::fs::{self, Dir};
+
+/// More than any archive has of entries, with long names.
+const MAX_JOURNAL: u64 = 64 << 20;
+
+/// The journal of one archive.
+#[derive(Debug)]
+pub struct Journal {
+    dir: Dir,
+    name: String,
+    /// Made with the first note.
+    file: Option<File>,
+    /// Bytes of whole lines.
+    length: u64,
+    consumed: HashMap<String, Digest>,
+}
+
+impl Journal {
+    /// Opens what an earlier import of the archive left, or begins an empty one.
+    pub fn open(private: &Dir, archive: &Digest) -> Result<Journal> {
+        let dir = private.ensure_dir("journals")?;
+        let name = archive.hex();
+        let bytes = dir.read(&name, MAX_JOURNAL)?.unwrap_or_default();
+        let (mut length, mut consumed) = (0, HashMap::new());
+        for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+            let text = std::str::from_utf8(line).ok().and_then(|line| line.trim_end().split_once(' '));
+            let parsed = text.and_then(|(blob, entry)| Some((entry.to_owned(), blob.parse().ok()?)));
+            let (entry, blob) =
+                parsed.ok_or_else(|| Error::damaged(dir.at(&name).display(), "has a line that is none"))?;
+            consumed.insert(entry, blob);
+            length += line.len() as u64;
+        }
+        Ok(Journal { dir, name, file: None, length, consumed })
+    }
+
+    /// The blob that stands for an entry that was consumed.
+    pub fn blob_of(&self, entry: &str) -> Option<Digest> {
+        self.consumed.get(entry).copied()
+    }
+
+    /// Whether nothing was consumed.
+    pub fn is_empty(&self) -> bool {
+        self.consumed.is_empty()
+    }
+
+    /// Notes a blob, which is durable and leased, durably.
+    pub fn note(&mut self, entry: &str, blob: Digest) -> Result<()> {
+        let path = self.dir.at(&self.name);
+        let is_new = self.file.is_none();
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(self.dir.open_or_create(&self.name)?),
+        };
+        let line = format!("{blob} {entry}\n");
+        // By position: half a line of an earlier try is written over.
+        if let Err(error) = file.write_all_at(line.as_bytes(), self.length) {
+            let _ = file.set_len(self.length);
+            return Err(Error::io("write", path)(error));
+        }
+        fs::sync_file(file, &path)?;
+        if is_new {
+            self.dir.sync()?;
+        }
+        self.length += line.len() as u64;
+        self.consumed.insert(entry.to_owned(), blob);
+        Ok(())
+    }
+
+    /// Ends it: the index names what it kept.
+    pub fn remove(self) -> Result<()> {
+        self.dir.unlink(&self.name)?;
+        self.dir.sync()
+    }
+}
