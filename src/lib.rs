@@ -92,11 +92,6 @@ fn default_store(given: Option<PathBuf>) -> Outcome<PathBuf> {
     };
     let variable = || std::env::var_os("LARDER_STORE").map(PathBuf::from);
     let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
-    if given.as_ref().is_some_and(|path| !is_set(path)) {
-        return Err(fail("--store is empty")
-            .with_hint("a variable that is not set? leave --store out for the default")
-            .usage());
-    }
     given.or_else(variable).filter(is_set).or_else(data).ok_or_else(|| {
         fail("there is no home directory to keep the store in")
             .with_hint("name one with --store or LARDER_STORE")

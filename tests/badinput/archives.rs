@@ -12,7 +12,7 @@ fn what_is_no_file_is_said_to_be_none() {
     let sandbox = &before.sandbox;
     for (path, words) in [
         ("missing.tar", &["missing.tar", "No such file"][..]),
-        ("tmp/dir", &["tmp/dir", "directory"]),
+        ("tmp/dir", &["tmp/dir", "neither manifest.json nor index.json"]),
         ("bad.tar/x", &["bad.tar/x", "ot a directory"]),
         ("/dev/null", &["/dev/null", "empty"]),
     ] {

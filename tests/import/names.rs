@@ -128,7 +128,7 @@ fn one_image_is_chosen_by_a_name_or_a_digest() {
     for wanted in ["capy-debian-12-clang17", &prefix[..11], "sha256:"] {
         let sandbox = Sandbox::new();
         let two = fixture("docker20-two.tar");
-        let said = sandbox.fail(["import".as_ref(), two.as_os_str(), "--image".as_ref(), wanted.as_ref()], 1);
+        let said = sandbox.fail(["import".as_ref(), two.as_os_str(), "--image".as_ref(), wanted.as_ref()], 3);
         assert!(said.contains(wanted) && said.contains(CLANG) && said.contains(GCC), "{said}");
         assert!(entries(&sandbox.store()).is_empty());
     }
@@ -232,10 +232,23 @@ fn archives_of_one_command_line_go_in_one_after_the_other() {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.path("bad.tar"), b"not an archive").unwrap();
     let output = sandbox.larder(["import".as_ref(), two.as_os_str(), "bad.tar".as_ref(), multi.as_os_str()]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(7), "done in part");
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
     assert!(String::from_utf8(output.stderr).unwrap().contains("bad.tar"));
     assert_eq!(names(&sandbox.store()), set(&[CLANG, GCC]));
+
+    let json = ["import".as_ref(), two.as_os_str(), "bad.tar".as_ref(), "--format=json".as_ref()];
+    let output = sandbox.larder(json);
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), rows.as_array().unwrap().len()), (Some(7), 2), "{rows}");
+
+    // Who does not listen to the first answer does not stop the second import.
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(["import".as_ref(), two.as_os_str(), multi.as_os_str()]);
+    let mut larder = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(larder.stdout.take());
+    larder.wait().unwrap();
+    assert_eq!(names(&sandbox.store()), set(&[CLANG, GCC, "capy-debian-12-multi:latest"]));
 
     let both = sandbox.larder([
         "import".as_ref(),

@@ -2,6 +2,7 @@
 
 mod archive;
 mod engines;
+mod gzip;
 mod output;
 mod podman;
 mod readers;

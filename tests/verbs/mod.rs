@@ -1,6 +1,7 @@
 //! The verbs that look at a store and change its names, and what all verbs have in common.
 
 mod annotate;
+mod damaged;
 mod df;
 mod general;
 mod images;
