@@ -14,7 +14,7 @@ use larder_store::Store;
 use larder_store::cancel::Cancel;
 
 pub(crate) use error::{CommandError, Outcome, fail};
-pub(crate) use output::{Table, human, line, note, pairs, print, print_json, safe};
+pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;
 pub(crate) use signals::install as install_signals;
 pub(crate) use stdin::interruptible_stdin;

@@ -40,6 +40,11 @@ pub(crate) fn human(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A count with its noun: `1 layer`, `3 layers`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Writes one line of data.
 pub(crate) fn line(text: impl AsRef<str>) -> Outcome {
     print(&format!("{}\n", safe(text.as_ref())))

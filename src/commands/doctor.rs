@@ -10,7 +10,7 @@ use larder_store::lock::Locks;
 use larder_store::store::Store;
 use serde::Serialize;
 
-use crate::cli::{CommandError, Context, Format, Outcome, fail, human, pairs, print_json};
+use crate::cli::{CommandError, Context, Format, Outcome, count, fail, human, pairs, print_json};
 use crate::docker::Engine;
 
 /// Look at the store, its file system, its locks, and the Docker engine
@@ -103,7 +103,7 @@ fn look(store: &Store, found: &mut Findings) -> Result<(), Error> {
         }
     }
     for seen in lease::live(&private.ensure_dir("leases")?)? {
-        found.leases.push(format!("{} ({} digests)", seen.purpose, seen.digests.len()));
+        found.leases.push(format!("{} ({})", seen.purpose, count(seen.digests.len(), "digest")));
     }
     let ingest = private.ensure_dir("ingest")?;
     for name in ingest.names()? {
@@ -123,7 +123,10 @@ fn show(found: &Findings) -> Outcome {
     let mut rows = vec![("Store", found.store.clone())];
     if found.exists {
         let Findings { images, blobs, bytes, .. } = found;
-        rows.push(("Content", format!("{images} images, {blobs} blobs, {}", human(*bytes))));
+        rows.push((
+            "Content",
+            format!("{}, {}, {}", count(*images, "image"), count(*blobs, "blob"), human(*bytes)),
+        ));
         rows.push(("Free on the disk", human(found.free)));
     } else {
         rows.push(("Content", "none yet; it is made on first use".into()));

@@ -18,16 +18,18 @@ use larder_store::store::Store;
 use serde_json::json;
 
 use super::platform::{self, Wanted, choose};
-use crate::cli::{Bar, CommandError, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
 use crate::docker::{Engine, HandOver, Sent, hand_over};
 
 /// Write images into one archive, or hand them over to Docker
 ///
-/// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman and skopeo load it.
-/// Engines older than Docker 23 read no zstd layers: give them `--layers plain` or `--layers gzip`.
+/// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman
+/// and skopeo load it. Engines older than Docker 23 read no zstd layers: give them `--layers plain`
+/// or `--layers gzip`.
 ///
-/// --to-docker gives the image to the engine at DOCKER_HOST (else /var/run/docker.sock), sends only what it lacks,
-/// and prints the name to use, alone. Use it so, because a failing $(…) inside `act -P` would leave an empty name:
+/// --to-docker gives the image to the engine at DOCKER_HOST (else /var/run/docker.sock), sends only
+/// what it lacks, and prints the name to use, alone. Use it so, because a failing $(…) inside
+/// `act -P` would leave an empty name:
 ///
 ///   img=$(larder export --to-docker gcc15) && act -P ubuntu-latest=$img --pull=false
 #[derive(Debug, clap::Args)]
@@ -50,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long = "as", value_name = "NAME")]
     names: Vec<Reference>,
 
-    /// For which readers
+    /// Who shall read the archive
     #[arg(long, value_enum, default_value_t, conflicts_with = "to_docker")]
     archive: ArchiveForm,
 
@@ -179,11 +181,13 @@ fn describe(sent: &Sent, engine: &Engine) -> String {
     let engine = format!("Docker {}", engine.version);
     match (bytes, spared_layers) {
         (0, _) => format!("{engine} has it, nothing sent ({} spared)", human(spared_bytes)),
-        (_, 0) => format!("{} sent to {engine} ({layers} layers)", human(bytes)),
+        (_, 0) => format!("{} sent to {engine} ({})", human(bytes), count(layers, "layer")),
         _ => format!(
-            "{} sent to {engine} ({layers} layers), {} spared ({spared_layers} layers)",
+            "{} sent to {engine} ({}), {} spared ({})",
             human(bytes),
-            human(spared_bytes)
+            count(layers, "layer"),
+            human(spared_bytes),
+            count(spared_layers, "layer")
         ),
     }
 }

@@ -2,7 +2,7 @@
 
 use larder_store::verify::{Depth, Finding, Problem, verify};
 
-use crate::cli::{Bar, Context, Format, Outcome, Table, fail, human, note, print_json};
+use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, note, print_json};
 
 /// Check that everything an image needs is there and is what its digest says
 ///
@@ -40,14 +40,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         Format::Table if report.findings.is_empty() => {}
         Format::Table => table(&report.findings)?,
     }
-    note(format_args!("checked {} images, {} blobs, {}", report.images, report.blobs, human(report.bytes)));
+    let (images, blobs) = (count(report.images, "image"), count(report.blobs, "blob"));
+    note(format_args!("checked {images}, {blobs}, {}", human(report.bytes)));
     if report.is_clean() {
         return Ok(());
     }
-    let count = report.findings.iter().filter(|finding| finding.problem != Problem::Stranger).count();
-    let problems = if count == 1 { "1 problem was".into() } else { format!("{count} problems were") };
+    let problems = report.findings.iter().filter(|finding| finding.problem != Problem::Stranger).count();
     let hint = "importing an affected image again with --verify puts back what is missing or damaged";
-    Err(fail(format!("{problems} found in {}", store.path().display())).with_hint(hint).damaged())
+    let said = format!("{} in {}", count(problems, "problem"), store.path().display());
+    Err(fail(said).with_hint(hint).damaged())
 }
 
 fn table(findings: &[Finding]) -> Outcome {

@@ -161,7 +161,7 @@ fn transfer(ask: &HandOver<'_>, image: &Image, id: Digest, records: &Records) ->
             Err(Error::Store(error)) => return Err(error.into()),
             // Whatever the engine's reason: the whole image asks nothing of it.
             Err(error) => (ask.notice)(&format!(
-                "{}: the engine did not take it without the {} layers that it should have ({error}); sending all",
+                "{}: the engine did not take it without the {} layer(s) that it should have ({error}); sending all",
                 ask.name,
                 spared.len(),
             )),

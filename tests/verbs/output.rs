@@ -125,3 +125,43 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
     }
 }
+
+#[test]
+fn a_bar_fits_the_terminal_and_is_gone_in_the_end() {
+    let sandbox = Sandbox::new();
+    let archive = crate::support::fixture("docker20-two.tar");
+    for columns in [20, 40, 63, 64, 100] {
+        let mut script = need!(peer::tool("script"), "script");
+        let larder = sandbox.command::<&str>([]).get_program().to_str().unwrap().to_owned();
+        // A pipe that is slow makes it draw.
+        let line = format!(
+            "stty rows 24 cols {columns}; (cat {}; sleep 1) | {larder} --store store-{columns} import - >/dev/null",
+            archive.display()
+        );
+        script.args(["-qec", &line, "/dev/null"]);
+        let output = sandbox.enclose(script).env("TERM", "xterm").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut lines: Vec<String> = Vec::new();
+        for line in text.split(['\r', '\n']) {
+            // Without what steers the terminal: ESC [ … letter.
+            let mut parts = line.split("\u{1b}[");
+            let mut plain = parts.next().unwrap_or_default().to_owned();
+            plain.extend(parts.map(|part| {
+                part.trim_start_matches(|c: char| !c.is_ascii_alphabetic())
+                    .chars()
+                    .skip(1)
+                    .collect::<String>()
+            }));
+            lines.push(plain);
+        }
+        assert!(
+            lines.iter().any(|line| line.contains(" kB") || line.contains(" MB")),
+            "no bar at {columns}: {text:?}"
+        );
+        for line in &lines {
+            assert!(line.chars().count() <= columns, "at {columns}: {line:?}");
+        }
+        assert!(text.ends_with("\u{1b}[2K") || text.ends_with("\u{1b}[K"), "at {columns} it stays: {text:?}");
+    }
+}
