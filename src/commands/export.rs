@@ -68,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["to_docker", "platform"])]
     all_platforms: bool,
 
-    /// Threads [default: one for each core]
+    /// Threads [default: one for each core, at most 6]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 

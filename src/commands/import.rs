@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOW", default_value = "zstd")]
     compression: Encoding,
 
-    /// Threads [default: one for each core]
+    /// Threads [default: one for each core, at most 6: each takes 10 MiB of memory]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 

@@ -92,7 +92,7 @@ fn damaged_images(damaged: &[String]) -> Outcome {
 
 /// Threads for compressing: what was asked for, else one for each core; by itself no more than 100 MiB allow.
 fn jobs(asked: Option<usize>) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(8);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(6);
     asked.unwrap_or_else(cores).clamp(1, 64)
 }
 

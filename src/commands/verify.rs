@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Threads [default: one for each core]
+    /// Threads [default: one for each core, at most 6]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 

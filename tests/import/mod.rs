@@ -1,5 +1,6 @@
 //! `larder import`: what goes in stays what it was, once, under the right name.
 
+mod bounds;
 mod consume;
 mod fidelity;
 mod healing;

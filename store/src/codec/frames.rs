@@ -40,6 +40,7 @@ impl FrameEncoder {
             }
             (None, Compression::Gzip) => {
                 // No time, no name, no operating system: the same plain bytes give the same member.
+                coded.reserve(plain.len() + plain.len() / 1000 + 64);
                 let mut gzip = GzEncoder::new(coded, flate2::Compression::new(self.encoding.level as u32));
                 gzip.write_all(plain)?;
                 gzip.finish()?;
