@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::blob::Blob;
 use crate::cancel::Cancel;
-use crate::codec::{self, Encoder, Encoding, Limits};
+use crate::codec::{self, Encoder, Encoding};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -161,8 +161,8 @@ impl<'a> Images<'a> {
         let mut encoder = Encoder::new(encoding, self.jobs, self.cancel.clone(), shown)?;
         for facts in layers {
             let blob = open(self.store, facts)?;
-            let size = blob.size();
-            let plain = codec::decoder(facts.compression, blob.verified(), size, Limits::default());
+            // What it unpacks to is checked below.
+            let plain = codec::layer_decoder(&blob, facts, self.jobs);
             let mut plain = plain.map_err(Error::io("unpack", self.store.path()))?;
             let done = encoder.layer(&mut plain, tx.writer()?, &|_| {});
             done.map_err(|e| e.within(format!("layer {}", facts.blob)))?;

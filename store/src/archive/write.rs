@@ -15,7 +15,7 @@ use super::image::Content;
 use super::package::{DIRECTORIES, Member, Package};
 use crate::blob::{Blob, VerifyReader, from_io};
 use crate::cancel::Cancel;
-use crate::codec::{Limits, decoder};
+use crate::codec::layer_decoder;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::progress::{Event, Watch};
@@ -23,7 +23,7 @@ use crate::store::Store;
 
 const PIECE: usize = 1 << 20;
 const PIECES: usize = 6;
-/// Between two looks at the cancel flag.
+/// Between two looks at the cancel flag, and two times at which the disk is set to work.
 const COPY_STEP: u64 = 8 << 20;
 
 /// What takes an archive's bytes.
@@ -71,7 +71,7 @@ pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> R
                 }
                 Content::Plain(facts) => {
                     let blob = open(store, &facts.blob, member)?;
-                    let plain = decoder(facts.compression, blob.reader(), blob.size(), Limits::default());
+                    let plain = layer_decoder(&blob, facts, output.jobs);
                     let plain = plain.map_err(Error::io("unpack", output.shown))?;
                     // Its name in the archive is the diff ID: that is what is checked.
                     output.pump(plain, facts.diff_id.0, member.size)?;
@@ -206,12 +206,18 @@ impl Output<'_, '_> {
                 }
                 (hasher.size(), hasher.finish())
             });
-            let mut left = size;
+            let (mut left, mut behind) = (size, 0);
             for piece in pieces {
                 let piece = Arc::new(piece.map_err(|e| read_error(digest, e))?);
                 left = left.checked_sub(piece.len() as u64).ok_or_else(|| too_long(digest, size))?;
                 let _ = checked.send(Arc::clone(&piece));
                 self.piece(&piece)?;
+                behind += piece.len() as u64;
+                if let Sink::File(file) = &self.out
+                    && behind >= COPY_STEP
+                {
+                    start_writeback(file, std::mem::take(&mut behind));
+                }
                 give_back(piece, &recycle);
             }
             drop(checked);

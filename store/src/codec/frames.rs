@@ -11,8 +11,8 @@ use crate::media_type::Compression;
 /// Plain bytes of a frame; the last one of a layer has fewer.
 pub const CHUNK: usize = 4 << 20;
 
-const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
-const SEEKABLE_MAGIC: u32 = 0x8F92_EAB1;
+pub(super) const SKIPPABLE_MAGIC: u32 = 0x184D_2A5E;
+pub(super) const SEEKABLE_MAGIC: u32 = 0x8F92_EAB1;
 
 /// Compresses chunks, each on its own; keeps its working memory between them.
 pub(super) struct FrameEncoder {
@@ -90,7 +90,7 @@ impl<W: Write> FrameWriter<W> {
 }
 
 /// The seek table: a skippable frame with a pair of sizes for each frame (compressed, plain) and a footer.
-fn seek_table(frames: &[(u32, u32)]) -> Vec<u8> {
+pub(super) fn seek_table(frames: &[(u32, u32)]) -> Vec<u8> {
     let length = frames.len() * 8 + 9;
     let mut table = Vec::with_capacity(length + 8);
     table.extend(SKIPPABLE_MAGIC.to_le_bytes());

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod frames;
 mod outer;
+mod seek;
 mod verify;
 
 use std::fmt;
@@ -18,6 +19,7 @@ pub use decode::{Limits, decoder};
 pub use encode::{EncodedLayer, Encoder};
 pub use frames::CHUNK;
 pub use outer::{HEAD, Outer};
+pub use seek::{Frame, layer_decoder, parse_table};
 pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 
 use crate::media_type::Compression;

@@ -1,0 +1,265 @@
+//! The seek table of our own layers, and all cores at unpacking one.
+//!
+//! The zstd seekable format (`contrib/seekable_format` of facebook/zstd): behind the frames stands a skippable frame
+//! with two sizes for each of them and a footer. A table of somebody else's may lie, and would show us another image
+//! than an engine sees; so it is read only of blobs that this store encoded, and what comes out is hashed by the caller.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::decode::{Limits, decoder};
+use super::frames::{CHUNK, SEEKABLE_MAGIC, SKIPPABLE_MAGIC};
+use crate::blob::Blob;
+use crate::layers::LayerFacts;
+
+const FOOTER: u64 = 9;
+const ENTRY: u64 = 8;
+/// 4 TiB of plain data.
+const MAX_FRAMES: u64 = 1 << 20;
+
+/// One frame of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Where it begins in the blob.
+    pub offset: u64,
+    /// Its bytes in the blob.
+    pub coded: usize,
+    /// Its bytes unpacked, [`CHUNK`] at most.
+    pub plain: usize,
+}
+
+/// Reads a seek table. `tail` is the end of a blob of `size` bytes, with the whole table in it. `None` where it is not
+/// one of ours: frames that fill the blob to the table, of a size that we write.
+pub fn parse_table(tail: &[u8], size: u64) -> Option<Vec<Frame>> {
+    let word = |at: usize| Some(u32::from_le_bytes(tail.get(at..at + 4)?.try_into().ok()?));
+    let footer = tail.len().checked_sub(FOOTER as usize)?;
+    let count = u64::from(word(footer)?);
+    if tail[footer + 4] != 0 || word(footer + 5)? != SEEKABLE_MAGIC || count > MAX_FRAMES {
+        return None;
+    }
+    let table = usize::try_from(8 + count * ENTRY + FOOTER).ok()?;
+    let begin = tail.len().checked_sub(table)?;
+    if word(begin)? != SKIPPABLE_MAGIC || u64::from(word(begin + 4)?) != count * ENTRY + FOOTER {
+        return None;
+    }
+    let (mut frames, mut offset) = (Vec::new(), 0);
+    for at in (begin + 8..footer).step_by(ENTRY as usize) {
+        let (coded, plain) = (word(at)? as usize, word(at + 4)? as usize);
+        let most = zstd::zstd_safe::compress_bound(CHUNK);
+        if plain > CHUNK || coded > most {
+            return None;
+        }
+        frames.push(Frame { offset, coded, plain });
+        offset += coded as u64;
+    }
+    (offset + table as u64 == size).then_some(frames)
+}
+
+/// Unpacks a stored layer, on several threads where it is one of ours; what comes out is for the caller to check.
+pub fn layer_decoder(blob: &Blob, facts: &LayerFacts, jobs: usize) -> io::Result<Box<dyn Read + Send>> {
+    if facts.seekable
+        && jobs > 1
+        && let Some(frames) = read_table(blob)?
+    {
+        return Ok(Box::new(ParallelDecoder::new(blob, frames, jobs)));
+    }
+    decoder(facts.compression, blob.reader(), blob.size(), Limits::default())
+}
+
+/// The frames of a blob that this store encoded; `None` where it has no such table.
+fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
+    let mut footer = [0; FOOTER as usize];
+    let Some(at) = blob.size().checked_sub(FOOTER) else { return Ok(None) };
+    read_exact_at(blob, &mut footer, at)?;
+    let count = u64::from(u32::from_le_bytes([footer[0], footer[1], footer[2], footer[3]]));
+    let table = 8 + count.min(MAX_FRAMES) * ENTRY + FOOTER;
+    let Some(at) = blob.size().checked_sub(table) else { return Ok(None) };
+    let mut tail = vec![0; table as usize];
+    read_exact_at(blob, &mut tail, at)?;
+    Ok(parse_table(&tail, blob.size()))
+}
+
+/// Unpacks the frames of a blob on several threads, and gives their content in order. Memory is bounded by two frames
+/// more than there are threads. What stands between the frames is not looked at.
+struct ParallelDecoder {
+    // Closed first, so that the threads end.
+    work: Option<Sender<(usize, Frame)>>,
+    finished: Receiver<(usize, io::Result<Vec<u8>>)>,
+    workers: Vec<JoinHandle<()>>,
+    waiting: std::iter::Enumerate<std::vec::IntoIter<Frame>>,
+    early: BTreeMap<usize, Vec<u8>>,
+    next: usize,
+    asked: usize,
+    current: Vec<u8>,
+    position: usize,
+}
+
+impl ParallelDecoder {
+    fn new(blob: &Blob, frames: Vec<Frame>, jobs: usize) -> ParallelDecoder {
+        let (work, to_do) = channel::<(usize, Frame)>();
+        let (done, finished) = channel();
+        let to_do = Arc::new(Mutex::new(to_do));
+        let workers = (0..jobs)
+            .filter_map(|_| {
+                let (blob, to_do, done) = (blob.clone(), Arc::clone(&to_do), done.clone());
+                std::thread::Builder::new().spawn(move || unpack(&blob, &to_do, &done)).ok()
+            })
+            .collect();
+        let mut decoder = ParallelDecoder {
+            work: Some(work),
+            finished,
+            workers,
+            waiting: frames.into_iter().enumerate(),
+            early: BTreeMap::new(),
+            next: 0,
+            current: Vec::new(),
+            position: 0,
+            asked: 0,
+        };
+        for _ in 0..jobs + 2 {
+            decoder.ask();
+        }
+        decoder
+    }
+
+    fn ask(&mut self) {
+        if let (Some(work), Some(frame)) = (&self.work, self.waiting.next()) {
+            let _ = work.send(frame);
+            self.asked += 1;
+        }
+    }
+
+    /// The next frame's content; empty at the end.
+    fn fetch(&mut self) -> io::Result<Vec<u8>> {
+        if self.next == self.asked {
+            return Ok(Vec::new());
+        }
+        loop {
+            if let Some(plain) = self.early.remove(&self.next) {
+                self.next += 1;
+                self.ask();
+                return Ok(plain);
+            }
+            let stopped = |_| io::Error::other("the threads that unpack it stopped");
+            let (number, plain) = self.finished.recv().map_err(stopped)?;
+            self.early.insert(number, plain?);
+        }
+    }
+}
+
+impl Read for ParallelDecoder {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.current.len() {
+            self.current = self.fetch()?;
+            self.position = 0;
+            if self.current.is_empty() && self.next == self.asked {
+                return Ok(0);
+            }
+        }
+        let count = buffer.len().min(self.current.len() - self.position);
+        buffer[..count].copy_from_slice(&self.current[self.position..self.position + count]);
+        self.position += count;
+        Ok(count)
+    }
+}
+
+impl Drop for ParallelDecoder {
+    fn drop(&mut self) {
+        self.work = None;
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn unpack(blob: &Blob, to_do: &Mutex<Receiver<(usize, Frame)>>, done: &Sender<(usize, io::Result<Vec<u8>>)>) {
+    let mut coded = Vec::new();
+    let mut zstd = zstd::bulk::Decompressor::new();
+    loop {
+        let next = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((number, frame)) = next else { return };
+        let plain = match &mut zstd {
+            Ok(zstd) => one(blob, frame, &mut coded, zstd),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
+        if done.send((number, plain)).is_err() {
+            return;
+        }
+    }
+}
+
+fn one(
+    blob: &Blob,
+    frame: Frame,
+    coded: &mut Vec<u8>,
+    zstd: &mut zstd::bulk::Decompressor<'_>,
+) -> io::Result<Vec<u8>> {
+    coded.resize(frame.coded, 0);
+    read_exact_at(blob, coded, frame.offset)?;
+    let plain = zstd.decompress(coded, frame.plain)?;
+    if plain.len() == frame.plain {
+        Ok(plain)
+    } else {
+        let why = format!("a frame has {} bytes where its table says {}", plain.len(), frame.plain);
+        Err(io::Error::new(io::ErrorKind::InvalidData, why))
+    }
+}
+
+fn read_exact_at(blob: &Blob, mut buffer: &mut [u8], mut position: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match blob.read_at(buffer, position)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                buffer = &mut buffer[count..];
+                position += count as u64;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table(frames: &[(u32, u32)]) -> Vec<u8> {
+        super::super::frames::seek_table(frames)
+    }
+
+    #[test]
+    fn a_table_says_where_the_frames_are() {
+        let tail = table(&[(100, CHUNK as u32), (7, 20), (9, 0)]);
+        let size = 116 + tail.len() as u64;
+        let frames = parse_table(&tail, size).expect("a table");
+        assert_eq!(frames[1], Frame { offset: 100, coded: 7, plain: 20 });
+        assert_eq!(frames.len(), 3);
+        for (bad, size) in [
+            (tail.clone(), size + 1),
+            (tail.clone(), size - 1),
+            (tail[1..].to_vec(), size),
+            (table(&[(116, CHUNK as u32 + 1)]), 116 + table(&[(0, 0)]).len() as u64),
+            (Vec::new(), 0),
+        ] {
+            assert_eq!(parse_table(&bad, size), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_table_or_none(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), size in any::<u64>()) {
+            if let Some(frames) = parse_table(&bytes, size) {
+                prop_assert!(frames.iter().all(|frame| frame.plain <= CHUNK));
+            }
+            // With a good footer the rest is looked at.
+            let count = (bytes.len() / 8) as u32;
+            bytes.extend(count.to_le_bytes());
+            bytes.push(0);
+            bytes.extend(SEEKABLE_MAGIC.to_le_bytes());
+            let _ = parse_table(&bytes, size);
+        }
+    }
+}
