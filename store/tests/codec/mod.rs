@@ -3,6 +3,7 @@
 mod copy;
 mod encode;
 mod fail;
+mod seek;
 
 use std::io::Read;
 
