@@ -122,13 +122,7 @@ impl Index {
                 answer => return answer,
             }
         }
-        let hex = query.strip_prefix("sha256:").unwrap_or(query);
-        if hex.len() < 12
-            || hex.len() > 64
-            || !hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
-            return Err(NotOne::None);
-        }
+        let Some(hex) = hex_query(query) else { return Err(NotOne::None) };
         match one_of(self.entries().iter().filter(|entry| entry.digest.hex().starts_with(hex))) {
             Err(NotOne::None) => {
                 let id = format!("sha256:{hex}");
@@ -213,6 +207,13 @@ pub fn bears(entry: &Descriptor, reference: &Reference) -> bool {
 pub fn reference(entry: &Descriptor) -> Option<Reference> {
     let parse = |key| entry.annotation(key).and_then(|text| text.parse().ok());
     parse(FULL_NAME).or_else(|| parse(REF_NAME))
+}
+
+/// The hex digits of a query that may be a digest: 12 at least, `sha256:` before them or not.
+pub fn hex_query(query: &str) -> Option<&str> {
+    let hex = query.strip_prefix("sha256:").unwrap_or(query);
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    ((12..=64).contains(&hex.len()) && hex.bytes().all(is_hex)).then_some(hex)
 }
 
 /// The name of an entry as people see it: short where there is a full name, else `ref.name` as it stands.

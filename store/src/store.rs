@@ -11,13 +11,13 @@ use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::index::{Index, NotOne};
+use crate::index::{self, Index, NotOne};
 use crate::json;
 use crate::layers::LayerCache;
 use crate::layout::Layout;
 use crate::lease::Lease;
 use crate::lock::{Locks, SharedGuard};
-use crate::manifest::{ImageConfig, ImageManifest, RawManifest};
+use crate::manifest::{Document, ImageConfig, ImageManifest, RawManifest};
 use crate::transaction::Transaction;
 use crate::usage::{self, Usage};
 use crate::walk;
@@ -90,11 +90,33 @@ impl Store {
         match index.resolve(query) {
             Ok(entry) => Ok(entry.clone()),
             Err(NotOne::None) => {
+                // Entries of other tools do not say their image ID; their manifests do.
+                if let Some(entry) = self.by_image_id(index, query) {
+                    return Ok(entry);
+                }
                 Err(Error::NoSuchImage { reference: query.to_owned(), store: self.path().to_path_buf() })
             }
             Err(NotOne::Many(candidates)) => {
                 Err(Error::Ambiguous { reference: query.to_owned(), candidates })
             }
+        }
+    }
+
+    fn by_image_id(&self, index: &Index, query: &str) -> Option<Descriptor> {
+        let hex = index::hex_query(query)?;
+        let foreign = |entry: &&Descriptor| entry.annotation(index::IMAGE_ID).is_none();
+        let has_it = |entry: &&Descriptor| match self.document(entry) {
+            Ok(Some(RawManifest { document: Document::Image(image), .. })) => {
+                image.is_container() && image.image_id().0.hex().starts_with(hex)
+            }
+            _ => false,
+        };
+        let found: Vec<_> = index.entries().iter().filter(foreign).filter(has_it).collect();
+        match &found[..] {
+            [first, others @ ..] if others.iter().all(|other| other.digest == first.digest) => {
+                Some((*first).clone())
+            }
+            _ => None,
         }
     }
 

@@ -134,6 +134,18 @@ fn images_are_found_by_every_kind_of_reference() {
 }
 
 #[test]
+fn an_image_of_another_tool_is_found_by_its_image_id() {
+    let sandbox = two_images();
+    let id = sandbox.json(["inspect", GCC])[0]["image_id"].as_str().unwrap().to_owned();
+    let text = crate::support::store::index_text(&sandbox.store());
+    let foreign = text.replace("dev.larder.image-id", "org.example.other");
+    std::fs::write(sandbox.store().join("index.json"), foreign).unwrap();
+    for query in [&id[..], &id[7..], &id[..19]] {
+        assert_eq!(sandbox.json(["inspect", query])[0]["reference"], GCC, "{query}");
+    }
+}
+
+#[test]
 fn a_digest_that_fits_two_images_is_ambiguous() {
     // Twelve digits that two images have in common cannot be had by chance: by an index that another tool wrote, they can.
     let sandbox = Sandbox::new();
