@@ -5,6 +5,7 @@ mod damaged;
 mod docker;
 mod full;
 mod layouts;
+mod moments;
 mod oci;
 mod signals;
 mod tarfiles;
