@@ -6,6 +6,7 @@
 
 mod badinput;
 mod format;
+mod gc;
 mod handover;
 mod import;
 mod kill;

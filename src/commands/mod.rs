@@ -5,6 +5,7 @@ mod completions;
 mod df;
 mod doctor;
 mod export;
+mod gc;
 mod images;
 mod import;
 mod init;
@@ -42,6 +43,7 @@ pub(crate) enum Verb {
     /// Take the protection of `pin` away again
     Unpin(pin::Args),
     Export(export::Args),
+    Gc(gc::Args),
     Verify(verify::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -63,6 +65,7 @@ impl Verb {
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
+            Verb::Gc(args) => gc::run(context, args),
             Verb::Verify(args) => verify::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
             Verb::Completions(args) => completions::run(args),

@@ -16,6 +16,31 @@ use crate::fs::{self, Dir};
 /// More than any archive has of entries, with long names.
 const MAX_JOURNAL: u64 = 64 << 20;
 
+/// Every blob that a journal lists.
+pub fn roots(private: &Dir) -> Result<Vec<Digest>> {
+    let dir = private.ensure_dir("journals")?;
+    let mut roots = Vec::new();
+    for name in dir.names()? {
+        roots.extend(parse(&dir, &name)?.0.into_values());
+    }
+    Ok(roots)
+}
+
+/// What a journal says, and the length of its whole lines.
+fn parse(dir: &Dir, name: &str) -> Result<(HashMap<String, Digest>, u64)> {
+    let bytes = dir.read(name, MAX_JOURNAL)?.unwrap_or_default();
+    let (mut length, mut consumed) = (0, HashMap::new());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        let text = std::str::from_utf8(line).ok().and_then(|line| line.trim_end().split_once(' '));
+        let parsed = text.and_then(|(blob, entry)| Some((entry.to_owned(), blob.parse().ok()?)));
+        let (entry, blob) =
+            parsed.ok_or_else(|| Error::damaged(dir.at(name).display(), "has a line that is none"))?;
+        consumed.insert(entry, blob);
+        length += line.len() as u64;
+    }
+    Ok((consumed, length))
+}
+
 /// The journal of one archive.
 #[derive(Debug)]
 pub struct Journal {
@@ -33,16 +58,7 @@ impl Journal {
     pub fn open(private: &Dir, archive: &Digest) -> Result<Journal> {
         let dir = private.ensure_dir("journals")?;
         let name = archive.hex();
-        let bytes = dir.read(&name, MAX_JOURNAL)?.unwrap_or_default();
-        let (mut length, mut consumed) = (0, HashMap::new());
-        for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-            let text = std::str::from_utf8(line).ok().and_then(|line| line.trim_end().split_once(' '));
-            let parsed = text.and_then(|(blob, entry)| Some((entry.to_owned(), blob.parse().ok()?)));
-            let (entry, blob) =
-                parsed.ok_or_else(|| Error::damaged(dir.at(&name).display(), "has a line that is none"))?;
-            consumed.insert(entry, blob);
-            length += line.len() as u64;
-        }
+        let (consumed, length) = parse(&dir, &name)?;
         Ok(Journal { dir, name, file: None, length, consumed })
     }
 

@@ -16,6 +16,7 @@ pub mod df;
 pub mod digest;
 pub mod error;
 pub mod fs;
+pub mod gc;
 pub mod ids;
 pub mod index;
 pub mod journal;

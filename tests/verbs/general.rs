@@ -4,7 +4,8 @@ use super::{GCC, two_images};
 use crate::support::Sandbox;
 use crate::support::store::index_text;
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
+    "gc",
     "init",
     "import",
     "images",

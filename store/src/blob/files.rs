@@ -67,6 +67,18 @@ impl BlobStore for FileBlobs {
         self.dir.sync()
     }
 
+    fn discard(&self, digest: &Digest, trash: &Dir) -> Result<bool> {
+        let hex = digest.hex();
+        if self.contains(digest)?.is_none() {
+            return Ok(false);
+        }
+        match self.dir.rename(&hex, trash, &format!("{hex}.{}", fs::unique())) {
+            Ok(()) => Ok(true),
+            Err(error) if fs::is_full(&error) => self.remove(digest),
+            Err(error) => Err(error),
+        }
+    }
+
     fn remove(&self, digest: &Digest) -> Result<bool> {
         // What is no file was never a blob, and is somebody else's.
         Ok(self.contains(digest)?.is_some() && self.dir.unlink(&digest.hex())?)

@@ -22,6 +22,7 @@ pub use verify::{VerifyReader, from_io};
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::fs::Dir;
 
 /// A place where blobs are kept.
 ///
@@ -48,6 +49,10 @@ pub trait BlobStore: Send + Sync {
 
     /// Makes every `publish` so far durable.
     fn sync(&self) -> Result<()>;
+
+    /// Takes a blob out of sight, into the trash where that is another place; its space is freed when the trash is
+    /// emptied. Whether it was there. On a full disk it is removed at once.
+    fn discard(&self, digest: &Digest, trash: &Dir) -> Result<bool>;
 
     /// Removes a blob; whether it was there.
     fn remove(&self, digest: &Digest) -> Result<bool>;

@@ -106,6 +106,10 @@ impl BlobStore for PackBlobs {
         synced.map_err(Error::io("fsync", &self.path))
     }
 
+    fn discard(&self, digest: &Digest, _trash: &larder_store::fs::Dir) -> Result<bool> {
+        self.remove(digest)
+    }
+
     fn remove(&self, digest: &Digest) -> Result<bool> {
         let mut state = self.state();
         let was_there = state.places.remove(digest).is_some();

@@ -1,0 +1,94 @@
+//! Garbage collection: what no root reaches goes.
+//!
+//! Roots are the entries of the index, live leases and the journals of `import --consume`. The store lock is held
+//! exclusively, and the index lock, from reading the roots (leases first, then the index) to the last rename into the
+//! trash; the trash is emptied after both are released. A reachable document that cannot be read ends it, by name,
+//! before anything is swept. Files that larder does not know are never touched.
+//!
+//! What `rm` let go goes at once. All else that nothing needs (of another tool, or of an import that failed) waits for a
+//! grace, counted from when a GC first saw it: other tools take no lock, and write their blobs before their index.
+
+mod mark;
+mod plan;
+mod roots;
+mod sweep;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::cancel::Cancel;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::store::Store;
+
+pub use mark::{Kind, Node, mark};
+pub use plan::{Plan, Unneeded, plan};
+
+/// Whether anything is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All is planned, nothing is changed.
+    DryRun,
+    /// What is planned is done.
+    Sweep,
+}
+
+/// How to collect.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Seconds that foreign and orphaned content is left alone, from when it was first seen.
+    pub grace: u64,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// Whether to do it.
+    pub mode: Mode,
+    /// Asks to stop; from the first blob on it is too late.
+    pub cancel: &'a Cancel,
+}
+
+/// What went, or would go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Collected {
+    /// Blobs, with their sizes in bytes.
+    pub swept: BTreeMap<Digest, u64>,
+    /// The bytes of all that went: blobs and leftovers.
+    pub freed_bytes: u64,
+    /// Entries of the index that said something about an image that is not there any more (referrers).
+    pub forgotten: Vec<Digest>,
+    /// Directories and files that dead processes left.
+    pub leftovers: usize,
+    /// Blobs that nothing needs and whose grace is not over: when a GC first saw them (seconds since 1970).
+    pub waiting: BTreeMap<Digest, i64>,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+}
+
+/// Collects.
+pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
+    let collected = {
+        let _store_lock = store.locks().exclusive()?;
+        let _index_lock = store.locks().index()?;
+        let found = roots::look(store, options.cancel)?;
+        let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
+        let leftovers = sweep::leftovers(store)?;
+        let freed_bytes =
+            plan.sweep.values().sum::<u64>() + leftovers.iter().map(|left| left.bytes).sum::<u64>();
+        options.cancel.check()?;
+        if options.mode == Mode::Sweep {
+            sweep::sweep(store, &found, &plan, &leftovers)?;
+        }
+        Collected {
+            swept: plan.sweep,
+            freed_bytes,
+            forgotten: found.forgotten,
+            leftovers: leftovers.len(),
+            waiting: plan.wait,
+            waiting_bytes: plan.waiting_bytes,
+        }
+    };
+    if options.mode == Mode::Sweep {
+        sweep::empty_trash(store)?;
+    }
+    Ok(collected)
+}

@@ -1,0 +1,136 @@
+//! Doing it: into the trash with both locks held, out of it without.
+
+use std::fs::File;
+
+use super::plan::Plan;
+use super::roots::{Found, UNNEEDED};
+use crate::error::Result;
+use crate::fs::{self, Dir};
+use crate::index;
+use crate::store::Store;
+
+/// Temporary files of a process that was killed, by their names: nobody is at them for so long (seconds).
+const STALE: i64 = 3600;
+
+/// What a dead process left.
+pub(super) struct Leftover {
+    /// `leases`, `ingest`, or `` for `.larder/` itself.
+    place: &'static str,
+    name: String,
+    pub(super) bytes: u64,
+}
+
+/// Finds ingests and leases that nobody holds. With the store lock to ourselves, a free flock means a dead owner.
+pub(super) fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
+    let private = store.layout().private();
+    let mut found = Vec::new();
+    let ingests = private.ensure_dir("ingest")?;
+    for name in ingests.names()? {
+        // What is no directory is none of ours.
+        let Ok(dir) = ingests.sub(&name) else { continue };
+        if is_free(File::from(dir.fd().try_clone().map_err(crate::Error::io("open", dir.path()))?)) {
+            let mut bytes = 0;
+            for file in dir.names()? {
+                bytes += dir.stat(&file)?.map_or(0, |stat| stat.size);
+            }
+            found.push(Leftover { place: "ingest", name, bytes });
+        }
+    }
+    let leases = private.ensure_dir("leases")?;
+    for name in leases.names()? {
+        let Ok(Some(file)) = leases.open_file(&name) else { continue };
+        let bytes = file.metadata().map_or(0, |meta| meta.len());
+        if is_free(file) {
+            found.push(Leftover { place: "leases", name, bytes });
+        }
+    }
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs() as i64);
+    for name in private.names()? {
+        let is_temporary = name.rsplit_once('.').is_some_and(|(file, end)| {
+            ["index.json", "oci-layout", "version"].contains(&file)
+                && end.len() == 16
+                && end.bytes().all(|b| b.is_ascii_hexdigit())
+        });
+        if is_temporary
+            && let Some(stat) = private.stat(&name)?.filter(|stat| stat.is_file)
+            && stat.modified < now - STALE
+        {
+            found.push(Leftover { place: "", name, bytes: stat.size });
+        }
+    }
+    Ok(found)
+}
+
+fn is_free(file: File) -> bool {
+    file.try_lock().is_ok()
+}
+
+/// Takes everything that is planned out of sight.
+pub(super) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Leftover]) -> Result<()> {
+    let private = store.layout().private();
+    if !found.forgotten.is_empty() {
+        // The index first: it never names what is gone.
+        let mut index = store.index()?;
+        index.take(|entry| {
+            found.forgotten.contains(&entry.digest) && !entry.annotations.contains_key(index::REF_NAME)
+        });
+        store.layout().write_index(&index)?;
+    }
+    let trash = store.with_reserve(|| private.ensure_dir("trash"))?;
+    for digest in plan.sweep.keys() {
+        store.blobs().discard(digest, &trash)?;
+    }
+    for left in leftovers {
+        let dir = if left.place.is_empty() { private.clone() } else { private.sub(left.place)? };
+        let name = format!("{}.{}", left.name, fs::unique());
+        match dir.rename(&left.name, &trash, &name) {
+            Err(error) if fs::is_full(&error) => remove(&dir, &left.name)?,
+            moved => moved?,
+        }
+    }
+    // What was let go is dealt with, but for what somebody still uses.
+    let released: String = found.still_released.iter().map(|digest| format!("{digest}\n")).collect();
+    let seen: String = plan.wait.iter().map(|(digest, since)| format!("{digest} {since}\n")).collect();
+    let cache = private.ensure_dir("cache")?;
+    for written in [
+        private.replace("released", released.as_bytes(), private),
+        cache.replace_lossy(UNNEEDED, seen.as_bytes()),
+    ] {
+        match written {
+            // Both lists only make a later GC wait less.
+            Err(error) if fs::is_full(&error) => {}
+            written => written?,
+        }
+    }
+    Ok(())
+}
+
+/// Frees what is in the trash. Another GC may be at it as well.
+pub(super) fn empty_trash(store: &Store) -> Result<()> {
+    let private = store.layout().private();
+    let trash = match private.sub("trash") {
+        Err(error) if fs::is_not_found(&error) => return Ok(()),
+        trash => trash?,
+    };
+    for name in trash.names()? {
+        remove(&trash, &name)?;
+    }
+    Ok(())
+}
+
+/// Removes a file, or a directory of files; follows no link.
+fn remove(dir: &Dir, name: &str) -> Result<()> {
+    if dir.stat(name)?.is_none_or(|stat| !stat.is_dir) {
+        return dir.unlink(name).map(drop);
+    }
+    let inside = match dir.sub(name) {
+        Err(error) if fs::is_not_found(&error) => return Ok(()),
+        inside => inside?,
+    };
+    for file in inside.names()? {
+        inside.unlink(&file)?;
+    }
+    dir.rmdir(name).map(drop)
+}

@@ -1,0 +1,267 @@
+//! `larder gc`: what nothing needs goes, and nothing else.
+
+mod soak;
+
+use std::path::Path;
+use std::time::Duration;
+
+use larder_store::Store;
+use serde_json::{Value, json};
+
+use crate::import::{CLANG, GCC};
+use crate::roundtrip::imported;
+use crate::support::Sandbox;
+use crate::support::store::{
+    assert_nothing_pending, assert_sound, blob_path, blobs, index_text, named, names, tree,
+};
+use crate::support::tarball::{Oci, layer, noise, sha256};
+
+fn two() -> Sandbox {
+    imported("docker20-two.tar")
+}
+
+fn gc(sandbox: &Sandbox, args: &[&str]) -> Value {
+    sandbox.json(["gc"].iter().chain(args))
+}
+
+fn swept(collected: &Value) -> usize {
+    collected["swept"].as_object().unwrap().len()
+}
+
+/// Puts a blob into the store as another tool would.
+fn foreign(store: &Path, bytes: &[u8]) -> String {
+    let digest = sha256(bytes);
+    std::fs::write(blob_path(store, &digest), bytes).unwrap();
+    digest
+}
+
+#[test]
+fn what_a_name_let_go_goes_at_once_and_what_others_need_stays() {
+    let sandbox = two();
+    let df = sandbox.json(["df"]);
+    let row = df["images"].as_array().unwrap().iter().find(|row| row["reference"] == GCC).unwrap().clone();
+    let before = blobs(&sandbox.store());
+    sandbox.ok(["rm", GCC]);
+    let whole = tree(&sandbox.store());
+    let planned = gc(&sandbox, &["--dry-run"]);
+    let unchanged: Vec<_> =
+        tree(&sandbox.store()).into_iter().filter(|(path, facts)| whole.get(path) != Some(facts)).collect();
+    // Lock files are opened and directories listed; nothing that has content is touched.
+    assert!(
+        unchanged.iter().all(|(path, _)| path.is_dir() || path.starts_with(sandbox.store().join(".larder"))),
+        "{unchanged:?}"
+    );
+    assert_eq!(blobs(&sandbox.store()), before, "a dry run changes nothing");
+    let done = gc(&sandbox, &[]);
+    assert_eq!((&done["swept"], &done["freed_bytes"]), (&planned["swept"], &planned["freed_bytes"]));
+    assert_eq!(done["freed_bytes"], row["frees"], "what df said");
+    let after = blobs(&sandbox.store());
+    let gone: u64 = before.iter().filter(|(hex, _)| !after.contains_key(*hex)).map(|(_, size)| size).sum();
+    assert_eq!(done["freed_bytes"], gone);
+    assert!(gone > 0 && names(&sandbox.store()).contains(CLANG));
+    assert_sound(&sandbox.store());
+    sandbox.ok(["verify"]);
+    assert_eq!(sandbox.json(["df"])["unreferenced"], 0);
+    assert_eq!(std::fs::read_dir(sandbox.store().join(".larder/trash")).unwrap().count(), 0);
+    assert_eq!(swept(&gc(&sandbox, &[])), 0, "and that is all");
+    // And it can come again.
+    sandbox.ok(["import".as_ref(), crate::support::fixture("docker20-two.tar").as_os_str()]);
+    assert_sound(&sandbox.store());
+}
+
+#[test]
+fn a_name_less_is_not_an_image_less() {
+    let sandbox = two();
+    sandbox.ok(["tag", GCC, "second:1"]);
+    sandbox.ok(["rm", GCC]);
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0);
+    // One that was displaced is still there to go back to.
+    sandbox.ok(["tag", CLANG, "second:1"]);
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0);
+    sandbox.ok(["verify"]);
+}
+
+#[test]
+fn what_nobody_let_go_waits_for_its_grace_from_the_first_look() {
+    let sandbox = two();
+    let digest = foreign(&sandbox.store(), b"somebody is still writing the rest of it");
+    let first = gc(&sandbox, &["--dry-run"]);
+    assert_eq!((swept(&first), first["waiting"].as_object().unwrap().len()), (0, 1), "{first}");
+    let since = gc(&sandbox, &[])["waiting"][&digest].as_i64().unwrap();
+    assert_eq!(gc(&sandbox, &[])["waiting"][&digest], since, "the first look counts");
+    assert!(blob_path(&sandbox.store(), &digest).exists());
+    // An hour ago it was seen first.
+    let unneeded = sandbox.store().join(".larder/cache/unneeded");
+    let text =
+        std::fs::read_to_string(&unneeded).unwrap().replace(&since.to_string(), &(since - 3600).to_string());
+    std::fs::write(&unneeded, text).unwrap();
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "2h"])), 0);
+    assert_eq!(swept(&gc(&sandbox, &[])), 1);
+    foreign(&sandbox.store(), b"somebody is still writing the rest of it");
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 1);
+}
+
+#[test]
+fn what_a_lease_protects_stays_until_the_lease_ends() {
+    let sandbox = two();
+    let store = Store::open(&sandbox.store(), Duration::from_secs(5)).unwrap();
+    let (protection, _) = store.protect(&[GCC.to_owned()], "a test").unwrap();
+    sandbox.ok(["rm", GCC]);
+    let before = blobs(&sandbox.store());
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0);
+    assert_eq!(blobs(&sandbox.store()), before);
+    drop(protection);
+    assert!(swept(&gc(&sandbox, &[])) > 0, "it was let go: no grace for it");
+    assert_nothing_pending(&sandbox.store());
+}
+
+#[test]
+fn a_document_that_cannot_be_read_stops_it_and_is_named() {
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 4] = [
+        ("missing", |path| std::fs::remove_file(path).unwrap()),
+        ("empty", |path| std::fs::write(path, "").unwrap()),
+        ("flipped", |path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            bytes[20] ^= 1;
+            std::fs::remove_file(path).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }),
+        ("a link", |path| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+        }),
+    ];
+    for (what, harm) in harms {
+        for file in ["docker20-two.tar", "multiarch-oci.tar"] {
+            let sandbox = imported(file);
+            foreign(&sandbox.store(), b"an orphan");
+            // Of an index a child, which was stored with it.
+            let digest = match file {
+                "multiarch-oci.tar" => {
+                    let entry = crate::support::store::entries(&sandbox.store())[0].clone();
+                    let children = entry["annotations"]["dev.larder.children"].as_str().unwrap().to_owned();
+                    children.split(',').next().unwrap().to_owned()
+                }
+                _ => named(&sandbox.store(), CLANG).unwrap(),
+            };
+            harm(&blob_path(&sandbox.store(), &digest));
+            let before = (blobs(&sandbox.store()), index_text(&sandbox.store()));
+            let said = sandbox.fail(["gc", "--grace", "0s"], 5);
+            assert!(said.contains(&digest), "{what}: {said}");
+            assert_eq!((blobs(&sandbox.store()), index_text(&sandbox.store())), before, "{what}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_document_keeps_what_it_mentions() {
+    let sandbox = two();
+    let leaf = foreign(&sandbox.store(), b"a leaf of something new");
+    let inner = foreign(&sandbox.store(), json!({"parts": [leaf]}).to_string().as_bytes());
+    let outer = json!({"kind": "new", "of": {"deep": [inner]}}).to_string();
+    let digest = foreign(&sandbox.store(), outer.as_bytes());
+    let mut index: Value = serde_json::from_str(&index_text(&sandbox.store())).unwrap();
+    let entry =
+        json!({"mediaType": "application/vnd.example.new+json", "digest": digest, "size": outer.len()});
+    index["manifests"].as_array_mut().unwrap().push(entry);
+    std::fs::write(sandbox.store().join("index.json"), index.to_string()).unwrap();
+    foreign(&sandbox.store(), b"mentioned by nobody");
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 1);
+    for digest in [leaf, inner, digest] {
+        assert!(blob_path(&sandbox.store(), &digest).exists());
+    }
+    // One that is too large to be looked through stops it.
+    let large = format!("{{\"x\":\"{}\"}}", "y".repeat(5 << 20));
+    let digest = foreign(&sandbox.store(), large.as_bytes());
+    index["manifests"].as_array_mut().unwrap().push(
+        json!({"mediaType": "application/vnd.example.new+json", "digest": digest, "size": large.len()}),
+    );
+    std::fs::write(sandbox.store().join("index.json"), index.to_string()).unwrap();
+    assert!(sandbox.fail(["gc", "--grace", "0s"], 1).contains(&digest));
+}
+
+#[test]
+fn a_referrer_lives_as_long_as_its_subject() {
+    let layers = [layer("hello", b"hello")];
+    let mut oci = Oci::image("subject:1", &layers);
+    let subject = oci.index["manifests"][0].clone();
+    let mut referrer = oci.manifest();
+    let statement = noise(1, 300);
+    oci.add(&statement);
+    referrer["layers"] = json!([{"mediaType": "application/vnd.example.signature", "digest": sha256(&statement), "size": 300}]);
+    referrer["subject"] =
+        json!({"mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"]});
+    let bytes = referrer.to_string().into_bytes();
+    oci.add(&bytes);
+    let entry = json!({"mediaType": referrer["mediaType"], "digest": sha256(&bytes), "size": bytes.len()});
+    oci.index["manifests"].as_array_mut().unwrap().push(entry);
+    let sandbox = two();
+    std::fs::write(sandbox.path("oci.tar"), oci.archive()).unwrap();
+    sandbox.ok(["import", "oci.tar"]);
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0, "its subject is there");
+    sandbox.ok(["rm", "subject:1"]);
+    let collected = gc(&sandbox, &["--grace", "0s"]);
+    assert_eq!(collected["forgotten"], json!([sha256(&bytes)]), "{collected}");
+    assert!(!index_text(&sandbox.store()).contains(&sha256(&bytes)));
+    assert!(!blob_path(&sandbox.store(), &sha256(&statement)).exists());
+    assert_sound(&sandbox.store());
+}
+
+#[test]
+fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
+    let sandbox = two();
+    let private = sandbox.store().join(".larder");
+    let dead = private.join("ingest/0123456789abcdef");
+    std::fs::create_dir(&dead).unwrap();
+    std::fs::write(dead.join("0"), vec![0; 5000]).unwrap();
+    std::fs::write(private.join("leases/fedcba9876543210"), "# import\n").unwrap();
+    std::fs::create_dir(private.join("trash")).unwrap();
+    std::fs::write(private.join("trash/left"), "by a gc that was killed").unwrap();
+    let living = private.join("ingest/aaaaaaaaaaaaaaaa");
+    std::fs::create_dir(&living).unwrap();
+    std::fs::write(living.join("0"), "being written").unwrap();
+    let lock = std::fs::File::open(&living).unwrap();
+    lock.lock().unwrap();
+    std::fs::write(private.join("ingest/a file"), "of somebody").unwrap();
+    let blobs_dir = sandbox.store().join("blobs/sha256");
+    std::fs::write(blobs_dir.join("README"), "of somebody").unwrap();
+    let planned = gc(&sandbox, &["--dry-run"]);
+    assert_eq!((&planned["leftovers"], &planned["freed_bytes"]), (&json!(2), &json!(5009)), "{planned}");
+    assert!(dead.exists());
+    let done = gc(&sandbox, &[]);
+    assert_eq!((&done["leftovers"], &done["freed_bytes"]), (&json!(2), &json!(5009)));
+    assert!(!dead.exists() && !private.join("leases/fedcba9876543210").exists());
+    assert_eq!(std::fs::read_dir(private.join("trash")).unwrap().count(), 0);
+    assert!(
+        living.join("0").exists()
+            && private.join("ingest/a file").exists()
+            && blobs_dir.join("README").exists()
+    );
+}
+
+#[test]
+fn what_a_journal_lists_stays() {
+    let sandbox = two();
+    let digest = foreign(&sandbox.store(), b"a layer whose archive has a hole now");
+    let journals = sandbox.store().join(".larder/journals");
+    std::fs::create_dir(&journals).unwrap();
+    std::fs::write(journals.join("0".repeat(64)), format!("{digest} abc/layer.tar\nhalf a li")).unwrap();
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0);
+    std::fs::remove_file(journals.join("0".repeat(64))).unwrap();
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 1);
+}
+
+#[test]
+fn it_says_what_it_did() {
+    let sandbox = two();
+    sandbox.ok(["rm", GCC]);
+    foreign(&sandbox.store(), b"an orphan");
+    let text = sandbox.ok(["gc", "--dry-run"]);
+    assert!(
+        text.contains("would be freed") && text.contains("1 blob (9 B) that nothing needs wait"),
+        "{text}"
+    );
+    assert!(sandbox.ok(["gc"]).contains(" freed ("));
+    assert!(sandbox.fail(["gc", "--grace", "soon"], 2).contains("30m"));
+}
