@@ -3,6 +3,7 @@
 mod act;
 mod fallback;
 mod images;
+mod lies;
 mod names;
 mod proxy;
 mod refused;
@@ -59,14 +60,21 @@ impl Desk {
         command.args(args);
         let output = command.output().unwrap();
         let rows: Value = serde_json::from_str(&succeeded(&command, &output)).unwrap();
-        (rows.as_array().unwrap().clone(), self.proxy.take())
+        (rows.as_array().unwrap().clone(), self.take())
     }
 
     /// Hands over, whatever becomes of it.
     fn try_hand_over<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> (Output, Traffic) {
         self.proxy.take();
         let output = self.sandbox.command(["export", "--to-docker"]).args(args).output().unwrap();
-        (output, self.proxy.take())
+        (output, self.take())
+    }
+
+    /// What went over the socket; whatever it was, no hand-over ever makes an engine pull.
+    fn take(&self) -> Traffic {
+        let traffic = self.proxy.take();
+        assert_eq!(traffic.pulls, 0, "an engine was asked to pull");
+        traffic
     }
 }
 
