@@ -34,7 +34,7 @@ pub(crate) fn answer(status: &str, body: &str) -> Vec<u8> {
 }
 
 /// Passes everything on as it is, unless it was told otherwise.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     path: PathBuf,
     shared: Arc<Shared>,
 }
@@ -51,18 +51,18 @@ struct Shared {
 
 /// What clients sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     /// All bytes, requests included.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
     /// How many loads there were.
-    pub(super) loads: u64,
+    pub(crate) loads: u64,
     /// How many pulls were asked for.
-    pub(super) pulls: u64,
+    pub(crate) pulls: u64,
 }
 
 impl Proxy {
     /// Listens at `path`; its threads end with the test process.
-    pub(super) fn new(path: PathBuf, docker: &Docker) -> Self {
+    pub(crate) fn new(path: PathBuf, docker: &Docker) -> Self {
         let listener = UnixListener::bind(&path).unwrap();
         let shared = Arc::new(Shared::default());
         let (engine, for_all) = (docker.socket().to_path_buf(), Arc::clone(&shared));
@@ -76,24 +76,24 @@ impl Proxy {
     }
 
     /// For `DOCKER_HOST`.
-    pub(super) fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.path.display())
     }
 
     /// What was sent since the last time.
-    pub(super) fn take(&self) -> Traffic {
+    pub(crate) fn take(&self) -> Traffic {
         let Shared { sent, loads, pulls, .. } = &*self.shared;
         let [sent, loads, pulls] = [sent, loads, pulls].map(|count| count.swap(0, Ordering::SeqCst));
         Traffic { sent, loads, pulls }
     }
 
     /// From the first load on, has requests for this path (the end of it) answered so.
-    pub(super) fn after_load(&self, path: &str, answer: Vec<u8>) {
+    pub(crate) fn after_load(&self, path: &str, answer: Vec<u8>) {
         *self.shared.untrue.lock().unwrap() = Some((format!("{path} HTTP/1.1\r\n"), answer));
     }
 
     /// Has this done before the engine gets the next load.
-    pub(super) fn before_load(&self, hook: impl FnOnce() -> Verdict + Send + 'static) {
+    pub(crate) fn before_load(&self, hook: impl FnOnce() -> Verdict + Send + 'static) {
         *self.shared.before_load.lock().unwrap() = Some(Box::new(hook));
     }
 }
