@@ -140,6 +140,7 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
             engine: &engine,
             manifest,
             name,
+            platform: args.platform.as_ref(),
             jobs: super::jobs(args.jobs),
             cancel: &context.cancel,
             watch: &|event| bar.on(event),

@@ -105,7 +105,8 @@ impl Engine {
         let architecture = match info.architecture.unwrap_or_default().as_str() {
             "x86_64" => "amd64".to_owned(),
             "aarch64" => "arm64".to_owned(),
-            "armv7l" => "arm".to_owned(),
+            "armv6l" | "armv7l" => "arm".to_owned(),
+            "i386" | "i686" => "386".to_owned(),
             other => other.to_owned(),
         };
         Ok(Engine {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use larder_store::archive::image::{Image, Images, LayerForm, shown_compression};
 use larder_store::archive::package::{Form, Item, package};
 use larder_store::cancel::Cancel;
-use larder_store::descriptor::Descriptor;
+use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
 use larder_store::media_type::Compression;
@@ -26,6 +26,8 @@ pub(crate) struct HandOver<'a> {
     pub(crate) manifest: &'a Descriptor,
     /// The name it shall have in the engine.
     pub(crate) name: &'a Reference,
+    /// What was asked for by name: it is handed over even if the engine runs another architecture.
+    pub(crate) platform: Option<&'a Platform>,
     pub(crate) jobs: usize,
     pub(crate) cancel: &'a Cancel,
     pub(crate) watch: Watch<'a>,
@@ -127,12 +129,18 @@ fn images<'a>(ask: &HandOver<'a>, form: LayerForm) -> Images<'a> {
 /// An engine would take an image of another machine, and act would fail later, or worse, pull.
 fn check_platform(ask: &HandOver<'_>, image: &Image) -> Result<()> {
     let (have, runs) = (image.config.platform(), &ask.engine.platform);
+    let wanted = ask.platform.unwrap_or(runs);
     let why = if !image.parts.is_container() {
         "is an artifact, no container image".to_owned()
     } else if have.os.is_empty() || have.architecture.is_empty() {
         "its config names no os or no architecture".to_owned()
-    } else if have.os != runs.os {
-        format!("is for {have}, and the Docker engine runs {runs}")
+    } else if have.os != runs.os || have.architecture != wanted.architecture {
+        let other = if have.os == runs.os {
+            format!(" (--platform {have} hands it over all the same)")
+        } else {
+            String::new()
+        };
+        format!("is for {have}, and the Docker engine runs {runs}{other}")
     } else {
         return Ok(());
     };

@@ -35,7 +35,7 @@ pub(super) fn store(sandbox: &Sandbox, name: &str, layers: &[Vec<u8>]) {
 }
 
 /// Puts an image with this config into the store.
-pub(super) fn store_config(sandbox: &Sandbox, name: &str, config: &Value, layers: &[Vec<u8>], more: &[&str]) {
+pub(crate) fn store_config(sandbox: &Sandbox, name: &str, config: &Value, layers: &[Vec<u8>], more: &[&str]) {
     let archive = docker_archive_with(&config.to_string(), &[name], layers);
     let output = feed(sandbox.command(["import", "-"]).args(more), &archive);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -2,9 +2,10 @@
 
 mod act;
 mod fallback;
-mod images;
+pub(crate) mod images;
+mod lies;
 mod names;
-mod proxy;
+pub(crate) mod proxy;
 mod refused;
 mod transfer;
 mod unwritable;
@@ -39,13 +40,13 @@ macro_rules! on_every_engine {
 use on_every_engine;
 
 /// A sandbox whose larder reaches the engine through a proxy.
-struct Desk {
-    sandbox: Sandbox,
-    proxy: Proxy,
+pub(crate) struct Desk {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) proxy: Proxy,
 }
 
 impl Desk {
-    fn new(docker: &Docker) -> Self {
+    pub(crate) fn new(docker: &Docker) -> Self {
         let mut sandbox = Sandbox::new();
         let proxy = Proxy::new(sandbox.path("proxy.sock"), docker);
         sandbox.set("DOCKER_HOST", proxy.host());
@@ -59,14 +60,21 @@ impl Desk {
         command.args(args);
         let output = command.output().unwrap();
         let rows: Value = serde_json::from_str(&succeeded(&command, &output)).unwrap();
-        (rows.as_array().unwrap().clone(), self.proxy.take())
+        (rows.as_array().unwrap().clone(), self.take())
     }
 
     /// Hands over, whatever becomes of it.
     fn try_hand_over<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> (Output, Traffic) {
         self.proxy.take();
         let output = self.sandbox.command(["export", "--to-docker"]).args(args).output().unwrap();
-        (output, self.proxy.take())
+        (output, self.take())
+    }
+
+    /// What went over the socket; whatever it was, no hand-over ever makes an engine pull.
+    pub(crate) fn take(&self) -> Traffic {
+        let traffic = self.proxy.take();
+        assert_eq!(traffic.pulls, 0, "an engine was asked to pull");
+        traffic
     }
 }
 

@@ -91,6 +91,7 @@ fn an_image_for_another_system_is_refused_before_anything_is_sent() {
         ("windows", "amd64", "win:1", "windows"),
         ("", "amd64", "noos:1", "os"),
         ("linux", "", "noarch:1", "arch"),
+        ("linux", "arm64", "arm:1", "--platform linux/arm64"),
     ] {
         store_config(&desk.sandbox, name, &config(os, arch, &layers), &layers, &[]);
         let (output, traffic) = desk.try_hand_over([name]);
@@ -98,6 +99,10 @@ fn an_image_for_another_system_is_refused_before_anything_is_sent() {
         assert_eq!(traffic.loads, 0, "{name}");
         assert_eq!(docker.image_id(name), None);
     }
+    // An engine may have an emulator: who says the platform gets it.
+    let (rows, _) = desk.hand_over(["arm:1", "--platform", "linux/arm64"]);
+    assert_eq!(rows[0]["name"], "arm:1");
+    assert!(docker.image_id("arm:1").is_some());
 }
 
 #[test]
