@@ -8,6 +8,7 @@ mod badinput;
 mod format;
 mod handover;
 mod import;
+mod interop;
 mod kill;
 mod roundtrip;
 mod support;

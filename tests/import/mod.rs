@@ -2,8 +2,10 @@
 
 mod consume;
 mod fidelity;
+mod forms;
 mod healing;
 mod indexes;
+mod large;
 mod names;
 mod outer;
 mod reuse;
