@@ -128,4 +128,21 @@ podman's and buildah's `dir:` and `docker-dir` are no archives or layouts of any
 `larder export REF -o - | docker load`, `| podman load` and `| ctr images import -` work with all versions above (`--layers plain`
 or `gzip` for Docker 20.10). containerd finds the image under its full name, `docker.io/library/NAME:TAG`.
 
+## When others write to the store
+
+They may, and they take no lock. `tests/interop/foreign.rs` lets both versions of skopeo and umoci write while larder imports, tags
+and removes. What always holds: each larder command does what it says or says why not and does nothing; the index is valid when all are done;
+`larder verify` finds nothing, and no blob is lost. What can be lost is a change to the index:
+
+- **skopeo** reads `index.json` when a copy begins, and writes what it read, with its own entry added, when the copy ends. Every name that
+  larder has added, moved or removed in between is undone, however long the copy takes (seen with both versions). The content stays: the
+  same import again writes no byte and brings the name back. To be safe: `skopeo copy … oci-archive:FILE`, and `larder import FILE`.
+- **umoci** reads and renames within one short command, and so does larder: of two such changes in the same milliseconds the later one wins.
+- skopeo writes `index.json` and `oci-layout` in place: for a moment they are empty. A larder command that reads them just then ends
+  with exit code 5 (`EOF while parsing`), and has done nothing; run it again.
+- `umoci tag` copies all annotations, the full name and a pin among them: larder finds the image under the new tag, and shows it
+  under the name that it was copied from. `larder tag` does not.
+- `umoci gc` takes no lock and knows no lease. At rest it removes nothing that an entry of ours needs (tested), while an import runs it can remove
+  blobs that are about to be named: use it when no larder is at work.
+
 ";
