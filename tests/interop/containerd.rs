@@ -1,5 +1,7 @@
 //! containerd by its own client: `ctr images import`, a container, `ctr images export`.
 
+use std::process::Command;
+
 use super::{Bench, FULL, GREETING, Seen, Source, Tool, Written, attempt, same};
 use crate::support::peer::Containerd;
 use crate::support::tarball::sha256;
@@ -20,7 +22,7 @@ impl Ctr {
         attempt(self.command(bench).args(args))
     }
 
-    pub(super) fn command(&self, bench: &Bench) -> std::process::Command {
+    pub(super) fn command(&self, bench: &Bench) -> Command {
         self.containerd.ctr(&self.namespace, bench.root())
     }
 
@@ -44,7 +46,15 @@ impl Tool for Ctr {
     }
 
     fn read(&self, bench: &Bench, source: Source) -> Seen {
-        self.ok(bench, &["images", "import", source.file()])?;
+        if source.is_store() {
+            let parts = ["oci-layout", "index.json", "blobs"];
+            bench.fresh("packed.tar");
+            let mut tar = bench.sandbox.enclose(Command::new("tar"));
+            attempt(tar.args(["-cf", "packed.tar", "-C", source.file()]).args(parts))?;
+            self.ok(bench, &["images", "import", "packed.tar"])?;
+        } else {
+            self.ok(bench, &["images", "import", source.file()])?;
+        }
         self.prove(bench)
     }
 

@@ -101,7 +101,8 @@ const HEAD: &str = "\
 
 Written by `tests/interop`, which does every cell for real: a *yes* under *reads* means that the tool took the whole image and ran a container of it,
 or that config, manifest and layers were compared with ours afterwards; a **no** that it was tried and failed for the
-reason given. Of each tool the distribution's version (Debian 12) and the newest (Debian forky) are tried.
+reason given. Of each tool the distribution's version (Debian 12, which has no crane, oras or buildx) and the
+newest (Debian forky) are tried.
 
 ## What they read of ours
 

@@ -36,8 +36,7 @@ pub(super) struct Row {
 }
 
 const NO_LAYOUTS: &str = "Reads no directories; `export --to-docker` sends what it lacks.";
-const NO_DIRECTORIES: &str = "Reads no directories; `tar -C STORE -c oci-layout index.json blobs \\| ctr images import -` is \
-    what there is.";
+const PACKED: &str = "Reads no directories, but the store packed: `tar -C STORE -c oci-layout index.json blobs | ctr images import -`.";
 const OLD_ENGINE: &str = "Docker before 23 reads no zstd: `--layers plain` or `--layers gzip`.";
 const NO_MANIFEST_JSON: &str = "A graph driver wants `manifest.json`: the hybrid, or `--archive docker`.";
 const OLD_UMOCI: &str = "From before zstd layers: `import --compression gzip`.";
@@ -210,14 +209,14 @@ pub(super) const TABLE: [Row; 16] = [
         tool: "containerd (ctr)",
         peer: "containerd",
         open: |_| Some(Box::new(Ctr::new(peer::containerd()?, "matrix"))),
-        reads: [Never(NO_DIRECTORIES), Never(NO_DIRECTORIES), YES, YES, YES, YES],
+        reads: [Cell::Yes(Some(PACKED)), Cell::Yes(Some(PACKED)), YES, YES, YES, YES],
         writes: CTR_WRITES,
     },
     Row {
         tool: "containerd (ctr)",
         peer: "containerd of forky",
         open: |_| Some(Box::new(Ctr::new(peer::containerd2()?, "matrix"))),
-        reads: [Never(NO_DIRECTORIES), Never(NO_DIRECTORIES), YES, YES, YES, YES],
+        reads: [Cell::Yes(Some(PACKED)), Cell::Yes(Some(PACKED)), YES, YES, YES, YES],
         writes: CTR_WRITES,
     },
 ];
@@ -230,7 +229,9 @@ const fn containers(
     open: fn(&Bench) -> Option<Box<dyn Tool>>,
     writes: &'static [&'static str],
 ) -> Row {
-    Row { tool, peer, open, reads: [store, store, YES, SHORT, SHORT, YES], writes }
+    // skopeo gives no names.
+    let docker = if matches!(tool.as_bytes(), b"skopeo") { YES } else { SHORT };
+    Row { tool, peer, open, reads: [store, store, YES, docker, docker, YES], writes }
 }
 
 fn containers_tool(bench: &Bench, name: &'static str, newest: bool) -> Option<Box<dyn Tool>> {
