@@ -10,6 +10,7 @@ mod format;
 mod gc;
 mod handover;
 mod import;
+mod interop;
 mod kill;
 mod roundtrip;
 mod support;

@@ -3,8 +3,10 @@
 mod bounds;
 mod consume;
 mod fidelity;
+mod forms;
 mod healing;
 mod indexes;
+mod large;
 mod names;
 mod outer;
 mod reuse;

@@ -66,7 +66,7 @@ fn a_layer_that_came_in_an_oci_archive_serves_a_docker_archive() {
 }
 
 /// Bytes that a larder command reads of a file, by the word of the kernel.
-fn bytes_read(sandbox: &Sandbox, file: &str, args: &[&str]) -> Option<u64> {
+pub(super) fn bytes_read(sandbox: &Sandbox, file: &str, args: &[&str]) -> Option<u64> {
     let larder = sandbox.command(args);
     let log = sandbox.path("strace.log");
     let mut strace = sandbox.enclose(peer::tool("strace")?);

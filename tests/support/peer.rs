@@ -56,6 +56,11 @@ pub fn tool(name: &str) -> Option<Command> {
 /// It sees `bind` at the same path and starts in it; all else that it writes is gone when it ends. podman and buildah
 /// keep their images in `bind/containers`, so that the next call finds them.
 pub fn forky(name: &str, bind: &Path) -> Option<Command> {
+    forky_with(name, bind, None)
+}
+
+/// The same, and it sees one more directory, in which a daemon's socket is.
+pub fn forky_with(name: &str, bind: &Path, daemon: Option<&Path>) -> Option<Command> {
     let root = PathBuf::from(setting("LARDER_TEST_FORKY")?);
     if !root.join("usr/bin").join(name).exists() {
         return None;
@@ -63,11 +68,58 @@ pub fn forky(name: &str, bind: &Path) -> Option<Command> {
     let mut command = Command::new(setting("LARDER_TEST_ENTER")?);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LARDER_TEST_FORKY", root);
     command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1").current_dir(bind);
-    command.arg("-b").arg(bind).arg(name);
+    command.arg("-b").arg(bind);
+    if let Some(daemon) = daemon {
+        command.arg("-b").arg(daemon);
+    }
+    command.arg(name);
     if matches!(name, "podman" | "buildah") {
         command.arg("--root").arg(bind.join("containers"));
     }
     Some(command)
+}
+
+/// A running containerd, of the distribution or the newest. All tests share it: use a namespace of your own.
+pub struct Containerd {
+    dir: PathBuf,
+    newest: bool,
+}
+
+impl Containerd {
+    /// A `ctr` command of its version for this namespace, which sees `bind`.
+    pub fn ctr(&self, namespace: &str, bind: &Path) -> Command {
+        let mut command = if self.newest {
+            forky_with("ctr", bind, Some(&self.dir)).expect("its containerd runs")
+        } else {
+            tool("ctr").expect("its containerd runs")
+        };
+        command
+            .current_dir(bind)
+            .arg("--address")
+            .arg(self.dir.join("containerd.sock"))
+            .args(["-n", namespace]);
+        command
+    }
+
+    /// Where daemon and client both see the pipes of a container.
+    pub fn fifo(&self) -> PathBuf {
+        self.dir.join("fifo")
+    }
+}
+
+/// containerd of the distribution (1.6).
+pub fn containerd() -> Option<Containerd> {
+    containerd_of("LARDER_TEST_CONTAINERD", false)
+}
+
+/// containerd 2.
+pub fn containerd2() -> Option<Containerd> {
+    containerd_of("LARDER_TEST_CONTAINERD2", true)
+}
+
+fn containerd_of(variable: &str, newest: bool) -> Option<Containerd> {
+    let socket = PathBuf::from(setting(variable)?);
+    Some(Containerd { dir: socket.parent()?.to_path_buf(), newest })
 }
 
 /// act, which runs workflows with images that Docker has.
