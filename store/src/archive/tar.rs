@@ -121,8 +121,9 @@ impl<S: Source> Members<S> {
         let named = |why: &str| Error::invalid(format!("entry {shown:?}"), why);
         let size = match extended.size {
             None => ustar,
-            // Writers leave ustar's field at zero or cut it off when a size does not fit; anything else is two sizes.
-            Some(pax) if pax == ustar || pax > USTAR_MAX => pax,
+            // A size that does not fit into ustar's field leaves zeros there (Go, Python, GNU tar) or the largest number
+            // (libarchive); anything else is two sizes.
+            Some(pax) if pax == ustar || (pax > USTAR_MAX && [0, USTAR_MAX].contains(&ustar)) => pax,
             Some(pax) => return Err(named(&format!("has two sizes, {ustar} and {pax}"))),
         };
         let is_directory = kind == EntryType::Directory || (kind.is_file() && raw_path.ends_with(b"/"));
@@ -155,8 +156,10 @@ impl<S: Source> Members<S> {
         if self.names > MAX_NAMES {
             return Err(broken(format!("its names have more than {MAX_NAMES} bytes together")));
         }
-        // Links and directories have no content, whatever their size field says.
-        let size = if kind == Kind::File { size } else { 0 };
+        // Some readers take what follows a link or a directory of a size for its content, others for the next header.
+        if kind != Kind::File && size > 0 {
+            return Err(named(&format!("has a size, {size}, and is no file")));
+        }
         self.pending = size.checked_next_multiple_of(BLOCK).ok_or_else(|| named("has an impossible size"))?;
         let offset = self.position;
         self.position = offset.checked_add(self.pending).ok_or_else(|| named("has an impossible size"))?;
@@ -282,6 +285,10 @@ fn ustar_size(header: &Header) -> Result<u64> {
     if field[0] & 0xc0 == 0xc0 {
         return Err(broken("a member has a negative size"));
     }
+    // The crate reads the last eight bytes of such a number, others all of them.
+    if field[0] & 0x80 != 0 && (field[0] != 0x80 || field[1..4] != [0; 3]) {
+        return Err(broken("a member has an impossible size"));
+    }
     match header.entry_size() {
         Ok(size) if size <= i64::MAX as u64 => Ok(size),
         _ => Err(broken("a member's size is not a number")),
@@ -312,7 +319,7 @@ fn clean_path(raw: &[u8], is_directory: bool) -> Result<String, String> {
 }
 
 /// Where a symbolic link leads, seen from the archive's root; `docker save` wrote `../<id>/layer.tar`.
-fn resolve_link(path: &str, target: &[u8]) -> Result<String, String> {
+pub(super) fn resolve_link(path: &str, target: &[u8]) -> Result<String, String> {
     let target = std::str::from_utf8(target).map_err(|_| "its target is not UTF-8".to_owned())?;
     if target.starts_with('/') || target.contains('\\') || target.chars().any(char::is_control) {
         return Err("it links out of the archive".into());
@@ -460,6 +467,32 @@ mod tests {
         let mut negative = header("e", EntryType::Regular, 0);
         negative.as_old_mut().size = [0xff; 12];
         negative.set_cksum();
+        let of_base_256 = |first: [u8; 4]| {
+            let mut header = header("e", EntryType::Regular, 0);
+            header.as_old_mut().size[..4].copy_from_slice(&first);
+            header.as_old_mut().size[4..].copy_from_slice(&3u64.to_be_bytes());
+            header.set_cksum();
+            raw(&[(header, b"abc")])
+        };
+        assert_eq!(members(&of_base_256([0x80, 0, 0, 0])).expect("a good size")[0].size, 3);
+        let sized = |path: &str, kind| {
+            let mut header = header(path, kind, 3);
+            header.as_old_mut().linkname[0] = b'l';
+            header.set_cksum();
+            raw(&[(header, b"abc")])
+        };
+        let beside_pax = |ustar| {
+            let data = pax(&[("size", "9000000000")]);
+            raw(&[
+                (header("x", EntryType::XHeader, data.len() as u64), &data),
+                (header("e", EntryType::Regular, ustar), b"abc"),
+            ])
+        };
+        for ustar in [0, USTAR_MAX] {
+            let cut = members(&beside_pax(ustar)).expect_err("its content is not there");
+            assert!(cut.to_string().contains("cut off"), "{ustar}: {cut}");
+        }
+        assert!(members(&beside_pax(3)).expect_err("refused").to_string().contains("two sizes"));
         let good = file("e");
         let two_names = {
             let data = pax(&[("path", "a")]);
@@ -498,6 +531,14 @@ mod tests {
             ("link away", link("/x", EntryType::Symlink)),
             ("hard link out", link("../x", EntryType::Link)),
             ("negative", raw(&[(negative, b"")])),
+            ("base-256, first byte", of_base_256([0x81, 0, 0, 0])),
+            ("base-256, second byte", of_base_256([0x80, 1, 0, 0])),
+            ("base-256, fourth byte", of_base_256([0x80, 0, 0, 1])),
+            ("a file of a directory's name", sized("e/", EntryType::Regular)),
+            ("an old file of a directory's name", sized("e/", EntryType::new(0))),
+            ("a directory of a size", sized("e", EntryType::Directory)),
+            ("a link of a size", sized("e", EntryType::Symlink)),
+            ("a hard link of a size", sized("e", EntryType::Link)),
             ("two sizes", with_pax(&[("size", "1")])),
             ("size no number", with_pax(&[("size", "-3")])),
             ("two paths", with_pax(&[("path", "a"), ("path", "b")])),
