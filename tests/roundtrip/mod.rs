@@ -2,6 +2,7 @@
 
 mod archive;
 mod engines;
+mod foreign_layers;
 mod output;
 mod podman;
 mod readers;
