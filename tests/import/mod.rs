@@ -7,6 +7,8 @@ mod indexes;
 mod names;
 mod outer;
 mod reuse;
+mod streams;
+mod unpacked;
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -4,6 +4,7 @@
 //! documents, sizes, counts, free space. Blobs are published under a lease as they are done; the index comes
 //! last and once. A failed import leaves the index as it was, and no ingest and no lease.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -18,10 +19,10 @@ use super::options::{Existing, Imported, Input, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
 use super::seekable::SeekableArchive;
 use super::stream::{Intake, StreamedArchive};
-use crate::codec::{HEAD, Outer};
+use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::ids::ImageId;
 use crate::index::{self, Index, Tagged};
 use crate::manifest::{Document, RawManifest};
@@ -72,7 +73,9 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
     let failed = |e| crate::blob::from_io(e, Error::io("read", &path));
     stream.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
     let outer = Outer::sniff(&head);
-    let mut stream = outer.open(io::Cursor::new(head).chain(stream)).map_err(Error::io("read", &path))?;
+    let mut stream = outer
+        .open(io::Cursor::new(head).chain(stream), Limits::default())
+        .map_err(Error::io("read", &path))?;
     import_stream(store, &mut stream, &path, options)
 }
 
@@ -97,7 +100,7 @@ fn import_at_hand(
     mut consume: Option<Consume>,
     options: &Options<'_>,
 ) -> Result<Vec<Imported>> {
-    let planned = plan(contents)?;
+    let planned = plan(contents, &options.cancel)?;
     let count = planned.len();
     let images = select(planned, options)?;
     if consume.is_some() && images.len() < count {
@@ -106,13 +109,13 @@ fn import_at_hand(
     }
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
-    let imported = match unchanged(&index, store, &images, options)? {
-        Some(unchanged) => {
-            (options.watch)(Event::Spared(unchanged.iter().map(|image| image.reused_bytes).sum()));
-            unchanged
-        }
-        None => bring_in(store.begin("import")?, contents, &images, options, consume.as_mut(), true)?,
+    let todo = Todo::of(&index, store, images, options)?;
+    (options.watch)(Event::Spared(todo.spared()));
+    let brought = match todo.left.is_empty() {
+        true => Vec::new(),
+        false => bring_in(store.begin("import")?, contents, &todo, options, consume.as_mut(), true)?,
     };
+    let imported = todo.merge(brought);
     consume.map_or(Ok(()), Consume::finish)?;
     Ok(imported)
 }
@@ -135,13 +138,15 @@ fn import_stream(
         read: &read,
     };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
-    let images = select(plan(&archive)?, options)?;
+    let images = select(plan(&archive, &options.cancel)?, options)?;
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
-    if let Some(unchanged) = unchanged(&index, store, &images, options)? {
-        return Ok(unchanged);
-    }
-    bring_in(tx, &mut archive, &images, options, None, false)
+    let todo = Todo::of(&index, store, images, options)?;
+    let brought = match todo.left.is_empty() {
+        true => Vec::new(),
+        false => bring_in(tx, &mut archive, &todo, options, None, false)?,
+    };
+    Ok(todo.merge(brought))
 }
 
 /// Chooses the images that are asked for, and gives them their names.
@@ -217,119 +222,207 @@ fn check_names(index: &Index, store: &Store, images: &[PlannedImage], options: &
     if options.replace {
         return Ok(());
     }
+    let named = by_name(index);
     for image in images {
         for name in &image.names {
-            if let Some(taken) = index.named(name).find(|entry| !is_same(store, entry, image)) {
-                return Err(Error::NameTaken { reference: name.familiar(), existing: taken.digest });
+            for entry in named.get(name).into_iter().flatten() {
+                if !is_same(store, entry, image)? {
+                    return Err(Error::NameTaken { reference: name.familiar(), existing: entry.digest });
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Whether an entry is the same image: of the same image ID where we make the manifest, else the same manifest.
-fn is_same(store: &Store, entry: &Descriptor, image: &PlannedImage) -> bool {
-    match &image.content {
-        Planned::Kept(kept) => entry.digest == kept.root.digest,
-        Planned::Made(made) => image_id(store, entry) == Some(made.image_id()),
+/// The entries of each name, so that many names need not be looked for one by one.
+fn by_name(index: &Index) -> HashMap<Reference, Vec<&Descriptor>> {
+    let mut named: HashMap<_, Vec<_>> = HashMap::new();
+    for entry in index.entries().iter().filter(|entry| entry.annotations.contains_key(index::REF_NAME)) {
+        if let Some(name) = index::reference(entry) {
+            named.entry(name).or_default().push(entry);
+        }
     }
+    named
 }
 
-/// The image ID behind an entry; where the manifest cannot be read, what we noted of it, so that importing the
-/// image again heals it.
-fn image_id(store: &Store, entry: &Descriptor) -> Option<ImageId> {
-    let noted = || entry.annotation(index::IMAGE_ID)?.parse().ok().map(ImageId);
+/// Whether an entry is the same image: of the same image ID where we make the manifest, else the same manifest.
+fn is_same(store: &Store, entry: &Descriptor, image: &PlannedImage) -> Result<bool> {
+    Ok(match &image.content {
+        Planned::Kept(kept) => entry.digest == kept.root.digest,
+        Planned::Made(made) => image_id(store, entry)? == Some(made.image_id()),
+    })
+}
+
+/// The image ID behind an entry; where the manifest is damaged or gone, what we noted of it, so that importing the
+/// image again heals it. One that cannot be read for another reason may be whole: that is an error.
+fn image_id(store: &Store, entry: &Descriptor) -> Result<Option<ImageId>> {
     match store.document(entry) {
         Ok(Some(RawManifest { document: Document::Image(image), .. })) if image.is_container() => {
-            Some(image.image_id())
+            Ok(Some(image.image_id()))
         }
-        Ok(Some(_)) => None,
-        Ok(None) | Err(_) => noted(),
+        Ok(Some(_)) => Ok(None),
+        Err(error) if error.kind() != Kind::Damaged => Err(error),
+        Ok(None) | Err(_) => {
+            Ok(entry.annotation(index::IMAGE_ID).and_then(|id| id.parse().ok()).map(ImageId))
+        }
     }
 }
 
-/// Where every name has its image already, whole: what to say of it. Nothing need be read or written.
-fn unchanged(
-    index: &Index,
-    store: &Store,
-    images: &[PlannedImage],
-    options: &Options<'_>,
-) -> Result<Option<Vec<Imported>>> {
-    if options.existing == Existing::Verified {
-        return Ok(None);
-    }
-    let mut all = Vec::new();
-    for image in images {
-        let named: Vec<_> = image.names.iter().map(|name| (Some(name), index.named(name).next())).collect();
-        let nameless = || {
-            vec![(None, root(image).and_then(|digest| index.entries().iter().find(|e| e.digest == digest)))]
-        };
-        for (name, entry) in if named.is_empty() { nameless() } else { named } {
-            let Some(entry) = entry.filter(|entry| is_same(store, entry, image)) else { return Ok(None) };
-            if let Planned::Kept(kept) = &image.content {
-                // The archive may hold children that a sparse entry of the same index lacks.
-                let documents = kept.documents.iter().map(|raw| raw.digest);
-                for digest in documents.chain(kept.blobs.iter().map(|blob| blob.descriptor.digest)) {
-                    if store.blobs().contains(&digest)?.is_none() {
-                        return Ok(None);
+/// What an import has to do, name by name.
+struct Todo {
+    /// Images with the names that do not have them yet.
+    left: Vec<PlannedImage>,
+    /// What to say of each name of each image; nothing yet of those that are left.
+    said: Vec<Option<Imported>>,
+    /// Whether what the store has is believed: not where a part of these images is known to be damaged.
+    existing: Existing,
+}
+
+/// What the store has of an image under one of its names.
+enum Standing {
+    /// All of it, so many bytes.
+    Whole(Descriptor, u64),
+    /// Not the image, or not all of it.
+    Other,
+    /// The image, and something of it is damaged.
+    Damaged,
+}
+
+impl Todo {
+    /// Leaves out the names that have their image already, whole: for them nothing need be read or written.
+    fn of(index: &Index, store: &Store, images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Todo> {
+        let named = by_name(index);
+        let mut todo = Todo { left: Vec::new(), said: Vec::new(), existing: options.existing };
+        for mut image in images {
+            options.cancel.check()?;
+            let names: Vec<_> = match &image.names[..] {
+                [] => vec![None],
+                names => names.iter().cloned().map(Some).collect(),
+            };
+            let mut left = Vec::new();
+            for name in names {
+                let entry = match &name {
+                    Some(name) => named.get(name).and_then(|entries| entries.first().copied()),
+                    None => index.entries().iter().find(|entry| Some(entry.digest) == root(&image)),
+                };
+                let said = match standing(store, entry, &image)? {
+                    _ if options.existing == Existing::Verified => None,
+                    Standing::Whole(entry, size) => Some(Imported {
+                        reference: name.clone(),
+                        digest: entry.digest,
+                        image_id: image.image_id(),
+                        new_bytes: 0,
+                        reused_bytes: size,
+                        outcome: Outcome::Unchanged,
+                    }),
+                    Standing::Other => None,
+                    Standing::Damaged => {
+                        todo.existing = Existing::Verified;
+                        None
                     }
+                };
+                if said.is_none() {
+                    left.push(name);
                 }
+                todo.said.push(said);
             }
-            let Some(size) = complete_size(store, entry)? else { return Ok(None) };
-            all.push(Imported {
-                reference: name.cloned(),
-                digest: entry.digest,
-                image_id: image.image_id(),
-                new_bytes: 0,
-                reused_bytes: size,
-                outcome: Outcome::Unchanged,
-            });
+            if !left.is_empty() {
+                image.names = left.into_iter().flatten().collect();
+                todo.left.push(image);
+            }
         }
+        Ok(todo)
     }
-    Ok(Some(all))
+
+    /// Bytes that need not be looked at.
+    fn spared(&self) -> u64 {
+        self.said.iter().flatten().map(|image| image.reused_bytes).fold(0, u64::saturating_add)
+    }
+
+    /// All names in the archive's order; what was brought in is in the order of `left`.
+    fn merge(self, brought: Vec<Imported>) -> Vec<Imported> {
+        let mut brought = brought.into_iter();
+        self.said.into_iter().filter_map(|said| said.or_else(|| brought.next())).collect()
+    }
 }
 
-/// Bytes of everything below an entry; `None` where a part of it is missing.
-fn complete_size(store: &Store, entry: &Descriptor) -> Result<Option<u64>> {
-    let (mut size, mut complete) = (0, true);
-    let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+fn standing(store: &Store, entry: Option<&Descriptor>, image: &PlannedImage) -> Result<Standing> {
+    let Some(entry) = entry else { return Ok(Standing::Other) };
+    if !is_same(store, entry, image)? {
+        return Ok(Standing::Other);
+    }
+    if let Planned::Kept(kept) = &image.content {
+        // The archive may hold children that a sparse entry of the same index lacks.
+        let documents = kept.documents.iter().map(|raw| raw.digest);
+        for digest in documents.chain(kept.blobs.iter().map(|blob| blob.descriptor.digest)) {
+            if store.blobs().contains(&digest)?.is_none() {
+                return Ok(Standing::Other);
+            }
+        }
+    }
+    let (mut size, mut complete) = (0u64, true);
+    let walked = walk::walk_entry(entry, &mut |document| store.document(document), &mut |node| {
         let there = store.blobs().contains(&node.descriptor.digest)? == Some(node.descriptor.size);
         complete &= there || crate::media_type::is_foreign_layer(&node.descriptor.media_type);
-        size += node.descriptor.size;
+        size = size.saturating_add(node.descriptor.size);
+        // A config is small, and an image without a good one is none.
+        if let Some(Document::Image(image)) = node.document.map(|raw| &raw.document)
+            && image.is_container()
+        {
+            store.config(image)?;
+        }
         Ok(())
     });
-    Ok(Some(size).filter(|_| walked.is_ok() && complete))
+    match walked {
+        Ok(()) if complete => Ok(Standing::Whole(entry.clone(), size)),
+        Ok(()) => Ok(Standing::Other),
+        Err(error) if error.kind() == Kind::Damaged => Ok(Standing::Damaged),
+        Err(error) => Err(error),
+    }
 }
 
 fn bring_in(
     tx: Transaction<'_>,
     contents: &mut dyn Contents,
-    images: &[PlannedImage],
+    todo: &Todo,
     options: &Options<'_>,
     consume: Option<&mut Consume>,
     watch_reads: bool,
 ) -> Result<Vec<Imported>> {
     let store = tx.store();
-    let mut bring = Bring::new(tx, options, consume, watch_reads)?;
+    let images = &todo.left;
+    let mut bring = Bring::new(tx, options, todo.existing, consume, watch_reads)?;
     let ready = bring.all(contents, images)?;
     options.cancel.check()?;
     bring.into_transaction().commit(|index| {
         let mut imported = Vec::new();
         // Read again under the lock: the name may have gone to somebody else meanwhile.
         check_names(index, store, images, options)?;
-        for ready in ready {
-            name_it(index, ready, &mut imported);
+        for (image, ready) in images.iter().zip(ready) {
+            // Somebody may have brought in the same image meanwhile, under another manifest.
+            let keeps = |entry: &Descriptor| match todo.existing {
+                Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
+                Existing::Verified => Ok(false),
+            };
+            name_it(index, ready, &keeps, &mut imported)?;
         }
         Ok(imported)
     })
 }
 
-fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
+/// Gives an image its names; one whose entry `keeps` the same image stays as it is.
+fn name_it(
+    index: &mut Index,
+    ready: Ready,
+    keeps: &dyn Fn(&Descriptor) -> Result<bool>,
+    imported: &mut Vec<Imported>,
+) -> Result<()> {
     let (mut new_bytes, mut reused_bytes) = (ready.new_bytes, ready.reused_bytes);
-    let total = new_bytes + reused_bytes;
-    let line = |reference, outcome, new_bytes, reused_bytes| Imported {
+    let total = new_bytes.saturating_add(reused_bytes);
+    let line = |reference, digest, outcome, new_bytes, reused_bytes| Imported {
         reference,
-        digest: ready.entry.digest,
+        digest,
         image_id: ready.image_id,
         new_bytes,
         reused_bytes,
@@ -341,16 +434,24 @@ fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
             index.entries_mut().push(ready.entry.clone());
         }
         let outcome = if there { Outcome::Unchanged } else { Outcome::Added };
-        imported.push(line(None, outcome, new_bytes, reused_bytes));
+        imported.push(line(None, ready.entry.digest, outcome, new_bytes, reused_bytes));
     }
     for name in &ready.names {
-        let outcome = match index.tag(name, ready.entry.clone()) {
-            Tagged::New => Outcome::Added,
-            Tagged::Same => Outcome::Unchanged,
-            Tagged::Displaced(old) => Outcome::Replaced(old),
+        let other = index.named(name).find(|entry| entry.digest != ready.entry.digest);
+        let (digest, outcome) = match other {
+            Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
+            _ => {
+                let outcome = match index.tag(name, ready.entry.clone()) {
+                    Tagged::New => Outcome::Added,
+                    Tagged::Same => Outcome::Unchanged,
+                    Tagged::Displaced(old) => Outcome::Replaced(old),
+                };
+                (ready.entry.digest, outcome)
+            }
         };
-        imported.push(line(Some(name.clone()), outcome, new_bytes, reused_bytes));
+        imported.push(line(Some(name.clone()), digest, outcome, new_bytes, reused_bytes));
         // A second name costs nothing.
         (new_bytes, reused_bytes) = (0, total);
     }
+    Ok(())
 }

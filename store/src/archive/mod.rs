@@ -22,3 +22,10 @@ pub mod seekable;
 pub mod stream;
 pub mod tar;
 pub mod write;
+
+use crate::digest::Digest;
+
+/// Where an archive has a blob, as in an image layout.
+pub(crate) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
