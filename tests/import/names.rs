@@ -25,7 +25,11 @@ fn set(names: &[&str]) -> std::collections::BTreeSet<String> {
 #[test]
 fn the_same_image_again_keeps_its_manifest_whatever_else_comes_along() {
     let there = [layer("there", b"content")];
-    let oci = crate::support::tarball::Oci::image("there:1", &there).archive();
+    let mut oci = crate::support::tarball::Oci::image("there:1", &there);
+    let mut manifest = oci.manifest();
+    manifest["annotations"] = json!({"org.example": "another manifest than larder would make"});
+    oci.root("there:1", &manifest);
+    let oci = oci.archive();
     // Two images in one docker-archive; of the first one the store has the same image ID under its own manifest.
     let halves = [docker_archive("there:1", &there), docker_archive("new:1", &[layer("new", MANY)])];
     let mut archive = crate::support::tarball::Tarball::new();

@@ -34,6 +34,11 @@ fn documents_behind(strangers: usize, config: &[u8], layers: &[Vec<u8>]) -> Vec<
     for number in 0..strangers {
         archive.file(&format!("stranger{number}"), &noise(number as u64, 1 << 20));
     }
+    // What is left of the room is filled up too, to less than any document has.
+    for power in (6..20).rev() {
+        archive.file(&format!("filler{power}"), &noise(power, 1 << power));
+        archive.file(&format!("more{power}"), &noise(power, 1 << power));
+    }
     let config_path = format!("{}.json", hex(config));
     archive.file(&config_path, config);
     let manifest = json!([{"Config": config_path, "RepoTags": ["late:1"], "Layers": paths}]);

@@ -19,6 +19,7 @@ pub mod options;
 pub mod package;
 pub mod plan;
 pub mod seekable;
+mod standing;
 pub mod stream;
 pub mod tar;
 pub mod write;

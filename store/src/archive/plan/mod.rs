@@ -112,6 +112,14 @@ impl PlannedImage {
         )
     }
 
+    /// The digest of the manifest or index that it came with, if any.
+    pub fn root(&self) -> Option<Digest> {
+        match &self.content {
+            Planned::Kept(kept) => Some(kept.root.digest),
+            Planned::Made(made) => made.source,
+        }
+    }
+
     /// The image ID, where it is one container image.
     pub fn image_id(&self) -> Option<ImageId> {
         match &self.content {
