@@ -276,11 +276,7 @@ impl<'s, 'o> Bring<'s, 'o> {
     }
 
     /// Publishes what is done by now.
-    fn accept_done<'l>(
-        &mut self,
-        encoder: &mut Encoder,
-        pending: &mut VecDeque<&'l MadeLayer>,
-    ) -> Result<()> {
+    fn accept_done(&mut self, encoder: &mut Encoder, pending: &mut VecDeque<&MadeLayer>) -> Result<()> {
         for encoded in encoder.done() {
             let Some(layer) = pending.pop_front() else { break };
             self.accept(layer, encoded).map_err(|e| e.within(format!("entry {:?}", layer.path)))?;

@@ -304,16 +304,17 @@ fn write_in_order(
                     }
                     let _ = recycle.send(chunk);
                 }
-                Step::End(diff_id, size) => match frames.take().map(FrameWriter::finish) {
+                Step::End(diff_id, size) => {
+                    let Some(frames) = frames.take() else { continue };
+                    let writer = match frames.finish() {
+                        Ok(writer) => writer,
+                        Err(error) => return fail(Error::io("write", shown)(error)),
+                    };
                     // What cannot be made durable need not be written: who compresses and reads hears of it too.
-                    Some(Ok(writer)) => {
-                        if commit.send(Commit::Finish(writer, diff_id, size)).is_err() {
-                            return;
-                        }
+                    if commit.send(Commit::Finish(writer, diff_id, size)).is_err() {
+                        return;
                     }
-                    Some(Err(error)) => return fail(Error::io("write", shown)(error)),
-                    None => {}
-                },
+                }
                 Step::Failed(error) => return fail(error),
             }
         }
