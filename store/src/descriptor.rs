@@ -3,14 +3,38 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
 use crate::digest::Digest;
+use crate::json::{FREE, Keys};
+
+mod data;
+mod read;
+
+pub(crate) use read::{plain, plain_list, plain_option};
 
 /// Annotations, sorted by key, so that what we write is deterministic.
 pub type Annotations = BTreeMap<String, String>;
+
+/// The keys of descriptors.
+pub(crate) static KEYS: Keys = Keys(&[
+    ("mediaType", &FREE),
+    ("digest", &FREE),
+    ("size", &FREE),
+    ("platform", &PLATFORM_KEYS),
+    ("annotations", &FREE),
+    ("urls", &FREE),
+    ("data", &FREE),
+    ("artifactType", &FREE),
+]);
+static PLATFORM_KEYS: Keys = Keys(&[
+    ("architecture", &FREE),
+    ("os", &FREE),
+    ("variant", &FREE),
+    ("os.version", &FREE),
+    ("os.features", &FREE),
+]);
 
 /// Which machine an image is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,6 +138,15 @@ impl Descriptor {
         }
     }
 
+    /// Sees that content that is embedded in the descriptor is what it describes; the error is a phrase.
+    pub fn check_data(&self) -> Result<(), String> {
+        match self.extra.get("data") {
+            None | Some(Value::Null) => Ok(()),
+            Some(Value::String(text)) => data::check(text, &self.digest, self.size),
+            Some(_) => Err("a descriptor's data is no text".into()),
+        }
+    }
+
     /// An annotation's value.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(String::as_str)
@@ -136,50 +169,6 @@ impl Serialize for Descriptor {
             map.serialize_entry(key, value)?;
         }
         map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Descriptor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Descriptor, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Descriptor;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a descriptor")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Descriptor, A::Error> {
-                let (mut media_type, mut digest, mut size) = (None, None, None);
-                let (mut platform, mut annotations) = (None, None::<Option<Annotations>>);
-                let mut extra = Map::new();
-                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                    match key.as_ref() {
-                        "mediaType" => once(&mut media_type, "mediaType", map.next_value()?)?,
-                        "digest" => once(&mut digest, "digest", map.next_value()?)?,
-                        "size" => once(&mut size, "size", map.next_value()?)?,
-                        "platform" => once(&mut platform, "platform", map.next_value()?)?,
-                        "annotations" => once(&mut annotations, "annotations", map.next_value()?)?,
-                        _ => {
-                            extra.insert(key.into_owned(), map.next_value()?);
-                        }
-                    }
-                }
-                Ok(Descriptor {
-                    media_type: media_type.unwrap_or_default(),
-                    digest: digest.ok_or_else(|| de::Error::missing_field("digest"))?,
-                    size: size.ok_or_else(|| de::Error::missing_field("size"))?,
-                    platform: platform.flatten(),
-                    annotations: annotations.flatten().unwrap_or_default(),
-                    extra,
-                })
-            }
-        }
-        fn once<T, E: de::Error>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
-            match slot.replace(value) {
-                None => Ok(()),
-                Some(_) => Err(E::duplicate_field(name)),
-            }
-        }
-        deserializer.deserialize_map(Fields)
     }
 }
 

@@ -44,15 +44,15 @@ pub fn usage(parts: &Parts) -> Usage {
     for (image, blobs) in parts {
         let mut sizes = Sizes::default();
         for (digest, size) in blobs {
-            sizes.total += size;
+            sizes.total = sizes.total.saturating_add(*size);
             match owners.get(digest) {
-                Some(1) => sizes.unique += size,
-                _ => sizes.shared += size,
+                Some(1) => sizes.unique = sizes.unique.saturating_add(*size),
+                _ => sizes.shared = sizes.shared.saturating_add(*size),
             }
             if counted.insert(*digest) {
-                usage.stored += size;
+                usage.stored = usage.stored.saturating_add(*size);
             } else {
-                usage.saved += size;
+                usage.saved = usage.saved.saturating_add(*size);
             }
         }
         usage.images.insert(*image, sizes);

@@ -134,11 +134,16 @@ impl Dir {
             }
             Err(e) => return Err(self.err("open", name, e)),
         };
-        let stat = sys::fstat(&fd).map_err(|e| self.err("stat", name, e))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(Error::damaged(self.at(name).display(), "is not a regular file"));
+        self.regular(name, fd).map(Some)
+    }
+
+    /// Where a symbolic link leads, as it was written; `None` where the name is free or no link.
+    pub fn read_link(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match sys::readlinkat(&self.fd, name, Vec::new()) {
+            Ok(target) => Ok(Some(target.into_bytes())),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(e) => Err(self.err("read the link", name, e)),
         }
-        Ok(Some(File::from(fd)))
     }
 
     /// Opens a lock file, creating it where that can be done; a read-only one can be locked as well.
@@ -167,19 +172,43 @@ impl Dir {
     }
 
     fn create(&self, name: &str, flags: OFlags) -> Result<File> {
-        let flags = flags | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let common = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let mode = self.sharing.file_mode();
-        let fd = sys::openat(&self.fd, name, flags, mode).map_err(|e| self.err("create", name, e))?;
-        if self.sharing == Sharing::Group {
-            // Past this user's umask; of a file that is another user's, that user has seen to it.
-            let _ = sys::fchmod(&fd, mode);
+        loop {
+            if !flags.contains(OFlags::EXCL) {
+                match sys::openat(&self.fd, name, flags | common, Mode::empty()) {
+                    Ok(fd) => return self.regular(name, fd),
+                    Err(Errno::NOENT) => {}
+                    Err(e) => return Err(self.err("create", name, e)),
+                }
+            }
+            match sys::openat(&self.fd, name, flags | common | OFlags::CREATE | OFlags::EXCL, mode) {
+                Ok(fd) => {
+                    if self.sharing == Sharing::Group {
+                        // Past this user's umask. A file that was there keeps the mode that somebody gave it.
+                        let _ = sys::fchmod(&fd, mode);
+                    }
+                    return Ok(File::from(fd));
+                }
+                // Somebody else was faster.
+                Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => {}
+                Err(e) => return Err(self.err("create", name, e)),
+            }
         }
-        Ok(File::from(fd))
     }
 
     fn existing(&self, name: &str, flags: OFlags) -> Result<File> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // A pipe, planted where a file should be, must not make anybody wait.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = sys::openat(&self.fd, name, flags, Mode::empty()).map_err(|e| self.err("open", name, e))?;
+        self.regular(name, fd)
+    }
+
+    fn regular(&self, name: &str, fd: OwnedFd) -> Result<File> {
+        let stat = sys::fstat(&fd).map_err(|e| self.err("stat", name, e))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::damaged(self.at(name).display(), "is not a regular file"));
+        }
         Ok(File::from(fd))
     }
 

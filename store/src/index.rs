@@ -87,8 +87,13 @@ impl Index {
     /// Parses an `index.json`; the error is a phrase without the file's name.
     pub fn parse(bytes: &[u8]) -> Result<Index, String> {
         let index: Index = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-        match index.schema_version {
-            2 => Ok(index),
+        index.check().map(|()| index)
+    }
+
+    /// What a parsed index must say of itself; the error is a phrase without the file's name.
+    pub fn check(&self) -> Result<(), String> {
+        match self.schema_version {
+            2 => Ok(()),
             other => Err(format!("schemaVersion is {other}, not 2")),
         }
     }
@@ -200,7 +205,20 @@ impl Index {
 /// Whether an entry bears a name, in whichever form.
 pub fn bears(entry: &Descriptor, reference: &Reference) -> bool {
     // Beside a full name `ref.name` may be a bare tag, which is no name.
-    entry.annotations.contains_key(REF_NAME) && self::reference(entry).as_ref() == Some(reference)
+    entry.annotations.contains_key(REF_NAME)
+        && may_mean(entry, reference)
+        && self::reference(entry).as_ref() == Some(reference)
+}
+
+/// Whether some text of the entry has in it what no form of the name leaves out: taking ten thousand texts apart costs
+/// much more.
+fn may_mean(entry: &Descriptor, reference: &Reference) -> bool {
+    let last = reference.path().rsplit('/').next().unwrap_or_default();
+    let tag = reference.tag().filter(|tag| *tag != "latest").unwrap_or_default();
+    [FULL_NAME, REF_NAME]
+        .into_iter()
+        .filter_map(|key| entry.annotation(key))
+        .any(|text| text.contains(last) && text.contains(tag))
 }
 
 /// The reference of an entry: the full name where there is one (`ref.name` alone may be a bare tag), else `ref.name`.

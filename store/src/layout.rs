@@ -179,7 +179,9 @@ impl Layout {
             return;
         }
         let Ok(file) = self.private.open_or_create("reserve") else { return };
-        if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, index + RESERVE).is_err() {
+        let grown = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, index + RESERVE);
+        // One that cannot grow is still worth what it has; an empty one is none.
+        if grown.is_err() && self.private.stat("reserve").ok().flatten().is_none_or(|stat| stat.size == 0) {
             let _ = self.private.unlink("reserve");
         }
     }

@@ -95,6 +95,11 @@ impl Locks {
         self.wait(file, shown, Mode::Shared, Instant::now() + self.timeout)
     }
 
+    /// Like [`Locks::wait_shared`], exclusively.
+    pub fn wait_exclusive(&self, file: &File, shown: &'static str) -> Result<()> {
+        self.wait(file, shown, Mode::Exclusive, Instant::now() + self.timeout)
+    }
+
     fn wait(&self, file: &File, shown: &'static str, mode: Mode, deadline: Instant) -> Result<()> {
         let mut pause = Duration::from_micros(200);
         loop {

@@ -4,13 +4,29 @@
 //! serialised again. The views hold what larder looks at and no more (OCI image spec, manifest.md, image-index.md, config.md).
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
-use crate::descriptor::{Annotations, Descriptor, Platform};
+use crate::descriptor::{self, Annotations, Descriptor, Platform};
 use crate::digest::Digest;
 use crate::ids::{DiffId, ImageId};
-use crate::json;
+use crate::json::{self, FREE, Keys};
 use crate::media_type::{self, DocumentKind};
+
+/// The keys of manifests and indexes.
+pub static KEYS: Keys = Keys(&[
+    ("schemaVersion", &FREE),
+    ("mediaType", &FREE),
+    ("artifactType", &FREE),
+    ("config", &descriptor::KEYS),
+    ("layers", &descriptor::KEYS),
+    ("manifests", &descriptor::KEYS),
+    ("subject", &descriptor::KEYS),
+    ("annotations", &FREE),
+]);
+/// The keys of configs that decide what an image is.
+static CONFIG_KEYS: Keys =
+    Keys(&[("architecture", &FREE), ("os", &FREE), ("variant", &FREE), ("rootfs", &ROOTFS_KEYS)]);
+static ROOTFS_KEYS: Keys = Keys(&[("type", &FREE), ("diff_ids", &FREE)]);
 
 /// A manifest or index with the bytes it came in.
 #[derive(Debug, Clone)]
@@ -38,9 +54,10 @@ pub enum Document {
 #[derive(Debug, Clone, Deserialize)]
 pub struct ImageIndex {
     /// The children, in order.
+    #[serde(deserialize_with = "descriptor::plain_list")]
     pub manifests: Vec<Descriptor>,
     /// What this index says something about (referrers).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "descriptor::plain_option")]
     pub subject: Option<Descriptor>,
     /// The index's own annotations.
     #[serde(default)]
@@ -51,11 +68,13 @@ pub struct ImageIndex {
 #[derive(Debug, Clone, Deserialize)]
 pub struct ImageManifest {
     /// The config blob.
+    #[serde(deserialize_with = "descriptor::plain")]
     pub config: Descriptor,
     /// The layers, lowest first.
+    #[serde(deserialize_with = "descriptor::plain_list")]
     pub layers: Vec<Descriptor>,
     /// What this manifest says something about (referrers).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "descriptor::plain_option")]
     pub subject: Option<Descriptor>,
     /// The manifest's own annotations.
     #[serde(default)]
@@ -101,11 +120,11 @@ impl RawManifest {
             schema_version: Option<u64>,
             #[serde(rename = "mediaType")]
             media_type: Option<String>,
-            manifests: Option<Value>,
-            layers: Option<Value>,
-            config: Option<Value>,
+            manifests: Option<IgnoredAny>,
+            layers: Option<IgnoredAny>,
+            config: Option<IgnoredAny>,
         }
-        let shape: Shape = json::parse(&bytes)?;
+        let shape: Shape = json::parse_exact(&bytes, &KEYS)?;
         if shape.schema_version.is_some_and(|version| version != 2) {
             return Err("a manifest of an older schema (only version 2 is read)".into());
         }
@@ -207,7 +226,7 @@ impl ImageManifest {
 impl ImageConfig {
     /// Parses a config blob; the error is a phrase without its name.
     pub fn parse(bytes: &[u8]) -> Result<ImageConfig, String> {
-        json::parse(bytes)
+        json::parse_exact(bytes, &CONFIG_KEYS)
     }
 
     /// The diff IDs, lowest layer first.

@@ -51,6 +51,11 @@ impl Reference {
         self.digest
     }
 
+    /// The same name by its tag alone; `None` where it has none.
+    pub fn without_digest(self) -> Option<Reference> {
+        self.tag.is_some().then_some(Reference { digest: None, ..self })
+    }
+
     /// The form that leaves nothing out: `docker.io/library/debian:12`.
     pub fn full(&self) -> String {
         self.with_name(&format!("{}/{}", self.domain, self.path))

@@ -1,6 +1,7 @@
 //! The store: a layout with its locks, leases and what was learned.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -172,7 +173,7 @@ impl Store {
         let mut digests = Vec::new();
         for query in queries {
             let entry = self.resolve(&index, query)?;
-            walk::walk(&entry, &mut |document| self.document(document), &mut |node| {
+            walk::walk_entry(&entry, &mut |document| self.document(document), &mut |node| {
                 digests.push(node.descriptor.digest);
                 Ok(())
             })
@@ -248,8 +249,12 @@ impl Store {
     /// Records a use of an image at `now` (seconds since 1970). A store that cannot be written loses the record and
     /// nothing else.
     pub fn record_use(&self, manifest: &Digest, now: i64) -> Result<()> {
-        let recorded =
-            self.layout.private().ensure_dir("usage").and_then(|dir| usage::record(&dir, manifest, now));
+        let lock = |file: &File| self.locks.wait_exclusive(file, "lock of a use record");
+        let recorded = self
+            .layout
+            .private()
+            .ensure_dir("usage")
+            .and_then(|dir| usage::record(&dir, manifest, now, &lock));
         match recorded {
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
             recorded => recorded,

@@ -49,9 +49,10 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
         || (platforms.is_empty() && is_index)
         || (!is_index && image_id.is_none() && entry.annotation(index::IMPORTED).is_none())
     {
-        let mut sum = 0;
+        let mut sum = 0u64;
         looked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
-            sum += store.blobs().contains(&node.descriptor.digest)?.unwrap_or(0);
+            let size = store.blobs().contains(&node.descriptor.digest)?.unwrap_or(0);
+            sum = size.saturating_add(sum);
             let Some(Document::Image(image)) = node.document.map(|raw| &raw.document) else { return Ok(()) };
             if node.descriptor.digest == entry.digest && image.is_container() {
                 image_id = Some(image.image_id().to_string());

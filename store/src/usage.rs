@@ -23,14 +23,14 @@ pub struct Usage {
     pub count: u64,
 }
 
-/// Records a use at `now` (seconds since 1970).
-pub fn record(dir: &Dir, manifest: &Digest, now: i64) -> Result<()> {
+/// Records a use at `now` (seconds since 1970); `lock` waits for the record's lock, and not for ever.
+pub fn record(dir: &Dir, manifest: &Digest, now: i64, lock: &dyn Fn(&File) -> Result<()>) -> Result<()> {
     let name = manifest.hex();
     let mut file = dir.open_or_create(&name)?;
-    file.lock().map_err(Error::io("lock", dir.at(&name)))?;
+    lock(&file)?;
     let old = parse(&mut file).unwrap_or_default();
     // Numbers of one width: the record is written over in place and never grows.
-    let line = format!("{:020} {:020}\n", now.max(old.last), old.count + 1);
+    let line = format!("{:020} {:020}\n", now.max(old.last), old.count.saturating_add(1));
     file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name)))?;
     // Only rubbish is longer.
     file.set_len(line.len() as u64).map_err(Error::io("write", dir.at(&name)))
@@ -82,7 +82,8 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
     for entry in index.entries_mut() {
         let Some(usage) = fresh.get(&entry.digest) else { continue };
         let last = number(entry, index::LAST_USED).unwrap_or(0).max(usage.last);
-        let count = number(entry, index::USE_COUNT).unwrap_or(0).max(usage.count as i64);
+        let count =
+            number(entry, index::USE_COUNT).unwrap_or(0).max(i64::try_from(usage.count).unwrap_or(i64::MAX));
         entry.annotations.insert(index::LAST_USED.into(), last.to_string());
         entry.annotations.insert(index::USE_COUNT.into(), count.to_string());
     }
@@ -106,8 +107,9 @@ mod tests {
         let dir = Dir::open(temporary.path()).expect("a directory");
         let digest = Digest::of(b"m");
         assert_eq!(read(&dir, &digest).expect("readable"), None);
-        record(&dir, &digest, 100).expect("recorded");
-        record(&dir, &digest, 50).expect("recorded");
+        let lock = |file: &File| file.lock().map_err(Error::io("lock", "the record"));
+        record(&dir, &digest, 100, &lock).expect("recorded");
+        record(&dir, &digest, 50, &lock).expect("recorded");
         assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: 100, count: 2 }));
         let mut index = Index::default();
         index.entries_mut().push(Descriptor::new("m", digest, 1));
@@ -116,6 +118,12 @@ mod tests {
         assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some("2"));
         std::fs::write(temporary.path().join(digest.hex()), "garbage").expect("written");
         assert_eq!(read(&dir, &digest).expect("readable"), None);
-        record(&dir, &digest, 7).expect("recorded over garbage");
+        record(&dir, &digest, 7, &lock).expect("recorded over garbage");
+        let full = format!("{:020} {:020}\n", i64::MAX, u64::MAX);
+        std::fs::write(temporary.path().join(digest.hex()), full).expect("written");
+        record(&dir, &digest, 7, &lock).expect("recorded");
+        assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: i64::MAX, count: u64::MAX }));
+        fold(&dir, &mut index, 0).expect("folded");
+        assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some(i64::MAX.to_string().as_str()));
     }
 }

@@ -116,7 +116,7 @@ pub fn verify(
     if queries.is_empty() {
         check.strangers()?;
     }
-    let bytes = check.needed.values().map(|needed| needed.size).sum();
+    let bytes = check.needed.values().map(|needed| needed.size).fold(0, u64::saturating_add);
     check.findings.sort();
     Ok(Report { images: entries.len(), blobs: check.needed.len(), bytes, findings: check.findings })
 }
@@ -212,7 +212,7 @@ impl Check<'_> {
             |digest: &Digest, needed: &Needed| needed.role != Role::Document && !known.contains(digest);
         let blobs: Vec<_> = self.needed.iter().filter(|(digest, needed)| is_open(digest, needed)).collect();
         if depth == Depth::Full {
-            watch(Event::Total(blobs.iter().map(|(_, needed)| needed.size).sum()));
+            watch(Event::Total(blobs.iter().map(|(_, needed)| needed.size).fold(0, u64::saturating_add)));
         }
         let next = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
@@ -230,7 +230,10 @@ impl Check<'_> {
             Ok(())
         };
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..jobs.min(blobs.len())).map(|_| scope.spawn(work)).collect();
+            // With fewer threads than were wanted it takes longer, and that is all.
+            let thread = || std::thread::Builder::new().name("check".into());
+            let others: Vec<_> =
+                (1..jobs.min(blobs.len())).map_while(|_| thread().spawn_scoped(scope, work).ok()).collect();
             let own = work();
             let joined = others
                 .into_iter()

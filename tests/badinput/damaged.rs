@@ -31,6 +31,20 @@ fn parts(sandbox: &Sandbox) -> [(&'static str, String); 3] {
 }
 
 #[test]
+fn a_child_that_was_stored_and_is_gone_is_damage() {
+    let sandbox = imported("multiarch-oci.tar");
+    let name = "capy-debian-12-multi";
+    let root = named(&sandbox.store(), &format!("{name}:latest")).unwrap();
+    let child = document(&sandbox.store(), &root)["manifests"][1]["digest"].as_str().unwrap().to_owned();
+    std::fs::remove_file(blob_path(&sandbox.store(), &child)).unwrap();
+    let said = sandbox.fail(["export", name, "--all-platforms", "-o", "out.tar"], 5);
+    assert!(said.contains(&child) && said.contains("missing"), "{said}");
+    assert!(!sandbox.path("out.tar").exists());
+    // A sparse index lacks its child from the start.
+    imported("sparse-oci.tar").ok(["export", name, "--all-platforms", "-o", "out.tar"]);
+}
+
+#[test]
 fn an_export_of_damaged_content_ends_before_it_is_an_archive() {
     for (number, (part, digest)) in parts(&imported("docker20.tar")).into_iter().enumerate() {
         for (what, damage) in [

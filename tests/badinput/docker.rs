@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Case, case, refuse_all};
+use crate::support::store::{assert_nothing_pending, blobs};
 use crate::support::tarball::{Tarball, config, hex, layer, members, noise};
+use crate::support::{feed, need, peer};
 
 /// A docker-archive that can be spoilt before it is written.
 struct Docker {
@@ -131,6 +133,29 @@ fn content_that_is_not_what_it_is_called() {
 }
 
 #[test]
+fn what_was_finished_before_a_failure_stays() {
+    let mut gzip = need!(peer::tool("gzip"), "gzip");
+    let second = layer("b", &noise(2, 6 << 20));
+    let packed = feed(gzip.arg("-c"), &second).stdout;
+    let docker = |second: &[u8]| {
+        let layers = [layer("a", &noise(1, 6 << 20)), layer("b", &noise(2, 6 << 20))];
+        let paths = ["first.tar", "second.tar"];
+        let manifest = json!([{"Config": "", "RepoTags": ["half:1"], "Layers": paths}]);
+        let files = vec![("first.tar".into(), layers[0].clone()), ("second.tar".into(), second.to_vec())];
+        Docker { manifest, config: config("linux", "amd64", &layers), files }.bytes()
+    };
+    for jobs in ["1", "3"] {
+        let sandbox = crate::support::Sandbox::new();
+        std::fs::write(sandbox.path("half.tar"), docker(&packed[..packed.len() / 2])).unwrap();
+        assert!(sandbox.fail(["import", "half.tar", "--jobs", jobs], 1).contains("second.tar"));
+        assert_eq!(blobs(&sandbox.store()).len(), 1, "{jobs} jobs: the first layer was done");
+        assert_nothing_pending(&sandbox.store());
+        std::fs::write(sandbox.path("whole.tar"), docker(&packed)).unwrap();
+        assert!(sandbox.json(["import", "whole.tar"])[0]["reused_bytes"].as_u64().unwrap() > 6 << 20);
+    }
+}
+
+#[test]
 fn parts_that_are_missing() {
     let mut cases = Vec::new();
     for size in SIZES {
@@ -179,8 +204,12 @@ fn documents_that_say_nothing_or_too_much() {
         item["RepoTags"] = tags;
         manifest(json!([item]))
     };
-    let mut other = item.clone();
-    other["Layers"] = json!([]);
+    let other_case = |key: &str| {
+        let mut item = item.clone();
+        item[key] = json!([]);
+        manifest(json!([item]))
+    };
+    let many: Vec<_> = (0..10_001).map(|number| json!(format!("a:{number}"))).collect();
     refuse_all(vec![
         case("no JSON", text(b"not JSON".to_vec()), 1, &["manifest.json"]),
         case("empty", text(Vec::new()), 1, &["manifest.json"]),
@@ -193,6 +222,26 @@ fn documents_that_say_nothing_or_too_much() {
         case("no name", tagged(json!([])), 1, &["--name"]),
         case("a name that is none", tagged(json!(["A B"])), 1, &["manifest.json", "A B"]),
         case("a name with control characters", tagged(json!(["a\u{1b}[2J:1"])), 1, &["manifest.json"]),
+        case(
+            "a tag with a digest",
+            tagged(json!([format!("a:1@sha256:{}", "0".repeat(64))])),
+            1,
+            &["manifest.json", "a:1@sha256:", "digest"],
+        ),
+        case(
+            "a key that others take for RepoTags",
+            other_case("repoTags"),
+            1,
+            &["manifest.json", "repoTags"],
+        ),
+        case("a key that others take for Layers", other_case("LAYERS"), 1, &["manifest.json", "LAYERS"]),
+        case("more names than any image has", tagged(many.into()), 1, &["more than 10000 names"]),
+        case(
+            "more images than any archive has",
+            manifest(vec![item.clone(); 10_001].into()),
+            1,
+            &["10001 images"],
+        ),
         case(
             "a digest for a name",
             tagged(json!([format!("a@sha256:{}", "0".repeat(64))])),

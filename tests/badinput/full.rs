@@ -77,6 +77,19 @@ fn an_image_that_cannot_fit_is_refused_before_anything_is_written() {
     }
 }
 
+/// Each member by itself would fit, and what they are compressed to as well: it is what they claim that counts.
+#[test]
+fn members_that_cannot_fit_together_are_refused_from_a_pipe_as_from_a_file() {
+    let sandbox = Sandbox::new();
+    let layers: Vec<_> = (0..3u8).map(|byte| layer("zeros", &vec![byte; 24 << 20])).collect();
+    std::fs::write(sandbox.path("claims.tar"), docker_archive("claims:1", &layers)).unwrap();
+    let script = "larder init >/dev/null; try larder import claims.tar; try larder import - <claims.tar";
+    let output = need!(on_disk(&sandbox, DISKS[1].1, script), "a disk of its own");
+    let said = text(&output);
+    assert_eq!(said.matches("bytes are needed").count(), 2, "{said}");
+    assert_nothing_pending(&sandbox.path("after"));
+}
+
 #[test]
 fn a_disk_that_fills_up_in_the_middle_leaves_the_store_as_it_was() {
     let sandbox = prepare();

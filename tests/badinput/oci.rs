@@ -165,6 +165,106 @@ fn descriptors_that_are_none() {
     ]);
 }
 
+/// The index's one name, in the form that containerd reads.
+fn named(name: String) -> Vec<u8> {
+    with_index(move |index| {
+        index["manifests"][0]["annotations"]["io.containerd.image.name"] = name.clone().into();
+    })
+}
+
+#[test]
+fn a_name_with_a_digest_is_the_image_of_that_digest() {
+    let zeros = "0".repeat(64);
+    refuse_all(vec![
+        case(
+            "another digest",
+            named(format!("docker.io/library/bad@sha256:{zeros}")),
+            1,
+            &["index.json", &zeros],
+        ),
+        case("a tag and another digest", named(format!("bad:1@sha256:{zeros}")), 1, &["index.json", &zeros]),
+    ]);
+    let root = digest(&good(1000), "manifest");
+    let sandbox = crate::support::Sandbox::new();
+    std::fs::write(sandbox.path("good.tar"), named(format!("docker.io/library/bad:1@sha256:{root}")))
+        .unwrap();
+    assert_eq!(sandbox.json(["import", "good.tar"])[0]["reference"], "bad:1");
+    // Without a tag it says nothing that the digest does not say: no name.
+    std::fs::write(sandbox.path("bare.tar"), named(format!("bad@sha256:{root}"))).unwrap();
+    assert!(sandbox.fail(["import", "bare.tar"], 1).contains("--name"));
+    sandbox.ok(["import", "bare.tar", "--name", "bare:1"]);
+}
+
+#[test]
+fn keys_that_others_take_for_another_and_data_that_is_other_content() {
+    let manifest =
+        |key: &'static str, value: Value| with_manifest(1000, move |manifest| manifest[key] = value.clone());
+    let layer = |key: &'static str, value: Value| {
+        with_manifest(1000, move |manifest| manifest["layers"][0][key] = value.clone())
+    };
+    let entry =
+        |key: &'static str, value: Value| with_index(move |index| index["manifests"][0][key] = value.clone());
+    let config = |key: &'static str| with_config(1000, move |config| config[key] = json!({"diff_ids": []}));
+    let diff_ids = with_config(1000, |config| config["rootfs"]["Diff_IDs"] = json!([]));
+    refuse_all(vec![
+        case("a manifest's layers", manifest("Layers", json!([])), 1, &["blobs/sha256/", "Layers"]),
+        case("a manifest's config", manifest("CONFIG", json!({})), 1, &["blobs/sha256/", "CONFIG"]),
+        case(
+            "in a manifest: manifests",
+            manifest("Manifests", json!([])),
+            1,
+            &["blobs/sha256/", "Manifests"],
+        ),
+        case("a letter that Unicode folds", manifest("layer\u{17f}", json!([])), 1, &["blobs/sha256/"]),
+        case("a layer's digest", layer("Digest", json!("x")), 1, &["blobs/sha256/", "Digest"]),
+        case(
+            "an index's manifests",
+            with_index(|index| index["Manifests"] = json!([])),
+            1,
+            &["index.json", "Manifests"],
+        ),
+        case("an entry's size", entry("Size", json!(1)), 1, &["index.json", "Size"]),
+        case("a config's rootfs", config("RootFS"), 1, &["blobs/sha256/", "RootFS"]),
+        case("a config's diff IDs", diff_ids, 1, &["blobs/sha256/", "Diff_IDs"]),
+        case("a layer's data", layer("data", json!("eA==")), 1, &["blobs/sha256/", "data"]),
+        case("data that is no base64", layer("data", json!("?")), 1, &["blobs/sha256/", "base64"]),
+        case("an entry's data", entry("data", json!("eA==")), 1, &["index.json", "data"]),
+    ]);
+}
+
+/// An oci-archive and a docker-archive in one, whose halves need not agree.
+fn hybrid(oci: &Oci, item: &Value, files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = Tarball::new();
+    archive.file("manifest.json", json!([item]).to_string().as_bytes());
+    for (path, bytes) in files {
+        archive.file(path, bytes);
+    }
+    let mut bytes = archive.bytes();
+    bytes.truncate(bytes.len() - 1024);
+    bytes.extend(oci.archive());
+    bytes
+}
+
+#[test]
+fn an_image_that_only_manifest_json_has_is_an_image() {
+    let layer = layer("other", b"content");
+    let config = crate::support::tarball::config("linux", "amd64", std::slice::from_ref(&layer)).to_string();
+    let files = [("c.json".to_owned(), config.into_bytes()), ("l.tar".to_owned(), layer)];
+    let item = |name: &str| json!({"Config": "c.json", "RepoTags": [name], "Layers": ["l.tar"]});
+    refuse_all(vec![case(
+        "one name, two configs",
+        hybrid(&good(1000), &item("bad:1"), &files),
+        1,
+        &["bad:1", "two images"],
+    )]);
+    let sandbox = crate::support::Sandbox::new();
+    std::fs::write(sandbox.path("both.tar"), hybrid(&good(1000), &item("only:1"), &files)).unwrap();
+    let rows = sandbox.json(["import", "both.tar"]);
+    let names: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["reference"].clone()).collect();
+    assert_eq!(names, ["bad:1", "only:1"]);
+    crate::support::store::assert_sound(&sandbox.store());
+}
+
 #[test]
 fn documents_that_contradict_themselves() {
     let mut oci = good(1000);

@@ -103,7 +103,18 @@ fn headers_that_can_be_read_two_ways() {
     let mut flipped = docker_archive("bad:1", &[layer("a", b"x")]);
     flipped[5] ^= 1;
     let long = vec![b'a'; 1 << 20];
+    let mut base_256 = header(b"b", EntryType::Regular, b"", 0);
+    base_256.as_old_mut().size[..4].copy_from_slice(&[0x80, 1, 0, 0]);
+    base_256.as_old_mut().size[4..].fill(0);
+    base_256.set_cksum();
+    let sized = |path: &str, kind| with(&[(header(path.as_bytes(), kind, b"l", 512), vec![0; 512])]);
     refuse_all(vec![
+        case("a size of 2^80 bytes", with(&[(base_256, Vec::new())]), 1, &["impossible size"]),
+        case("a file of a directory's name", sized("x/", EntryType::Regular), 1, &["\"x/\"", "has a size"]),
+        case("a directory of a size", sized("x", EntryType::Directory), 1, &["\"x\"", "has a size"]),
+        case("a link of a size", sized("x", EntryType::Symlink), 1, &["\"x\"", "has a size"]),
+        case("a hard link of a size", sized("x", EntryType::Link), 1, &["\"x\"", "has a size"]),
+        case("two large sizes", extended(&[("size", "9000000000")], b"abc"), 1, &["two sizes"]),
         case("a negative size", with(&[(negative, Vec::new())]), 1, &["negative size"]),
         case("a size of exabytes", with(&[(huge, Vec::new())]), 1, &[]),
         case("two sizes", extended(&[("size", "2")], b"abc"), 1, &["two sizes"]),

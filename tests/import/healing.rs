@@ -1,10 +1,12 @@
 //! `import --verify`: what is damaged in the store is put right from the archive.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use super::{GCC, import, import_stdin};
-use crate::support::Sandbox;
-use crate::support::store::{assert_nothing_pending, assert_sound, blob_path, blobs, names};
+use crate::support::sandbox::NOBODY;
+use crate::support::store::{assert_nothing_pending, assert_sound, blob_path, blobs, document, named, names};
+use crate::support::{Sandbox, describe, need, run};
 
 #[test]
 fn every_damaged_blob_is_put_right_from_a_file_and_from_a_pipe() {
@@ -36,6 +38,56 @@ fn every_damaged_blob_is_put_right_from_a_file_and_from_a_pipe() {
                 assert_eq!(mode & 0o777, 0o444, "{case}");
             }
         }
+    }
+}
+
+/// Manifest and config are read in any case, and their damage is seen.
+fn documents_of(sandbox: &Sandbox) -> [String; 2] {
+    let manifest = named(&sandbox.store(), GCC).unwrap();
+    let config = document(&sandbox.store(), &manifest)["config"]["digest"].as_str().unwrap().to_owned();
+    [manifest, config]
+}
+
+#[test]
+fn damage_that_is_seen_is_put_right_without_being_asked() {
+    for number in 0..2 {
+        for is_piped in [false, true] {
+            let sandbox = Sandbox::new();
+            import(&sandbox, "docker20.tar", &[]);
+            let path = blob_path(&sandbox.store(), &documents_of(&sandbox)[number]);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+            sandbox.fail(["verify"], 5);
+            match is_piped {
+                true => import_stdin(&sandbox, "docker20.tar", &[]),
+                false => import(&sandbox, "docker20.tar", &[]),
+            };
+            sandbox.ok(["verify"]);
+            assert_sound(&sandbox.store());
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_neither_unchanged_nor_damaged() {
+    for number in 0..2 {
+        let sandbox = Sandbox::new();
+        import(&sandbox, "docker20.tar", &[]);
+        let path = blob_path(&sandbox.store(), &documents_of(&sandbox)[number]);
+        std::fs::copy(crate::support::fixture("docker20.tar"), sandbox.path("again.tar")).unwrap();
+        let mut larder = need!(sandbox.command_as(NOBODY, &[], ["import", "again.tar"]), "root");
+        for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+            std::fs::set_permissions(entry.unwrap().path(), PermissionsExt::from_mode(0o444)).unwrap();
+        }
+        run(Command::new("chmod").args(["-R", "a+rwX"]).arg(sandbox.store()));
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o000)).unwrap();
+        let output = larder.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", describe(&larder, &output));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("ermission denied"), "{said}");
     }
 }
 

@@ -10,6 +10,8 @@ mod large;
 mod names;
 mod outer;
 mod reuse;
+mod streams;
+mod unpacked;
 
 use std::ffi::OsString;
 use std::fs::File;

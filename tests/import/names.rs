@@ -23,6 +23,53 @@ fn set(names: &[&str]) -> std::collections::BTreeSet<String> {
 }
 
 #[test]
+fn the_same_image_again_keeps_its_manifest_whatever_else_comes_along() {
+    let there = [layer("there", b"content")];
+    let mut oci = crate::support::tarball::Oci::image("there:1", &there);
+    let mut manifest = oci.manifest();
+    manifest["annotations"] = json!({"org.example": "another manifest than larder would make"});
+    oci.root("there:1", &manifest);
+    let oci = oci.archive();
+    // Two images in one docker-archive; of the first one the store has the same image ID under its own manifest.
+    let halves = [docker_archive("there:1", &there), docker_archive("new:1", &[layer("new", MANY)])];
+    let mut archive = crate::support::tarball::Tarball::new();
+    let mut items = Vec::new();
+    for half in halves {
+        for (path, bytes) in crate::support::tarball::members(&half) {
+            match path.as_str() {
+                "manifest.json" => items.push(serde_json::from_slice::<Value>(&bytes).unwrap()[0].clone()),
+                path => {
+                    archive.file(path, &bytes);
+                }
+            }
+        }
+    }
+    archive.file("manifest.json", json!(items).to_string().as_bytes());
+    let archive = archive.bytes();
+    for is_piped in [false, true] {
+        let sandbox = Sandbox::new();
+        std::fs::write(sandbox.path("oci.tar"), &oci).unwrap();
+        sandbox.ok(["import", "oci.tar"]);
+        let digest = named(&sandbox.store(), "there:1").unwrap();
+        let output = match is_piped {
+            true => feed(&mut sandbox.command(["import", "-", "--format", "json"]), &archive),
+            false => {
+                std::fs::write(sandbox.path("two.tar"), &archive).unwrap();
+                sandbox.larder(["import", "two.tar", "--format", "json"])
+            }
+        };
+        let rows: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = rows.as_array().unwrap();
+        assert_eq!(column(rows, "status"), ["unchanged", "added"], "piped: {is_piped}");
+        assert_eq!(column(rows, "reference"), ["there:1", "new:1"]);
+        assert_eq!(rows[0]["digest"], digest.as_str());
+        assert_eq!(named(&sandbox.store(), "there:1"), Some(digest));
+        assert_eq!(entries(&sandbox.store()).len(), 2, "nothing was displaced");
+        assert_sound(&sandbox.store());
+    }
+}
+
+#[test]
 fn the_same_image_again_changes_nothing() {
     for (file, args) in super::fixtures() {
         let sandbox = Sandbox::new();

@@ -2,6 +2,7 @@
 
 mod archive;
 mod engines;
+mod foreign_layers;
 mod gzip;
 mod output;
 mod podman;

@@ -1,16 +1,17 @@
 //! The middle of an import: what is in the store is leased and used, what is not is read, checked and published.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use super::consume::Consume;
 use super::contents::{Contents, Part};
 use super::entry::{Ready, kept_entry, made_entry};
-use super::image::shown_compression;
+use super::image::{found_compression, shown_compression};
 use super::options::{Existing, Options};
 use super::plan::{KeptBlob, KeptImage, MadeImage, MadeLayer, Planned, PlannedImage};
-use crate::blob::{Blob, from_io};
+use super::stream::staged_or_stored;
+use crate::blob::{Blob, Staged, from_io};
 use crate::codec::{CopiedLayer, Copy, EncodedLayer, Encoder, Limits, copy_layer, decoder, measure};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -25,6 +26,8 @@ use crate::transaction::Transaction;
 pub(super) struct Bring<'s, 'o> {
     tx: Transaction<'s>,
     options: &'o Options<'o>,
+    /// Whether blobs that are there are believed to be whole.
+    existing: Existing,
     /// Where the archive's space is to be freed.
     consume: Option<&'o mut Consume>,
     layers: LayerCache,
@@ -47,6 +50,7 @@ impl<'s, 'o> Bring<'s, 'o> {
     pub(super) fn new(
         tx: Transaction<'s>,
         options: &'o Options<'o>,
+        existing: Existing,
         consume: Option<&'o mut Consume>,
         watch_reads: bool,
     ) -> Result<Bring<'s, 'o>> {
@@ -55,6 +59,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         Ok(Bring {
             tx,
             options,
+            existing,
             consume,
             layers,
             present: HashSet::new(),
@@ -79,8 +84,8 @@ impl<'s, 'o> Bring<'s, 'o> {
         let blobs = self.blobs_to_copy(images);
         let sizes =
             || layers.iter().map(|layer| layer.size).chain(blobs.iter().map(|blob| blob.descriptor.size));
-        let needed = sizes().sum();
-        let all: u64 = images.iter().map(size_in_archive).sum();
+        let needed = sizes().fold(0, u64::saturating_add);
+        let all = images.iter().map(size_in_archive).fold(0, u64::saturating_add);
         if self.watch_reads {
             // What is consumed makes room for what comes next.
             let at_once = if self.consume.is_some() { sizes().max().unwrap_or(0) } else { needed };
@@ -119,7 +124,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         for image in images {
             match &image.content {
                 Planned::Made(made) => {
-                    wanted.push((made.image_id().0, made.config.len() as u64));
+                    wanted.push((made.image_id().0, made.config.bytes.len() as u64));
                     for layer in &made.layers {
                         candidates.extend(self.layers.by_diff_id(&layer.diff_id));
                     }
@@ -210,7 +215,7 @@ impl<'s, 'o> Bring<'s, 'o> {
     /// Leases content, and says which of it is there to be used.
     fn reuse(&mut self, wanted: &[(Digest, u64)]) -> Result<HashSet<Digest>> {
         let mut there = self.tx.reuse(wanted)?;
-        if self.options.existing == Existing::Verified {
+        if self.existing == Existing::Verified {
             for digest in there.clone() {
                 self.options.cancel.check()?;
                 if self.damaged.contains(&digest) || !self.tx.store().is_whole(&digest)? {
@@ -257,30 +262,58 @@ impl<'s, 'o> Bring<'s, 'o> {
         Ok(())
     }
 
+    /// Compresses layers and publishes each as soon as it is done: whatever fails later, they stay.
     fn make_layers(&mut self, contents: &mut dyn Contents, layers: &[MadeLayer]) -> Result<()> {
-        let options = self.options;
         let mut encoder = None;
-        let mut pending = Vec::new();
+        let mut pending = VecDeque::new();
+        let mut made = self.encode(contents, layers, &mut encoder, &mut pending);
+        if let Some(encoder) = &mut encoder {
+            made = made.and_then(|()| encoder.wait());
+            let rest = self.accept_done(encoder, &mut pending);
+            made = made.and(rest);
+        }
+        made
+    }
+
+    /// Publishes what is done by now.
+    fn accept_done(&mut self, encoder: &mut Encoder, pending: &mut VecDeque<&MadeLayer>) -> Result<()> {
+        for encoded in encoder.done() {
+            let Some(layer) = pending.pop_front() else { break };
+            self.accept(layer, encoded).map_err(|e| e.within(format!("entry {:?}", layer.path)))?;
+        }
+        Ok(())
+    }
+
+    fn encode<'l>(
+        &mut self,
+        contents: &mut dyn Contents,
+        layers: &'l [MadeLayer],
+        encoder: &mut Option<Encoder>,
+        pending: &mut VecDeque<&'l MadeLayer>,
+    ) -> Result<()> {
+        let options = self.options;
         for layer in layers {
             let done = |error: Error| error.within(format!("entry {:?}", layer.path));
             let encoded = match contents.take(&layer.path)? {
                 Part::Known(facts) if facts.diff_id == layer.diff_id => {
+                    self.refuse_damaged(&facts.blob).map_err(done)?;
                     self.made.insert(facts.diff_id, facts);
                     continue;
                 }
                 Part::Known(facts) => return Err(done(wrong_diff_id(layer.diff_id, facts.diff_id))),
-                Part::Encoded(Some(encoded), _) => {
+                Part::Encoded(encoded) => {
                     self.accept(layer, encoded).map_err(done)?;
                     continue;
                 }
                 Part::Source(source) => plain(source, layer.size),
-                Part::Encoded(None, blob) | Part::Copied(_, blob) => plain(blob.verified(), blob.size()),
+                Part::Copied(staged) => staged_or_stored(self.tx.store(), &staged)
+                    .and_then(|blob| plain(blob.verified(), blob.size())),
                 Part::Present => {
                     self.stored(&layer.path).and_then(|blob| plain(blob.verified(), blob.size()))
                 }
             };
             let mut source = encoded.map_err(done)?;
-            let encoder = match &mut encoder {
+            let encoder = match &mut *encoder {
                 Some(encoder) => encoder,
                 none => none.insert(Encoder::new(
                     options.encoding,
@@ -291,11 +324,18 @@ impl<'s, 'o> Bring<'s, 'o> {
             };
             let watch = |count| self.report(count);
             encoder.layer(&mut source, self.tx.writer()?, &watch).map_err(done)?;
-            pending.push(layer);
+            pending.push_back(layer);
+            self.accept_done(encoder, pending)?;
         }
-        let encoded = encoder.map_or_else(|| Ok(Vec::new()), Encoder::finish)?;
-        for (layer, encoded) in pending.into_iter().zip(encoded) {
-            self.accept(layer, encoded).map_err(|e| e.within(format!("entry {:?}", layer.path)))?;
+        Ok(())
+    }
+
+    /// A stream passed over what the store has; where that turned out to be damaged, it is too late to read it.
+    fn refuse_damaged(&self, blob: &Digest) -> Result<()> {
+        if self.damaged.contains(blob) {
+            let why =
+                "is damaged in the store, and was passed over in the stream; import it again with --verify";
+            return Err(Error::damaged(format!("blob {blob}"), why));
         }
         Ok(())
     }
@@ -329,26 +369,39 @@ impl<'s, 'o> Bring<'s, 'o> {
         let what = Copy { digest, size, unpack, shown: &self.shown };
         let mut source: Box<dyn Read + Send> = match contents.take(&blob.path)? {
             Part::Source(source) => source,
-            Part::Copied(Some(copied), _) => {
-                if (copied.staged.digest(), copied.staged.size()) != (digest, size) {
-                    let got = copied.staged.digest();
+            Part::Copied(staged) => {
+                if (staged.digest(), staged.size()) != (digest, size) {
+                    let got = staged.digest();
                     return Err(Error::damaged(
                         format!("blob {digest}"),
                         format!("digest mismatch: got {got}"),
                     ));
                 }
-                return self.accept_copy(blob, copied);
+                let measured = unpack.map(|compression| {
+                    let copy = staged_or_stored(self.tx.store(), &staged)?;
+                    measure(&copy, compression, &self.options.cancel)
+                });
+                let plain = measured.transpose()?;
+                return self.accept_copy(blob, CopiedLayer { staged, plain });
             }
-            Part::Copied(None, stored) => Box::new(stored.verified()),
             // It was compressed on the way, on a guess that was wrong: its plain form is the blob.
-            Part::Encoded(_, stored) => plain(stored.verified(), stored.size())?,
+            Part::Encoded(encoded) => {
+                let stored = staged_or_stored(self.tx.store(), &encoded.staged)?;
+                let compression = self.options.encoding.compression;
+                decoder(compression, stored.verified(), stored.size(), Limits::default())
+                    .map_err(|e| from_io(e, Error::io("unpack", &self.shown)))?
+            }
             Part::Known(facts) => {
+                self.refuse_damaged(&facts.blob)?;
                 let stored = self.tx.store().blobs().open(&facts.blob)?;
                 let stored =
                     stored.ok_or_else(|| Error::damaged(format!("blob {}", facts.blob), "is missing"))?;
                 plain(stored.verified(), stored.size())?
             }
-            Part::Present => return Err(Error::damaged(format!("blob {digest}"), "is missing")),
+            Part::Present => {
+                self.refuse_damaged(&digest)?;
+                return Err(Error::damaged(format!("blob {digest}"), "is missing"));
+            }
         };
         let watch = |count| self.report(count);
         let copied = copy_layer(
@@ -375,6 +428,7 @@ impl<'s, 'o> Bring<'s, 'o> {
             if diff_id != expected {
                 return Err(wrong_diff_id(expected, diff_id));
             }
+            let compression = found_compression(&copied.staged.open()?, compression)?;
             facts =
                 Some(LayerFacts { blob: digest, size, compression, diff_id, plain_size, seekable: false });
         }
@@ -382,7 +436,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         facts.map_or(Ok(()), |facts| self.layers.learn(&facts, false))
     }
 
-    fn publish(&mut self, staged: crate::blob::Staged) -> Result<()> {
+    fn publish(&mut self, staged: Staged) -> Result<()> {
         let (digest, size) = (staged.digest(), staged.size());
         // Made again, it may turn out to be what is there.
         let there = !self.damaged.contains(&digest) && self.reuse(&[(digest, size)])?.contains(&digest);
@@ -411,7 +465,8 @@ impl<'s, 'o> Bring<'s, 'o> {
     }
 
     fn make_image(&mut self, image: &PlannedImage, made: &MadeImage) -> Result<Ready> {
-        let config = Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.len() as u64);
+        let config =
+            Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.bytes.len() as u64);
         let mut layers = Vec::new();
         for layer in &made.layers {
             let facts = self
@@ -421,7 +476,7 @@ impl<'s, 'o> Bring<'s, 'o> {
             layers.push(facts.descriptor());
         }
         let manifest = ImageManifest::write(&config, &layers);
-        self.put(&made.config)?;
+        self.put(&made.config.bytes)?;
         self.put(&manifest.bytes)?;
         let parts: Vec<_> = layers
             .iter()
@@ -451,8 +506,8 @@ impl<'s, 'o> Bring<'s, 'o> {
         let mut seen = HashSet::new();
         for (digest, size) in parts.iter().filter(|(digest, _)| seen.insert(*digest)) {
             match self.written.remove(digest) {
-                Some(_) => ready.new_bytes += size,
-                None => ready.reused_bytes += size,
+                Some(_) => ready.new_bytes = ready.new_bytes.saturating_add(*size),
+                None => ready.reused_bytes = ready.reused_bytes.saturating_add(*size),
             }
         }
         ready
@@ -474,13 +529,19 @@ impl<'s, 'o> Bring<'s, 'o> {
 
 fn total(parts: &[(Digest, u64)]) -> u64 {
     let mut seen = HashSet::new();
-    parts.iter().filter(|(digest, _)| seen.insert(*digest)).map(|(_, size)| size).sum()
+    parts
+        .iter()
+        .filter(|(digest, _)| seen.insert(*digest))
+        .map(|(_, size)| *size)
+        .fold(0, u64::saturating_add)
 }
 
 fn size_in_archive(image: &PlannedImage) -> u64 {
     match &image.content {
-        Planned::Made(made) => made.layers.iter().map(|layer| layer.size).sum(),
-        Planned::Kept(kept) => kept.blobs.iter().map(|blob| blob.descriptor.size).sum(),
+        Planned::Made(made) => made.layers.iter().map(|layer| layer.size).fold(0, u64::saturating_add),
+        Planned::Kept(kept) => {
+            kept.blobs.iter().map(|blob| blob.descriptor.size).fold(0, u64::saturating_add)
+        }
     }
 }
 

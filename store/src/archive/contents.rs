@@ -2,18 +2,19 @@
 
 use std::io::{self, Read};
 
-use crate::blob::Blob;
-use crate::codec::{CopiedLayer, EncodedLayer};
+use crate::blob::Staged;
+use crate::codec::EncodedLayer;
 use crate::error::Result;
 use crate::layers::LayerFacts;
 
 /// The members of an archive.
 pub trait Contents {
-    /// The size in bytes of a regular file. Links are not followed: manifests and blobs are files.
-    fn file(&self, path: &str) -> Option<u64>;
+    /// The size in bytes of a regular file; `None` where there is none. Links are not followed: manifests and blobs
+    /// are files.
+    fn file(&self, path: &str) -> Result<Option<u64>>;
 
     /// Where a path leads when links inside the archive are followed, as `docker save` wrote them for layers.
-    fn follow(&self, path: &str) -> Option<String>;
+    fn follow(&self, path: &str) -> Result<Option<String>>;
 
     /// Reads a small document; `None` where there is none, an error where it is over [`crate::json::MAX_DOCUMENT`].
     fn document(&self, path: &str) -> Result<Option<Vec<u8>>>;
@@ -31,10 +32,10 @@ pub trait Contents {
 pub enum Part {
     /// It can be read from the archive.
     Source(Box<dyn Read + Send>),
-    /// It was plain, and was compressed while the stream passed; the blob can be read even after it is published.
-    Encoded(Option<EncodedLayer>, Blob),
-    /// It came compressed, and was copied as it was while the stream passed.
-    Copied(Option<CopiedLayer>, Blob),
+    /// It was plain, and was compressed while the stream passed.
+    Encoded(EncodedLayer),
+    /// It came compressed, and was copied as it was while the stream passed; nobody has unpacked it yet.
+    Copied(Staged),
     /// The store has a blob for what the member's name says that it holds; it was not read.
     Known(LayerFacts),
     /// The store has the very blob that the member's name says that it is; it was not read.

@@ -25,7 +25,7 @@ impl Ready {
 /// The entry of an image whose manifest we made.
 pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, now: &str) -> Descriptor {
     let mut entry = manifest.descriptor();
-    let platform = made.parsed.platform();
+    let platform = made.config.parsed.platform();
     entry.platform =
         Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
     entry.annotations = ours(now, "docker-archive", size, Some(made.image_id()));

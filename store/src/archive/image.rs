@@ -197,6 +197,12 @@ pub fn shown_compression(blob: &Blob) -> Result<Compression> {
     Ok(Compression::sniff(&head[..count]))
 }
 
+/// How a layer is compressed whose media type says `claimed`: where that is compressed at all, its first bytes know better.
+pub(super) fn found_compression(blob: &Blob, claimed: Compression) -> Result<Compression> {
+    let shown = if claimed == Compression::None { Compression::None } else { shown_compression(blob)? };
+    Ok(if shown == Compression::None { claimed } else { shown })
+}
+
 /// What a layer unpacks to; a layer that was never unpacked here is, once.
 fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel) -> Result<LayerFacts> {
     let cache = store.layers()?;
@@ -209,7 +215,14 @@ fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel)
     let compression = Compression::of_layer(&layer.media_type).ok_or_else(|| {
         Error::invalid(what(), format!("is of type {:?}, which cannot be unpacked", layer.media_type))
     })?;
-    let blob = store.blobs().open(&layer.digest)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
+    let blob = store.blobs().open(&layer.digest)?.ok_or_else(|| {
+        if media_type::is_foreign_layer(&layer.media_type) {
+            let why = "is a foreign one and is not in the store, so it cannot be unpacked; --archive oci with \
+                       stored layers leaves it out";
+            return Error::invalid(what(), why);
+        }
+        Error::damaged(what(), "is missing")
+    })?;
     let (found, plain_size) = codec::measure(&blob, compression, cancel)?;
     if found != diff_id {
         return Err(Error::damaged(
@@ -217,6 +230,7 @@ fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel)
             format!("diff ID mismatch: it unpacks to {found}, its config says {diff_id}"),
         ));
     }
+    let compression = found_compression(&blob, compression)?;
     let facts = LayerFacts {
         blob: layer.digest,
         size: layer.size,

@@ -17,19 +17,16 @@ use super::entry::Ready;
 use super::options::{Existing, Imported, Input, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
 use super::seekable::SeekableArchive;
+use super::standing::{Standing, Todo, by_name, is_same, standing};
 use super::stream::{Intake, StreamedArchive};
-use crate::codec::{HEAD, Outer};
+use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ids::ImageId;
-use crate::index::{self, Index, Tagged};
-use crate::manifest::{Document, RawManifest};
+use crate::index::{Index, Tagged};
 use crate::progress::Event;
 use crate::reference::Reference;
 use crate::store::Store;
 use crate::transaction::Transaction;
-use crate::walk;
 
 /// Imports an archive.
 pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
@@ -72,7 +69,9 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
     let failed = |e| crate::blob::from_io(e, Error::io("read", &path));
     stream.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
     let outer = Outer::sniff(&head);
-    let mut stream = outer.open(io::Cursor::new(head).chain(stream)).map_err(Error::io("read", &path))?;
+    let mut stream = outer
+        .open(io::Cursor::new(head).chain(stream), Limits::default())
+        .map_err(Error::io("read", &path))?;
     import_stream(store, &mut stream, &path, options)
 }
 
@@ -97,7 +96,7 @@ fn import_at_hand(
     mut consume: Option<Consume>,
     options: &Options<'_>,
 ) -> Result<Vec<Imported>> {
-    let planned = plan(contents)?;
+    let planned = plan(contents, &options.cancel)?;
     let count = planned.len();
     let images = select(planned, options)?;
     if consume.is_some() && images.len() < count {
@@ -106,13 +105,13 @@ fn import_at_hand(
     }
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
-    let imported = match unchanged(&index, store, &images, options)? {
-        Some(unchanged) => {
-            (options.watch)(Event::Spared(unchanged.iter().map(|image| image.reused_bytes).sum()));
-            unchanged
-        }
-        None => bring_in(store.begin("import")?, contents, &images, options, consume.as_mut(), true)?,
+    let todo = Todo::of(&index, store, images, options)?;
+    (options.watch)(Event::Spared(todo.spared()));
+    let brought = match todo.left.is_empty() {
+        true => Vec::new(),
+        false => bring_in(store.begin("import")?, contents, &todo, options, consume.as_mut(), true)?,
     };
+    let imported = todo.merge(brought);
     consume.map_or(Ok(()), Consume::finish)?;
     Ok(imported)
 }
@@ -135,13 +134,15 @@ fn import_stream(
         read: &read,
     };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
-    let images = select(plan(&archive)?, options)?;
+    let images = select(plan(&archive, &options.cancel)?, options)?;
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
-    if let Some(unchanged) = unchanged(&index, store, &images, options)? {
-        return Ok(unchanged);
-    }
-    bring_in(tx, &mut archive, &images, options, None, false)
+    let todo = Todo::of(&index, store, images, options)?;
+    let brought = match todo.left.is_empty() {
+        true => Vec::new(),
+        false => bring_in(tx, &mut archive, &todo, options, None, false)?,
+    };
+    Ok(todo.merge(brought))
 }
 
 /// Chooses the images that are asked for, and gives them their names.
@@ -172,7 +173,7 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
             }
         }
     }
-    let roots: Vec<_> = images.iter().filter_map(root).collect();
+    let roots: Vec<_> = images.iter().filter_map(PlannedImage::root).collect();
     for image in &images {
         let accompanies = match &image.content {
             Planned::Kept(kept) => {
@@ -201,15 +202,8 @@ fn is_wanted(image: &mut PlannedImage, wanted: &str) -> bool {
         return true;
     }
     let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
-    let digests = [root(image), image.image_id().map(|id| id.0)];
+    let digests = [image.root(), image.image_id().map(|id| id.0)];
     hex.len() >= 12 && digests.into_iter().flatten().any(|digest| digest.hex().starts_with(hex))
-}
-
-fn root(image: &PlannedImage) -> Option<Digest> {
-    match &image.content {
-        Planned::Kept(kept) => Some(kept.root.digest),
-        Planned::Made(made) => made.source,
-    }
 }
 
 /// Refuses a name that another image has, unless it may be replaced.
@@ -217,119 +211,60 @@ fn check_names(index: &Index, store: &Store, images: &[PlannedImage], options: &
     if options.replace {
         return Ok(());
     }
+    let named = by_name(index);
     for image in images {
         for name in &image.names {
-            if let Some(taken) = index.named(name).find(|entry| !is_same(store, entry, image)) {
-                return Err(Error::NameTaken { reference: name.familiar(), existing: taken.digest });
+            for entry in named.get(name).into_iter().flatten() {
+                if !is_same(store, entry, image)? {
+                    return Err(Error::NameTaken { reference: name.familiar(), existing: entry.digest });
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Whether an entry is the same image: of the same image ID where we make the manifest, else the same manifest.
-fn is_same(store: &Store, entry: &Descriptor, image: &PlannedImage) -> bool {
-    match &image.content {
-        Planned::Kept(kept) => entry.digest == kept.root.digest,
-        Planned::Made(made) => image_id(store, entry) == Some(made.image_id()),
-    }
-}
-
-/// The image ID behind an entry; where the manifest cannot be read, what we noted of it, so that importing the
-/// image again heals it.
-fn image_id(store: &Store, entry: &Descriptor) -> Option<ImageId> {
-    let noted = || entry.annotation(index::IMAGE_ID)?.parse().ok().map(ImageId);
-    match store.document(entry) {
-        Ok(Some(RawManifest { document: Document::Image(image), .. })) if image.is_container() => {
-            Some(image.image_id())
-        }
-        Ok(Some(_)) => None,
-        Ok(None) | Err(_) => noted(),
-    }
-}
-
-/// Where every name has its image already, whole: what to say of it. Nothing need be read or written.
-fn unchanged(
-    index: &Index,
-    store: &Store,
-    images: &[PlannedImage],
-    options: &Options<'_>,
-) -> Result<Option<Vec<Imported>>> {
-    if options.existing == Existing::Verified {
-        return Ok(None);
-    }
-    let mut all = Vec::new();
-    for image in images {
-        let named: Vec<_> = image.names.iter().map(|name| (Some(name), index.named(name).next())).collect();
-        let nameless = || {
-            vec![(None, root(image).and_then(|digest| index.entries().iter().find(|e| e.digest == digest)))]
-        };
-        for (name, entry) in if named.is_empty() { nameless() } else { named } {
-            let Some(entry) = entry.filter(|entry| is_same(store, entry, image)) else { return Ok(None) };
-            if let Planned::Kept(kept) = &image.content {
-                // The archive may hold children that a sparse entry of the same index lacks.
-                let documents = kept.documents.iter().map(|raw| raw.digest);
-                for digest in documents.chain(kept.blobs.iter().map(|blob| blob.descriptor.digest)) {
-                    if store.blobs().contains(&digest)?.is_none() {
-                        return Ok(None);
-                    }
-                }
-            }
-            let Some(size) = complete_size(store, entry)? else { return Ok(None) };
-            all.push(Imported {
-                reference: name.cloned(),
-                digest: entry.digest,
-                image_id: image.image_id(),
-                new_bytes: 0,
-                reused_bytes: size,
-                outcome: Outcome::Unchanged,
-            });
-        }
-    }
-    Ok(Some(all))
-}
-
-/// Bytes of everything below an entry; `None` where a part of it is missing.
-fn complete_size(store: &Store, entry: &Descriptor) -> Result<Option<u64>> {
-    let (mut size, mut complete) = (0, true);
-    let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
-        let there = store.blobs().contains(&node.descriptor.digest)? == Some(node.descriptor.size);
-        complete &= there || crate::media_type::is_foreign_layer(&node.descriptor.media_type);
-        size += node.descriptor.size;
-        Ok(())
-    });
-    Ok(Some(size).filter(|_| walked.is_ok() && complete))
-}
-
 fn bring_in(
     tx: Transaction<'_>,
     contents: &mut dyn Contents,
-    images: &[PlannedImage],
+    todo: &Todo,
     options: &Options<'_>,
     consume: Option<&mut Consume>,
     watch_reads: bool,
 ) -> Result<Vec<Imported>> {
     let store = tx.store();
-    let mut bring = Bring::new(tx, options, consume, watch_reads)?;
+    let images = &todo.left;
+    let mut bring = Bring::new(tx, options, todo.existing, consume, watch_reads)?;
     let ready = bring.all(contents, images)?;
     options.cancel.check()?;
     bring.into_transaction().commit(|index| {
         let mut imported = Vec::new();
         // Read again under the lock: the name may have gone to somebody else meanwhile.
         check_names(index, store, images, options)?;
-        for ready in ready {
-            name_it(index, ready, &mut imported);
+        for (image, ready) in images.iter().zip(ready) {
+            // Somebody may have brought in the same image meanwhile, under another manifest.
+            let keeps = |entry: &Descriptor| match todo.existing {
+                Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
+                Existing::Verified => Ok(false),
+            };
+            name_it(index, ready, &keeps, &mut imported)?;
         }
         Ok(imported)
     })
 }
 
-fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
+/// Gives an image its names; one whose entry `keeps` the same image stays as it is.
+fn name_it(
+    index: &mut Index,
+    ready: Ready,
+    keeps: &dyn Fn(&Descriptor) -> Result<bool>,
+    imported: &mut Vec<Imported>,
+) -> Result<()> {
     let (mut new_bytes, mut reused_bytes) = (ready.new_bytes, ready.reused_bytes);
-    let total = new_bytes + reused_bytes;
-    let line = |reference, outcome, new_bytes, reused_bytes| Imported {
+    let total = new_bytes.saturating_add(reused_bytes);
+    let line = |reference, digest, outcome, new_bytes, reused_bytes| Imported {
         reference,
-        digest: ready.entry.digest,
+        digest,
         image_id: ready.image_id,
         new_bytes,
         reused_bytes,
@@ -341,16 +276,24 @@ fn name_it(index: &mut Index, ready: Ready, imported: &mut Vec<Imported>) {
             index.entries_mut().push(ready.entry.clone());
         }
         let outcome = if there { Outcome::Unchanged } else { Outcome::Added };
-        imported.push(line(None, outcome, new_bytes, reused_bytes));
+        imported.push(line(None, ready.entry.digest, outcome, new_bytes, reused_bytes));
     }
     for name in &ready.names {
-        let outcome = match index.tag(name, ready.entry.clone()) {
-            Tagged::New => Outcome::Added,
-            Tagged::Same => Outcome::Unchanged,
-            Tagged::Displaced(old) => Outcome::Replaced(old),
+        let other = index.named(name).find(|entry| entry.digest != ready.entry.digest);
+        let (digest, outcome) = match other {
+            Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
+            _ => {
+                let outcome = match index.tag(name, ready.entry.clone()) {
+                    Tagged::New => Outcome::Added,
+                    Tagged::Same => Outcome::Unchanged,
+                    Tagged::Displaced(old) => Outcome::Replaced(old),
+                };
+                (ready.entry.digest, outcome)
+            }
         };
-        imported.push(line(Some(name.clone()), outcome, new_bytes, reused_bytes));
+        imported.push(line(Some(name.clone()), digest, outcome, new_bytes, reused_bytes));
         // A second name costs nothing.
         (new_bytes, reused_bytes) = (0, total);
     }
+    Ok(())
 }

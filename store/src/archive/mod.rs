@@ -19,6 +19,14 @@ pub mod options;
 pub mod package;
 pub mod plan;
 pub mod seekable;
+mod standing;
 pub mod stream;
 pub mod tar;
 pub mod write;
+
+use crate::digest::Digest;
+
+/// Where an archive has a blob, as in an image layout.
+pub(crate) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
+use super::blob_path;
 use super::image::{Content, Image, Images, LayerForm};
 use crate::descriptor::{Descriptor, Platform};
 use crate::digest::Digest;
@@ -83,9 +84,10 @@ impl Members {
         self.blobs.entry(path.clone()).or_insert(Member { path, size, content });
     }
 
-    fn image(&mut self, image: Image, omitted: &HashSet<Digest>) {
+    /// Adds config and layers; without those that are left out, and those that are not there and need not be.
+    fn image(&mut self, image: Image, omitted: &HashSet<Digest>, absent: &HashSet<Digest>) {
         for (layer, content) in image.parts.layers.iter().zip(image.layers) {
-            if !omitted.contains(&layer.digest) {
+            if !omitted.contains(&layer.digest) && !absent.contains(&layer.digest) {
                 self.blob(layer.digest, layer.size, content);
             }
         }
@@ -176,6 +178,14 @@ fn add_item(
         matches!(raw.as_ref().map(|raw| &raw.document), Some(Document::Image(image)) if image.is_container());
     if is_container {
         let image = images.read(&item.root)?;
+        let absent = absent_foreign(store, &image.parts)?;
+        if let Some(layer) = absent.iter().find(|layer| form != Form::Oci && !omitted.contains(layer)) {
+            return Err(Error::invalid(
+                format!("layer {layer}"),
+                "is a foreign one, which its owner does not let others pass on, and is not in the store; Docker's \
+                 form of an archive must have it, and --archive oci need not",
+            ));
+        }
         let manifest = image.manifest.descriptor();
         if form != Form::Docker {
             members.blob(manifest.digest, manifest.size, Content::Bytes(image.manifest.bytes.clone()));
@@ -188,7 +198,7 @@ fn add_item(
         if form != Form::Oci {
             members.docker_item(name, &image.parts);
         }
-        members.image(image, omitted);
+        members.image(image, omitted, &absent);
         return Ok(());
     }
     if form == Form::Docker || images.form() != LayerForm::Stored {
@@ -198,7 +208,7 @@ fn add_item(
         ));
     }
     let mut host = None;
-    walk::walk(&item.root, &mut |document| store.document(document), &mut |node| {
+    walk::walk_entry(&item.root, &mut |document| store.document(document), &mut |node| {
         let digest = node.descriptor.digest;
         match node.document {
             Some(raw) => {
@@ -214,18 +224,29 @@ fn add_item(
                 }
                 members.blob(digest, raw.bytes.len() as u64, Content::Bytes(raw.bytes.clone()));
             }
-            None if media_type::is_foreign_layer(&node.descriptor.media_type) => {}
+            None if media_type::is_foreign_layer(&node.descriptor.media_type)
+                && store.blobs().contains(&digest)?.is_none() => {}
             None => members.blob(digest, node.descriptor.size, Content::Blob(digest)),
         }
         Ok(())
     })?;
     members.entry(name, &item.root, None);
-    if let Some(image) = host.filter(|_| form == Form::Hybrid) {
+    // An image that lacks a foreign layer is none for readers of manifest.json.
+    if let Some(image) = host.filter(|_| form == Form::Hybrid)
+        && absent_foreign(store, &image)?.is_empty()
+    {
         members.docker_item(name, &image);
     }
     Ok(())
 }
 
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
+/// Foreign layers of an image that the store does not have.
+fn absent_foreign(store: &Store, image: &ImageManifest) -> Result<HashSet<Digest>> {
+    let mut absent = HashSet::new();
+    for layer in image.layers.iter().filter(|layer| media_type::is_foreign_layer(&layer.media_type)) {
+        if store.blobs().contains(&layer.digest)?.is_none() {
+            absent.insert(layer.digest);
+        }
+    }
+    Ok(absent)
 }

@@ -14,7 +14,8 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::json::MAX_DOCUMENT;
 
-const MAX_LINKS: usize = 8;
+/// Links from one member to the next.
+pub(super) const MAX_LINKS: usize = 8;
 
 /// A tar file whose members are known.
 #[derive(Debug)]
@@ -79,6 +80,19 @@ pub(super) fn add(members: &mut HashMap<String, Member>, member: Member) -> Resu
     }
 }
 
+/// A document is a file, and no larger than what is read of one.
+pub(super) fn check_document(member: &Member) -> Result<()> {
+    let refused = |why: String| Err(Error::invalid(format!("entry {:?}", member.path), why));
+    if member.kind != Kind::File {
+        return refused("is a link, not a file".into());
+    }
+    if member.size > MAX_DOCUMENT {
+        let size = member.size;
+        return refused(format!("has {size} bytes, more than the {MAX_DOCUMENT} that a document may have"));
+    }
+    Ok(())
+}
+
 /// Follows links from path to path, a few at most.
 pub(super) fn follow(members: &HashMap<String, Member>, path: &str) -> Option<String> {
     let mut at = path;
@@ -93,24 +107,17 @@ pub(super) fn follow(members: &HashMap<String, Member>, path: &str) -> Option<St
 }
 
 impl Contents for SeekableArchive {
-    fn file(&self, path: &str) -> Option<u64> {
-        self.regular(path).map(|member| member.size)
+    fn file(&self, path: &str) -> Result<Option<u64>> {
+        Ok(self.regular(path).map(|member| member.size))
     }
 
-    fn follow(&self, path: &str) -> Option<String> {
-        follow(&self.members, path)
+    fn follow(&self, path: &str) -> Result<Option<String>> {
+        Ok(follow(&self.members, path))
     }
 
     fn document(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let Some(member) = self.members.get(path) else { return Ok(None) };
-        if member.kind != Kind::File {
-            return Err(Error::invalid(format!("entry {path:?}"), "is a link, not a file"));
-        }
-        if member.size > MAX_DOCUMENT {
-            let why =
-                format!("has {} bytes, more than the {MAX_DOCUMENT} that a document may have", member.size);
-            return Err(Error::invalid(format!("entry {path:?}"), why));
-        }
+        check_document(member)?;
         let mut bytes = vec![0; member.size as usize];
         self.reader(member).read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
         Ok(Some(bytes))

@@ -2,8 +2,8 @@
 //!
 //! What a member is, only documents at the end tell. Small members are kept in memory; large ones go into the
 //! ingest as they pass: plain ones compressed (most are a docker-archive's layers), compressed ones as they are.
-//! Where that guess was wrong, the blob is unpacked again from our own copy. A member whose name says that it is
-//! something that the store has is passed over.
+//! Where that guess was wrong, the blob is unpacked again from our own copy, and so is a document for which there
+//! was no room in memory. A member whose name says that it is something that the store has is passed over.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -11,17 +11,18 @@ use std::path::Path;
 
 use super::contents::{Contents, Part, source};
 use super::options::Existing;
-use super::seekable::{add, follow};
+use super::seekable::{add, check_document, follow};
 use super::tar::{Kind, Member, Members, Source};
-use crate::blob::Blob;
+use crate::blob::{Blob, Staged, from_io};
 use crate::cancel::Cancel;
-use crate::codec::{CopiedLayer, EncodedLayer, Encoder, Encoding};
+use crate::codec::{EncodedLayer, Encoder, Encoding, Limits, decoder};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ids::DiffId;
 use crate::json::MAX_DOCUMENT;
 use crate::layers::{LayerCache, LayerFacts};
 use crate::media_type::Compression;
+use crate::store::Store;
 use crate::transaction::Transaction;
 
 /// Members up to this size stay in memory, as long as there is room.
@@ -30,17 +31,22 @@ const SMALL: u64 = 1 << 20;
 const ROOM: u64 = 24 << 20;
 
 /// An archive that has passed.
-pub struct StreamedArchive {
+pub struct StreamedArchive<'s> {
+    store: &'s Store,
     members: HashMap<String, Member>,
     objects: HashMap<String, Object>,
+    /// How those that were plain are compressed.
+    encoding: Compression,
+    /// What the members that are written may have together: what was free at the start, and how much of it is left.
+    space: (u64, u64),
 }
 
 enum Object {
     Small(Vec<u8>),
-    Encoded(Option<EncodedLayer>, Blob),
-    Copied(Option<CopiedLayer>, Blob),
+    Encoded(EncodedLayer),
+    Copied(Staged),
     Known(LayerFacts),
-    Present,
+    Present(Digest),
 }
 
 /// How large members are taken in.
@@ -59,15 +65,24 @@ pub struct Intake<'a> {
     pub read: &'a dyn Fn(u64),
 }
 
-impl StreamedArchive {
+impl<'s> StreamedArchive<'s> {
     /// Takes in the whole stream.
     pub fn read(
         stream: &mut dyn Read,
         path: &Path,
-        tx: &mut Transaction<'_>,
+        tx: &mut Transaction<'s>,
         intake: &Intake<'_>,
-    ) -> Result<StreamedArchive> {
-        let mut archive = StreamedArchive { members: HashMap::new(), objects: HashMap::new() };
+    ) -> Result<StreamedArchive<'s>> {
+        let store = tx.store();
+        let free = store.free_space()?;
+        let (members, objects) = Default::default();
+        let mut archive = StreamedArchive {
+            store,
+            members,
+            objects,
+            encoding: intake.encoding.compression,
+            space: (free, free),
+        };
         let mut headers = Members::new(Forward { stream, path });
         let shown = tx.store().path().to_path_buf();
         let mut encoder = Encoder::new(intake.encoding, intake.jobs, intake.cancel.clone(), shown)?;
@@ -88,15 +103,14 @@ impl StreamedArchive {
             }
         }
         for (path, layer) in encoding.into_iter().zip(encoder.finish()?) {
-            let blob = layer.staged.open()?;
-            archive.objects.insert(path, Object::Encoded(Some(layer), blob));
+            archive.objects.insert(path, Object::Encoded(layer));
         }
         Ok(archive)
     }
 
     /// Takes in one member; `None` where the encoder has it.
     fn take_in(
-        &self,
+        &mut self,
         content: &mut Content<'_, '_>,
         tx: &mut Transaction<'_>,
         intake: &Intake<'_>,
@@ -110,7 +124,7 @@ impl StreamedArchive {
                 .by_ref()
                 .take(limit)
                 .read_to_end(head)
-                .map_err(|e| crate::blob::from_io(e, Error::io("read", "the archive")))
+                .map_err(|e| from_io(e, Error::io("read", "the archive")))
         };
         take_head(content, &mut head, 4096)?;
         let looks_like_json =
@@ -124,10 +138,7 @@ impl StreamedArchive {
         if let Some(known) = known(&content.member.path, size, tx, intake)? {
             return Ok(Some(known));
         }
-        let free = tx.store().free_space()?;
-        if size > free {
-            return Err(Error::NoSpace { path: tx.store().path().to_path_buf(), needed: size, free });
-        }
+        self.claim(size)?;
         let compression = Compression::sniff(&head);
         let mut whole = io::Cursor::new(head).chain(content);
         let writer = tx.writer()?;
@@ -135,19 +146,64 @@ impl StreamedArchive {
             encoder.layer(&mut whole, writer, intake.read)?;
             return Ok(None);
         }
-        let copied = copy_unnamed(&mut whole, writer, compression, tx.store().path(), intake)?;
-        let blob = copied.staged.open()?;
-        Ok(Some(Object::Copied(Some(copied), blob)))
+        copy_unnamed(&mut whole, writer, tx.store().path(), intake).map(|staged| Some(Object::Copied(staged)))
     }
+
+    /// Refuses a member as soon as it says that it, or all until now, cannot fit.
+    fn claim(&mut self, size: u64) -> Result<()> {
+        let (free, left) = self.space;
+        let needed = (free - left).saturating_add(size);
+        let now = self.store.free_space()?;
+        if needed > free || size > now {
+            return Err(Error::NoSpace { path: self.store.path().to_path_buf(), needed, free });
+        }
+        self.space.1 = left - size;
+        Ok(())
+    }
+
+    /// What is known of a member that has passed, read back.
+    fn read_back(&self, object: &Object) -> Result<Option<Box<dyn Read + Send>>> {
+        let plain = |blob: Blob, compression| -> Result<Box<dyn Read + Send>> {
+            let (digest, size) = (blob.digest(), blob.size());
+            decoder(compression, blob.verified(), size, Limits::default())
+                .map_err(|e| from_io(e, Error::io("read", format!("blob {digest}"))))
+        };
+        Ok(match object {
+            Object::Small(bytes) => Some(Box::new(io::Cursor::new(bytes.clone()))),
+            Object::Encoded(layer) => {
+                let blob = staged_or_stored(self.store, &layer.staged)?;
+                Some(plain(blob, self.encoding)?)
+            }
+            Object::Copied(staged) => Some(Box::new(staged_or_stored(self.store, staged)?.verified())),
+            Object::Known(facts) => match self.store.blobs().open(&facts.blob)? {
+                Some(blob) => Some(plain(blob, facts.compression)?),
+                None => None,
+            },
+            Object::Present(digest) => match self.store.blobs().open(digest)? {
+                Some(blob) => Some(Box::new(blob.verified())),
+                None => None,
+            },
+        })
+    }
+}
+
+/// Opens what was taken in, wherever it is by now.
+pub(super) fn staged_or_stored(store: &Store, staged: &Staged) -> Result<Blob> {
+    if let Some(blob) = staged.open_unpublished()? {
+        return Ok(blob);
+    }
+    let stored = store.blobs().open(&staged.digest())?;
+    stored.ok_or_else(|| Error::damaged(format!("blob {}", staged.digest()), "is missing"))
 }
 
 /// Whether the member's name says that it is something that the store has, leased from now on.
 fn known(path: &str, size: u64, tx: &mut Transaction<'_>, intake: &Intake<'_>) -> Result<Option<Object>> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let Some(digest) = Digest::from_hex(name.split('.').next().unwrap_or(name)) else { return Ok(None) };
+    // What may be a document will be read, and must be had from the archive where the store's is damaged.
     let is_good = |tx: &Transaction<'_>, digest: &Digest| match intake.existing {
-        Existing::Trusted => Ok(true),
-        Existing::Verified => tx.store().is_whole(digest),
+        Existing::Trusted if size > MAX_DOCUMENT => Ok(true),
+        _ => tx.store().is_whole(digest),
     };
     if let Some(facts) = intake.layers.by_diff_id(&DiffId(digest)).filter(|facts| facts.plain_size == size)
         && tx.reuse(&[(facts.blob, facts.size)])?.contains(&facts.blob)
@@ -158,64 +214,63 @@ fn known(path: &str, size: u64, tx: &mut Transaction<'_>, intake: &Intake<'_>) -
     let is_present = path.starts_with("blobs/sha256/")
         && tx.reuse(&[(digest, size)])?.contains(&digest)
         && is_good(tx, &digest)?;
-    Ok(is_present.then_some(Object::Present))
+    Ok(is_present.then_some(Object::Present(digest)))
 }
 
-/// Copies a compressed member whose digest nobody has told yet.
+/// Copies a compressed member whose digest nobody has told yet. What it unpacks to is found where somebody asks: it may
+/// be no layer at all, and only begin like one.
 fn copy_unnamed(
     source: &mut dyn Read,
     mut writer: crate::blob::BlobWriter,
-    compression: Compression,
     shown: &Path,
     intake: &Intake<'_>,
-) -> Result<CopiedLayer> {
-    // Copied first and unpacked from the copy: its digest is only known at the end.
+) -> Result<Staged> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         intake.cancel.check()?;
-        let count = source
-            .read(&mut buffer)
-            .map_err(|e| crate::blob::from_io(e, Error::io("read", "the archive")))?;
+        let count = source.read(&mut buffer).map_err(|e| from_io(e, Error::io("read", "the archive")))?;
         if count == 0 {
             break;
         }
         io::Write::write_all(&mut writer, &buffer[..count]).map_err(Error::io("write", shown))?;
         (intake.read)(count as u64);
     }
-    let staged = writer.finish()?;
-    let plain = crate::codec::measure(&staged.open()?, compression, intake.cancel)?;
-    Ok(CopiedLayer { staged, plain: Some(plain) })
+    writer.finish()
 }
 
-impl Contents for StreamedArchive {
-    fn file(&self, path: &str) -> Option<u64> {
-        self.members.get(path).filter(|member| member.kind == Kind::File).map(|member| member.size)
+impl Contents for StreamedArchive<'_> {
+    fn file(&self, path: &str) -> Result<Option<u64>> {
+        let member = self.members.get(path).filter(|member| member.kind == Kind::File);
+        Ok(member.map(|member| member.size))
     }
 
-    fn follow(&self, path: &str) -> Option<String> {
-        follow(&self.members, path)
+    fn follow(&self, path: &str) -> Result<Option<String>> {
+        Ok(follow(&self.members, path))
     }
 
     fn document(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        match (self.members.get(path), self.objects.get(path)) {
-            (None, _) => Ok(None),
-            (Some(_), Some(Object::Small(bytes))) => Ok(Some(bytes.clone())),
-            (Some(member), _) if member.kind != Kind::File => {
-                Err(Error::invalid(format!("entry {path:?}"), "is a link, not a file"))
-            }
-            (Some(_), _) => {
-                Err(Error::invalid(format!("entry {path:?}"), "is too large for a document, or is none"))
-            }
+        let Some(member) = self.members.get(path) else { return Ok(None) };
+        check_document(member)?;
+        let back = self.objects.get(path).map(|object| self.read_back(object)).transpose()?.flatten();
+        let source =
+            back.ok_or_else(|| Error::damaged(format!("entry {path:?}"), "was passed over and is gone"))?;
+        let mut bytes = Vec::with_capacity(member.size as usize);
+        let read = source.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes);
+        read.map_err(|e| from_io(e, Error::io("read", self.store.path().join("blobs"))))?;
+        if bytes.len() as u64 != member.size {
+            let why = format!("has {} bytes where its header says {}", bytes.len(), member.size);
+            return Err(Error::damaged(format!("entry {path:?}"), why));
         }
+        Ok(Some(bytes))
     }
 
     fn take(&mut self, path: &str) -> Result<Part> {
-        match self.objects.get_mut(path) {
+        match self.objects.get(path) {
             Some(Object::Small(bytes)) => Ok(source(bytes.clone())),
-            Some(Object::Encoded(layer, blob)) => Ok(Part::Encoded(layer.take(), blob.clone())),
-            Some(Object::Copied(layer, blob)) => Ok(Part::Copied(layer.take(), blob.clone())),
+            Some(Object::Encoded(layer)) => Ok(Part::Encoded(layer.clone())),
+            Some(Object::Copied(staged)) => Ok(Part::Copied(staged.clone())),
             Some(Object::Known(facts)) => Ok(Part::Known(*facts)),
-            Some(Object::Present) => Ok(Part::Present),
+            Some(Object::Present(_)) => Ok(Part::Present),
             None => Err(Error::damaged(format!("entry {path:?}"), "is missing")),
         }
     }
@@ -234,7 +289,7 @@ impl Source for Forward<'_> {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(crate::blob::from_io(error, Error::io("read", self.path))),
+                Err(error) => return Err(from_io(error, Error::io("read", self.path))),
             }
         }
         Ok(filled)

@@ -262,7 +262,11 @@ fn check(blob: &Blob, stop: &Cancel) -> Result<()> {
 }
 
 fn read_error(digest: Digest, error: io::Error) -> Error {
-    from_io(error, |e| Error::damaged(format!("blob {digest}"), format!("cannot be read: {e}")))
+    from_io(error, |e| match e.raw_os_error() {
+        // What the operating system says is about the disk, not about the content.
+        Some(_) => Error::io("read", format!("blob {digest}"))(e),
+        None => Error::damaged(format!("blob {digest}"), format!("cannot be read: {e}")),
+    })
 }
 
 fn too_long(digest: Digest, size: u64) -> Error {

@@ -101,7 +101,7 @@ impl BlobWriter {
         fs::make_read_only(&file, &path)?;
         fs::sync_file(&file, &path)?;
         let size = hasher.size();
-        Ok(Staged { digest: hasher.finish(), size, file: Arc::new(file), slot })
+        Ok(Staged { digest: hasher.finish(), size, slot: Arc::new(slot) })
     }
 
     /// Ends the blob like [`BlobWriter::finish`], and refuses it where it is not what was announced.
@@ -134,13 +134,15 @@ impl Write for BlobWriter {
 }
 
 /// A complete, durable blob that nobody can see yet; [`super::BlobStore::publish`] shows it.
+///
+/// It costs no descriptor: an archive has more members than a process may have files. Clones are one blob, which is
+/// thrown away with the last of them.
 #[must_use = "a staged blob that is not published is thrown away"]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Staged {
     digest: Digest,
     size: u64,
-    file: Arc<File>,
-    slot: Slot,
+    slot: Arc<Slot>,
 }
 
 impl Staged {
@@ -156,11 +158,15 @@ impl Staged {
 
     /// Opens it for reading before it is published.
     pub fn open(&self) -> Result<super::Blob> {
-        let file = self
-            .file
-            .try_clone()
-            .map_err(Error::io("open", self.slot.ingest.inner.dir.at(&self.slot.name)))?;
-        Ok(super::Blob::new(self.digest, file, 0, self.size))
+        self.open_unpublished()?.ok_or_else(|| {
+            Error::damaged(format!("blob {}", self.digest), "is no longer where it was written")
+        })
+    }
+
+    /// Opens it for reading; `None` where it was published, and is to be had from the blob store.
+    pub fn open_unpublished(&self) -> Result<Option<super::Blob>> {
+        let file = self.slot.ingest.inner.dir.open_file(&self.slot.name)?;
+        Ok(file.map(|file| super::Blob::new(self.digest, file, 0, self.size)))
     }
 
     /// The directory and the name under which it lies, for a blob store to take it from.

@@ -1,6 +1,8 @@
 //! Decompressing what others wrote, within limits.
 
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 
@@ -41,40 +43,81 @@ pub fn decoder<'r>(
     if compression == Compression::None {
         return Ok(Box::new(source));
     }
+    let plain = unbounded(compression, source)?;
+    Ok(Box::new(Bounded { inner: plain, read: 0, bound: Bound::Fixed(limits.of(size)) }))
+}
+
+/// Reads a compressed stream plain, however much that is.
+pub(super) fn unbounded<'r>(
+    compression: Compression,
+    source: impl Read + Send + 'r,
+) -> io::Result<Box<dyn Read + Send + 'r>> {
     // Docker has been seen to call zstd layers gzip; the first bytes know better.
     let mut source = source;
     let mut head = Vec::new();
     source.by_ref().take(4).read_to_end(&mut head)?;
     let shown = Some(Compression::sniff(&head)).filter(|shown| *shown != Compression::None);
     let source = io::Cursor::new(head).chain(source);
-    let plain: Box<dyn Read + Send> = match shown.unwrap_or(compression) {
-        Compression::None => return Ok(Box::new(source)),
+    Ok(match shown.unwrap_or(compression) {
+        Compression::None => Box::new(source),
         Compression::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::with_capacity(128 << 10, source))),
         Compression::Zstd => {
             let mut zstd = zstd::stream::read::Decoder::new(source)?;
             zstd.window_log_max(WINDOW_LOG)?;
             Box::new(zstd)
         }
-    };
-    Ok(Box::new(Bounded { inner: plain, left: limits.of(size) }))
+    })
+}
+
+/// Bounds what `open` makes of a stream whose size is not known by what was read of it so far.
+pub(super) fn bounded<'r, R: Read + Send + 'r>(
+    source: R,
+    limits: Limits,
+    open: impl FnOnce(Counted<R>) -> io::Result<Box<dyn Read + Send + 'r>>,
+) -> io::Result<Box<dyn Read + Send + 'r>> {
+    let count = Arc::new(AtomicU64::new(0));
+    let inner = open(Counted { inner: source, count: Arc::clone(&count) })?;
+    Ok(Box::new(Bounded { inner, read: 0, bound: Bound::Growing(limits, count) }))
+}
+
+/// Counts what a decoder takes in.
+pub(super) struct Counted<R> {
+    inner: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+enum Bound {
+    Fixed(u64),
+    Growing(Limits, Arc<AtomicU64>),
 }
 
 struct Bounded<R> {
     inner: R,
-    left: u64,
+    read: u64,
+    bound: Bound,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        match self.left.checked_sub(count as u64) {
-            Some(left) => self.left = left,
-            None => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "unpacks to far more than any layer has (a bomb)",
-                ));
-            }
+        self.read = self.read.saturating_add(count as u64);
+        let bound = match &self.bound {
+            Bound::Fixed(bound) => *bound,
+            Bound::Growing(limits, taken) => limits.of(taken.load(Ordering::Relaxed)),
+        };
+        if self.read > bound {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "unpacks to far more than any image has (a bomb)",
+            ));
         }
         Ok(count)
     }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::ids::DiffId;
 
 /// A layer that was compressed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EncodedLayer {
     /// The blob, durable and not yet visible.
     pub staged: Staged,
@@ -51,8 +51,12 @@ struct Threads {
     next: u64,
     workers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
-    committer: Option<JoinHandle<Result<Vec<EncodedLayer>>>>,
+    committer: Option<JoinHandle<Result<()>>>,
+    done: Receiver<EncodedLayer>,
 }
+
+/// Blobs that wait for their fsync, each with an open file.
+const COMMITS: usize = 8;
 
 /// A piece of a layer on its way; its buffers go round.
 #[derive(Default)]
@@ -83,7 +87,9 @@ impl Encoder {
             let encoder = FrameEncoder::new(encoding).map_err(Error::io("compress for", &shown))?;
             Engine::Inline { encoder, chunk: Box::default(), done: Vec::new() }
         } else {
-            Engine::Threads(Threads::start(encoding, jobs, &shown))
+            Engine::Threads(
+                Threads::start(encoding, jobs, &shown).map_err(Error::io("start a thread for", &shown))?,
+            )
         };
         Ok(Encoder { encoding, cancel, shown, engine })
     }
@@ -117,43 +123,63 @@ impl Encoder {
         }
     }
 
-    /// Waits until everything is written and durable; the layers, in the order in which they were given.
-    pub fn finish(mut self) -> Result<Vec<EncodedLayer>> {
+    /// The layers that are durable by now and were not given yet, in their order; also after a failure.
+    pub fn done(&mut self) -> Vec<EncodedLayer> {
         match &mut self.engine {
-            Engine::Inline { done, .. } => Ok(std::mem::take(done)),
+            Engine::Inline { done, .. } => std::mem::take(done),
+            Engine::Threads(threads) => threads.done.try_iter().collect(),
+        }
+    }
+
+    /// Waits until everything is written and durable. The layers that are, also where another one failed, are
+    /// what [`Encoder::done`] says then.
+    pub fn wait(&mut self) -> Result<()> {
+        match &mut self.engine {
+            Engine::Inline { .. } => Ok(()),
             Engine::Threads(threads) => threads.join(),
         }
+    }
+
+    /// Waits until everything is written and durable; the layers that were not given yet, in their order.
+    pub fn finish(mut self) -> Result<Vec<EncodedLayer>> {
+        self.wait()?;
+        Ok(self.done())
     }
 }
 
 impl Threads {
-    fn start(encoding: Encoding, jobs: usize, shown: &std::path::Path) -> Threads {
+    fn start(encoding: Encoding, jobs: usize, shown: &std::path::Path) -> std::io::Result<Threads> {
         let (work, jobs_to_do) = sync_channel::<Box<Chunk>>(jobs);
         let (order, steps) = channel();
         let (recycle, free) = channel();
-        let (commit, commits) = channel();
+        let (commit, commits) = sync_channel(COMMITS);
+        let (finished, done) = channel();
         for _ in 0..jobs + 2 {
             let _ = recycle.send(Box::default());
         }
         let jobs_to_do = Arc::new(Mutex::new(jobs_to_do));
-        let workers = (0..jobs)
-            .map(|_| {
-                let (jobs_to_do, order) = (Arc::clone(&jobs_to_do), order.clone());
-                std::thread::spawn(move || compress(encoding, &jobs_to_do, &order))
-            })
-            .collect();
         let path = shown.to_path_buf();
-        let writer = std::thread::spawn(move || write_in_order(encoding, &steps, &recycle, &commit, &path));
-        let committer = std::thread::spawn(move || make_durable(&commits));
-        Threads {
+        // Where a thread cannot be had, those that were started end with this value.
+        let mut threads = Threads {
             work: Some(work),
-            order: Some(order),
+            order: Some(order.clone()),
             free,
             next: 0,
-            workers,
-            writer: Some(writer),
-            committer: Some(committer),
+            workers: Vec::new(),
+            writer: None,
+            committer: None,
+            done,
+        };
+        let thread = || std::thread::Builder::new().name("encoder".into());
+        for _ in 0..jobs {
+            let (jobs_to_do, order) = (Arc::clone(&jobs_to_do), order.clone());
+            threads.workers.push(thread().spawn(move || compress(encoding, &jobs_to_do, &order))?);
         }
+        drop(order);
+        let write = move || write_in_order(encoding, &steps, &recycle, &commit, &path);
+        threads.writer = Some(thread().spawn(write)?);
+        threads.committer = Some(thread().spawn(move || make_durable(&commits, &finished))?);
+        Ok(threads)
     }
 
     fn layer(
@@ -201,25 +227,25 @@ impl Threads {
 
     /// A thread ended early: why, the others know.
     fn failure(&mut self) -> Result<()> {
-        self.join().map(drop)?;
+        self.join()?;
         Err(Error::invalid("the encoder", "stopped"))
     }
 
-    fn join(&mut self) -> Result<Vec<EncodedLayer>> {
+    fn join(&mut self) -> Result<()> {
         (self.work, self.order) = (None, None);
         let mut panicked = false;
         for worker in self.workers.drain(..) {
             panicked |= worker.join().is_err();
         }
         panicked |= self.writer.take().is_some_and(|writer| writer.join().is_err());
-        let layers = match self.committer.take().map(JoinHandle::join) {
-            Some(Ok(layers)) => layers,
+        let committed = match self.committer.take().map(JoinHandle::join) {
+            Some(Ok(committed)) => committed,
             _ => Err(Error::invalid("the encoder", "stopped")),
         };
         if panicked {
-            layers.and(Err(Error::invalid("the encoder", "a thread of it panicked")))
+            committed.and(Err(Error::invalid("the encoder", "a thread of it panicked")))
         } else {
-            layers
+            committed
         }
     }
 }
@@ -255,7 +281,7 @@ fn write_in_order(
     encoding: Encoding,
     steps: &Receiver<(u64, Step)>,
     recycle: &Sender<Box<Chunk>>,
-    commit: &Sender<Commit>,
+    commit: &SyncSender<Commit>,
     shown: &std::path::Path,
 ) {
     let mut early = BTreeMap::new();
@@ -278,28 +304,34 @@ fn write_in_order(
                     }
                     let _ = recycle.send(chunk);
                 }
-                Step::End(diff_id, size) => match frames.take().map(FrameWriter::finish) {
-                    Some(Ok(writer)) => drop(commit.send(Commit::Finish(writer, diff_id, size))),
-                    Some(Err(error)) => return fail(Error::io("write", shown)(error)),
-                    None => {}
-                },
+                Step::End(diff_id, size) => {
+                    let Some(frames) = frames.take() else { continue };
+                    let writer = match frames.finish() {
+                        Ok(writer) => writer,
+                        Err(error) => return fail(Error::io("write", shown)(error)),
+                    };
+                    // What cannot be made durable need not be written: who compresses and reads hears of it too.
+                    if commit.send(Commit::Finish(writer, diff_id, size)).is_err() {
+                        return;
+                    }
+                }
                 Step::Failed(error) => return fail(error),
             }
         }
     }
 }
 
-fn make_durable(commits: &Receiver<Commit>) -> Result<Vec<EncodedLayer>> {
-    let mut done = Vec::new();
+fn make_durable(commits: &Receiver<Commit>, done: &Sender<EncodedLayer>) -> Result<()> {
     while let Ok(commit) = commits.recv() {
         match commit {
             Commit::Finish(writer, diff_id, plain_size) => {
-                done.push(EncodedLayer { staged: writer.finish()?, diff_id, plain_size });
+                // Nobody listens where the work was given up.
+                let _ = done.send(EncodedLayer { staged: writer.finish()?, diff_id, plain_size });
             }
             Commit::Failed(error) => return Err(error),
         }
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Fills the buffer with the next chunk, which is shorter only at the end; hashes it.

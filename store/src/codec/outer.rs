@@ -6,7 +6,7 @@ use bzip2::read::MultiBzDecoder;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
-use super::decode::{Limits, decoder};
+use super::decode::{Limits, bounded, unbounded};
 use crate::media_type::Compression;
 
 /// Bytes that tell what stands around an archive.
@@ -43,17 +43,59 @@ impl Outer {
         }
     }
 
-    /// Reads what is inside, all members or streams of it. How much that may be, its reader must see to.
-    pub fn open<'r>(self, source: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
-        Ok(match self {
-            Outer::Plain => Box::new(source),
-            // The size of a stream is not known; its members' sizes are checked one by one.
-            Outer::Layer(compression) => decoder(compression, source, u64::MAX / 4096, Limits::default())?,
-            Outer::Xz => {
+    /// Reads what is inside, all members or streams of it. How much that is may not be out of all proportion to the
+    /// compressed bytes that were read for it, whatever the format: bzip2 packs zeros 45,000 times.
+    pub fn open<'r>(
+        self,
+        source: impl Read + Send + 'r,
+        limits: Limits,
+    ) -> io::Result<Box<dyn Read + Send + 'r>> {
+        match self {
+            Outer::Plain => Ok(Box::new(source)),
+            Outer::Layer(compression) => bounded(source, limits, |source| unbounded(compression, source)),
+            Outer::Xz => bounded(source, limits, |source| {
                 let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
-                Box::new(XzDecoder::new_stream(source, stream))
-            }
-            Outer::Bzip2 => Box::new(MultiBzDecoder::new(source)),
-        })
+                Ok(Box::new(XzDecoder::new_stream(source, stream)))
+            }),
+            Outer::Bzip2 => bounded(source, limits, |source| Ok(Box::new(MultiBzDecoder::new(source)))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// 64 MiB of zeros in each format.
+    fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+        let plain = vec![0; 64 << 20];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        for sink in [&mut gzip as &mut dyn Write, &mut xz, &mut bzip2] {
+            sink.write_all(&plain).expect("compressed");
+        }
+        vec![
+            ("gzip", gzip.finish().expect("finished")),
+            ("xz", xz.finish().expect("finished")),
+            ("bzip2", bzip2.finish().expect("finished")),
+            ("zstd", zstd::bulk::compress(&plain, 3).expect("compressed")),
+        ]
+    }
+
+    #[test]
+    fn a_bomb_of_every_format_ends_and_what_is_in_bounds_does_not() {
+        for (name, bomb) in bombs() {
+            let read = |limits| {
+                let outer = Outer::sniff(&bomb);
+                assert_ne!(outer, Outer::Plain, "{name}");
+                io::copy(&mut outer.open(&bomb[..], limits).expect("a decoder"), &mut io::sink())
+            };
+            let error = read(Limits { floor: 1 << 20, ratio: 10 }).expect_err("too much");
+            assert!(error.to_string().contains("bomb"), "{name}: {error}");
+            assert_eq!(read(Limits::default()).expect("in bounds"), 64 << 20, "{name}");
+        }
     }
 }

@@ -59,8 +59,12 @@ pub fn copy_layer(
     let (filled, pieces) = sync_channel::<Vec<u8>>(PIECES);
     let (recycle, free) = channel::<Vec<u8>>();
     let (copied, plain) = std::thread::scope(|scope| {
-        let unpacking =
-            scope.spawn(move || hash_plain(compression, Pieces::new(pieces, recycle), what.size, cancel));
+        let unpack = move || hash_plain(compression, Pieces::new(pieces, recycle), what.size, cancel);
+        let unpacking = std::thread::Builder::new().name("unpack".into()).spawn_scoped(scope, unpack);
+        let unpacking = match unpacking.map_err(Error::io("start a thread for", what.shown)) {
+            Ok(unpacking) => unpacking,
+            Err(error) => return (Err(error), Ok(Ok((DiffId(what.digest), 0)))),
+        };
         let mut tee = |piece: &[u8]| give(piece, &filled, &free);
         let copied = copy(source, &mut writer, what, cancel, read, &mut tee);
         drop(filled);
@@ -82,6 +86,8 @@ pub fn measure(blob: &Blob, compression: Compression, cancel: &Cancel) -> Result
 fn undecodable(digest: Digest, error: io::Error) -> Error {
     from_io(error, |e| match e.kind() {
         io::ErrorKind::Interrupted => Error::Interrupted,
+        // What the operating system says is about the disk, not about the content.
+        _ if e.raw_os_error().is_some() => Error::io("read", format!("blob {digest}"))(e),
         _ => Error::damaged(format!("blob {digest}"), format!("does not unpack: {e}")),
     })
 }
@@ -123,7 +129,8 @@ fn copy(
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(from_io(error, Error::io("read", what.shown))),
+            // The other side: a failure here is none of the store.
+            Err(error) => return Err(from_io(error, Error::io("read", "the archive"))),
         };
         writer.write_all(&buffer[..count]).map_err(Error::io("write", what.shown))?;
         read(count as u64);

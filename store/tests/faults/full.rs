@@ -220,3 +220,29 @@ fn a_new_store_without_a_free_inode() {
     drop(store.protect(&[], "reading").unwrap());
     image::name(&store, "name", b"content").unwrap();
 }
+
+#[test]
+fn a_reserve_that_cannot_grow_is_kept() {
+    if !own_namespace(here!()) {
+        return;
+    }
+    let disk = Disk::tmpfs("size=8m");
+    let store = open(&disk.path().join("store"));
+    let reserve = || store.layout().private().stat("reserve").unwrap().map_or(0, |stat| stat.size);
+    let before = reserve();
+    assert!(before >= 1 << 20, "{before}");
+    let free = store.free_space().unwrap();
+    let filler = vec![1; (free - (1_200 << 10)) as usize];
+    std::fs::write(disk.path().join("filler"), filler).unwrap();
+    // A larger index asks for a larger reserve, for which there is no room.
+    image::name(&store, &"n".repeat(100), b"x").unwrap();
+    store
+        .edit(|index| {
+            let entry = &mut index.entries_mut()[0];
+            entry.annotations.insert("org.example.long".into(), "x".repeat(700 << 10));
+            Ok(())
+        })
+        .unwrap();
+    assert!(store.free_space().unwrap() < 1 << 20);
+    assert_eq!(reserve(), before, "what there was is given away");
+}

@@ -100,3 +100,24 @@ fn blobs_are_not_read_through_links() {
     assert!(std::fs::symlink_metadata(&blob).unwrap().is_file());
     assert_eq!(image::verify(&store).len(), 1);
 }
+
+/// A pipe that nobody writes to would make whoever opens it wait for ever.
+#[test]
+fn a_pipe_in_the_place_of_a_file_makes_nobody_wait() {
+    let used = larder_store::Digest::of(b"used");
+    for name in ["released", "lock", "gate", "index.lock", &format!("usage/{}", used.hex())] {
+        let dir = quick_directory();
+        let store = open(dir.path());
+        let path = dir.path().join(".larder").join(name);
+        let _ = std::fs::remove_file(&path);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let done = match name {
+            "released" => store.release(&[used]),
+            "lock" | "gate" => store.locks().exclusive().map(drop),
+            "index.lock" => store.locks().index().map(drop),
+            _ => store.record_use(&used, 1),
+        };
+        assert!(done.is_err_and(|error| error.to_string().contains(name)), "{name}");
+    }
+}

@@ -183,3 +183,16 @@ fn a_shared_store_that_is_only_begun_stays_shared() {
         assert!(is.starts_with(&format!("{must} {}", group())), "{name}: {is}, must be {must}");
     }
 }
+
+#[test]
+fn a_file_that_was_there_keeps_its_mode() {
+    let dir = quick_directory();
+    let store = shared(dir.path());
+    let released = dir.path().join(".larder/released");
+    std::fs::set_permissions(&released, Permissions::from_mode(0o600)).unwrap();
+    store.release(&[Digest::of(b"a")]).unwrap();
+    assert_eq!(released.metadata().unwrap().mode() & 0o777, 0o600);
+    std::fs::remove_file(&released).unwrap();
+    store.release(&[Digest::of(b"a")]).unwrap();
+    assert_eq!(released.metadata().unwrap().mode() & 0o777, 0o664, "a new one is the group's");
+}

@@ -128,3 +128,18 @@ fn a_damaged_record_is_begun_anew() {
         assert_eq!(count(&store, &digest), 2, "{damage:?}");
     }
 }
+
+#[test]
+fn a_record_that_somebody_holds_is_not_waited_for_without_end() {
+    let dir = quick_directory();
+    let store = Store::open(dir.path(), Duration::from_millis(100)).unwrap();
+    let digest = Digest::of(b"used");
+    store.record_use(&digest, 1).unwrap();
+    let record = File::open(dir.path().join(".larder/usage").join(digest.hex())).unwrap();
+    record.lock().unwrap();
+    let waited = store.record_use(&digest, 2);
+    assert!(matches!(waited, Err(larder_store::Error::LockTimeout { .. })), "{waited:?}");
+    drop(record);
+    store.record_use(&digest, 3).unwrap();
+    assert_eq!(count(&store, &digest), 2);
+}

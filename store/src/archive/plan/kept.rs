@@ -1,0 +1,133 @@
+//! An image that came with digests: everything that its root leads to, and where the archive has it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::documents::{Documents, check_size, missing};
+use super::{KeptBlob, KeptImage};
+use crate::descriptor::Descriptor;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::ids::DiffId;
+use crate::index;
+use crate::manifest::{Document, ImageManifest, RawManifest};
+use crate::media_type::{self, Compression};
+use crate::walk::{self, Role};
+
+/// Plans an image whose root was read.
+pub(super) fn kept(documents: &mut Documents<'_>, root: &Descriptor, raw: RawManifest) -> Result<KeptImage> {
+    let (mut all, mut parts) = (Vec::new(), Vec::new());
+    let mut first = Some(raw);
+    let mut read = |descriptor: &Descriptor| {
+        if descriptor.digest == root.digest {
+            return Ok(first.take());
+        }
+        let Some(raw) = documents.manifest(descriptor)? else { return Ok(None) };
+        Ok(if is_hollow(documents, &raw)? { None } else { Some(raw) })
+    };
+    walk::walk(root, &mut read, &mut |node| {
+        match node.document {
+            Some(raw) => all.push(raw.clone()),
+            None => parts.push((node.descriptor.clone(), node.role)),
+        }
+        Ok(())
+    })?;
+    let is_empty = all.len() == 1 && parts.is_empty();
+    if is_empty && matches!(all[0].document, Document::Index(_)) {
+        return Err(Error::damaged(format!("index {}", root.digest), "none of its images is in the archive"));
+    }
+    let mut layers = HashMap::new();
+    for raw in &all {
+        if let Document::Image(image) = &raw.document {
+            layers_of(documents, image, &mut layers)?;
+        }
+    }
+    let blobs = blobs(documents, parts, &layers)?;
+    let image = match all.first().map(|raw| &raw.document) {
+        Some(Document::Image(image)) if image.is_container() => Some(image),
+        _ => None,
+    };
+    let image_id = image.map(ImageManifest::image_id);
+    let mut annotations = root.annotations.clone();
+    annotations
+        .retain(|key, _| key != index::REF_NAME && key != index::FULL_NAME && !key.starts_with(index::OURS));
+    let mut root = root.clone();
+    if let (None, Some(image)) = (&root.platform, image) {
+        let platform = documents.config_of(image)?.parsed.platform();
+        root.platform =
+            Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
+    }
+    root.annotations.clear();
+    root.extra.retain(|key, _| key == "artifactType");
+    if let Some(raw) = all.first() {
+        root.media_type.clone_from(&raw.media_type);
+    }
+    Ok(KeptImage { root, annotations, documents: all, blobs, image_id })
+}
+
+/// Configs and layers, each once, and where they are.
+fn blobs(
+    documents: &Documents<'_>,
+    parts: Vec<(Descriptor, Role)>,
+    layers: &HashMap<Digest, (Compression, DiffId)>,
+) -> Result<Vec<KeptBlob>> {
+    let mut blobs = Vec::new();
+    let mut seen = HashSet::new();
+    for (descriptor, role) in parts {
+        let path = Documents::blob_path(&descriptor.digest);
+        let Some(size) = documents.contents.file(&path)? else {
+            if role == Role::Layer && media_type::is_foreign_layer(&descriptor.media_type) {
+                continue;
+            }
+            return Err(missing(&path));
+        };
+        check_size(&path, size, descriptor.size)?;
+        if seen.insert(descriptor.digest) {
+            let layer = layers.get(&descriptor.digest).copied();
+            blobs.push(KeptBlob { descriptor, path, layer });
+        }
+    }
+    Ok(blobs)
+}
+
+/// Whether a manifest came without anything that it names: `docker save` writes the manifests of platforms
+/// that it never pulled. Such a child is absent; one that is there in part is damage.
+fn is_hollow(documents: &Documents<'_>, raw: &RawManifest) -> Result<bool> {
+    let Document::Image(image) = &raw.document else { return Ok(false) };
+    for part in std::iter::once(&image.config).chain(&image.layers) {
+        if documents.contents.file(&Documents::blob_path(&part.digest))?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Pairs the layers of a container image with the diff IDs of its config.
+fn layers_of(
+    documents: &mut Documents<'_>,
+    image: &ImageManifest,
+    layers: &mut HashMap<Digest, (Compression, DiffId)>,
+) -> Result<()> {
+    let known: Option<Vec<_>> =
+        image.layers.iter().map(|layer| Compression::of_layer(&layer.media_type)).collect();
+    let Some(compressions) = known.filter(|_| image.is_container()) else { return Ok(()) };
+    let path = Documents::blob_path(&image.config.digest);
+    let config = documents.config_of(image)?;
+    let diff_ids = config.parsed.diff_ids();
+    if diff_ids.len() != image.layers.len() {
+        let why = format!(
+            "lists {} diff IDs where its manifest lists {} layers",
+            diff_ids.len(),
+            image.layers.len()
+        );
+        return Err(Error::damaged(format!("entry {path:?}"), why));
+    }
+    for ((layer, compression), diff_id) in image.layers.iter().zip(compressions).zip(diff_ids) {
+        if layers.insert(layer.digest, (compression, *diff_id)).is_some_and(|other| other.1 != *diff_id) {
+            return Err(Error::damaged(
+                format!("layer {}", layer.digest),
+                "two configs give it different diff IDs",
+            ));
+        }
+    }
+    Ok(())
+}
