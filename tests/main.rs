@@ -7,6 +7,7 @@
 mod badinput;
 mod format;
 mod handover;
+mod hostile;
 mod import;
 mod kill;
 mod roundtrip;
