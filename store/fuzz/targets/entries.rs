@@ -47,6 +47,9 @@ fn read(members: &mut Members<Bytes<'_>>, member: &Member, content: &mut [u8], b
 }
 
 fn assert_inside(path: &str) {
-    assert!(!path.starts_with('/') && !path.contains('\\') && !path.chars().any(char::is_control), "{path:?}");
+    assert!(
+        !path.starts_with('/') && !path.contains('\\') && !path.chars().any(char::is_control),
+        "{path:?}"
+    );
     assert!(path.split('/').all(|part| part != ".."), "{path:?}");
 }

@@ -9,6 +9,9 @@ fuzz_target!(|text: &str| {
     let Ok(reference) = text.parse::<Reference>() else { return };
     for form in [reference.full(), reference.familiar()] {
         assert_eq!(form.parse::<Reference>().as_ref(), Ok(&reference), "{text:?} as {form:?}");
-        assert!(!form.chars().any(|c| c.is_control() || c.is_whitespace()), "{form:?} is not fit for a terminal");
+        assert!(
+            !form.chars().any(|c| c.is_control() || c.is_whitespace()),
+            "{form:?} is not fit for a terminal"
+        );
     }
 });
