@@ -172,11 +172,15 @@ fn documents_that_blow_up_in_memory() {
         let all = numbered.map(|child| child.to_string()).take(limit / 170).collect::<Vec<_>>().join(",");
         format!("{{\"schemaVersion\":2,\"manifests\":[{all}]}}").into_bytes()
     };
-    cases.push(bad("an image whose children are all absent", of_indexes(&[index(0)]), &[]));
     let many: Vec<_> = (1..=11).map(index).collect();
     cases.push(bad("eleven indexes of 4 MiB", of_indexes(&many), &[]));
-    let more: Vec<_> = (1..=14).map(index).collect();
-    cases.push(bad("fourteen indexes of 4 MiB", of_indexes(&more), &["together"]));
+    let padded = |n: usize| {
+        let padding = format!("{n:02}").repeat(limit / 2 - 100);
+        format!("{{\"schemaVersion\":2,\"manifests\":[],\"annotations\":{{\"x\":\"{padding}\"}}}}")
+            .into_bytes()
+    };
+    let padded: Vec<_> = (0..14).map(padded).collect();
+    cases.push(bad("fourteen indexes with an annotation of 4 MiB", of_indexes(&padded), &[]));
     try_all(cases);
 }
 

@@ -5,13 +5,19 @@
 //! Every case is imported from a file and through a pipe, into a store of its own with an image in it, and watched by
 //! strace. `tests/badinput` looks at what the messages say; here it is looked at what is done.
 
+mod bombs;
 mod calls;
 mod confined;
+mod descriptors;
 mod documents;
 mod headers;
+mod layouts;
+mod meanings;
 mod names;
+mod outers;
 mod raw;
 mod store;
+mod valid;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

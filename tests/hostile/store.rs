@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::confined::{Ended, MEMORY, TIME, run};
+use super::confined::{Ended, MEMORY, PATIENCE, TIME, run};
 use super::{Case, Expected, Way, calls, copy};
 use crate::roundtrip::imported;
 use crate::support::Sandbox;
@@ -70,7 +70,7 @@ impl Before {
                 ended.stderr.trim_end()
             )]
         };
-        Tried { failures, is_slow: ended.wall > TIME, wall: ended.wall }
+        Tried { failures, is_slow: ended.wall > TIME && ended.wall < PATIENCE, wall: ended.wall }
     }
 
     /// The index, the blobs of before, and what is for the time of an import only.
