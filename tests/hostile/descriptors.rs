@@ -37,12 +37,15 @@ fn child(change: impl Fn(&mut Value)) -> Vec<u8> {
     oci.archive()
 }
 
+/// An archive in which this field of some descriptor has this value.
+type Spoil = fn(&str, Value) -> Vec<u8>;
+
 #[test]
 fn digests_and_sizes_that_are_none() {
     need!(tools(), "strace or prlimit");
     let zeros = "0".repeat(64);
     let mut cases: Vec<Case> = Vec::new();
-    let places: [(&str, fn(&str, Value) -> Vec<u8>); 4] = [
+    let places: [(&str, Spoil); 4] = [
         ("a layer", |key, value| manifest(|manifest| manifest["layers"][0][key] = value.clone())),
         ("a config", |key, value| manifest(|manifest| manifest["config"][key] = value.clone())),
         ("an image", |key, value| entry(|entry| entry[key] = value.clone())),

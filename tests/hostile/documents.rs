@@ -52,8 +52,11 @@ pub(super) fn hex_of(descriptor: &Value) -> String {
     descriptor["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
 }
 
+/// An archive around the text of a document.
+type Wrap = fn(&[u8]) -> Vec<u8>;
+
 /// The four kinds of documents: what to call it, its good text, and an archive around another text.
-fn kinds() -> [(&'static str, String, fn(&[u8]) -> Vec<u8>); 4] {
+fn kinds() -> [(&'static str, String, Wrap); 4] {
     let items = String::from_utf8(members(&docker())["manifest.json"].clone()).unwrap();
     [
         ("a manifest", oci().manifest().to_string(), with_manifest),

@@ -20,7 +20,7 @@ pub(super) fn unpack(archive: &[u8], dir: &Path) {
 }
 
 /// What a file is replaced by; what it was is kept beside the layout.
-type Change = fn(&Path, elsewhere: &Path);
+pub(super) type Change = fn(&Path, elsewhere: &Path);
 
 const CHANGES: [(&str, Change); 13] = [
     ("a link out", |path, elsewhere| symlink(elsewhere, path).unwrap()),

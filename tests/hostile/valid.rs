@@ -135,7 +135,7 @@ fn what_others_left_in_the_store() {
         ("config", &manifest["config"]),
         ("layer", &manifest["layers"][0]),
     ];
-    let kinds: [(&str, fn(&Path, &Path)); 9] = [
+    let kinds: [(&str, super::layouts::Change); 9] = [
         ("an empty file", |at, _| std::fs::write(at, "").unwrap()),
         ("a longer file", |at, _| std::fs::write(at, vec![b'x'; 100_000]).unwrap()),
         ("a shorter file", |at, _| std::fs::write(at, "x").unwrap()),
