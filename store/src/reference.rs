@@ -58,7 +58,7 @@ impl Reference {
 
     /// The form that leaves nothing out: `docker.io/library/debian:12`.
     pub fn full(&self) -> String {
-        self.with_name(&format!("{}/{}", self.domain, self.path))
+        self.with_name(&self.with_domain())
     }
 
     /// The form that people type: `debian:12`.
@@ -69,12 +69,18 @@ impl Reference {
     /// The familiar form without tag and digest: `debian`.
     pub fn familiar_name(&self) -> String {
         if self.domain != DEFAULT_DOMAIN {
-            return format!("{}/{}", self.domain, self.path);
+            return self.with_domain();
         }
         match self.path.strip_prefix(OFFICIAL) {
             Some(name) if !name.contains('/') => name.to_owned(),
+            // Without the domain the path's first part would be taken for another one.
+            _ if self.path.split('/').next().is_some_and(is_domain_like) => self.with_domain(),
             _ => self.path.clone(),
         }
+    }
+
+    fn with_domain(&self) -> String {
+        format!("{}/{}", self.domain, self.path)
     }
 
     fn with_name(&self, name: &str) -> String {
@@ -223,6 +229,9 @@ mod tests {
             ("docker.io/debian:12", "docker.io/library/debian:12", "debian:12"),
             ("index.docker.io/a/b", "docker.io/a/b:latest", "a/b:latest"),
             ("localhost/a", "localhost/a:latest", "localhost/a:latest"),
+            // Short, these would be images of another registry.
+            ("docker.io/ghcr.io/a", "docker.io/ghcr.io/a:latest", "docker.io/ghcr.io/a:latest"),
+            ("index.docker.io/localhost/a:1", "docker.io/localhost/a:1", "docker.io/localhost/a:1"),
             ("127.0.0.1:5000/x/y:1", "127.0.0.1:5000/x/y:1", "127.0.0.1:5000/x/y:1"),
             ("[::1]:5000/x", "[::1]:5000/x:latest", "[::1]:5000/x:latest"),
             ("ghcr.io/a/b__c/d---e:T_1", "ghcr.io/a/b__c/d---e:T_1", "ghcr.io/a/b__c/d---e:T_1"),
