@@ -333,7 +333,9 @@ impl Dir {
         if sys::fchown(file, Some(uid), Some(gid)).is_err() {
             let _ = sys::fchown(file, None, Some(gid));
         }
-        let _ = sys::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o666));
+        // What another tool has closed to the group is open to it again in a store that the group shares.
+        let shared = if self.sharing == Sharing::Group { 0o664 } else { 0 };
+        let _ = sys::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o666 | shared));
     }
 
     /// Gives a new directory to a group.

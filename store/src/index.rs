@@ -221,10 +221,17 @@ fn may_mean(entry: &Descriptor, reference: &Reference) -> bool {
         .any(|text| text.contains(last) && text.contains(tag))
 }
 
-/// The reference of an entry: the full name where there is one (`ref.name` alone may be a bare tag), else `ref.name`.
+/// The reference of an entry: the full name where it agrees with `ref.name` (which may be its bare tag), else `ref.name`.
+/// Other tools give an entry another `ref.name` and leave the full name of the old one beside it.
 pub fn reference(entry: &Descriptor) -> Option<Reference> {
-    let parse = |key| entry.annotation(key).and_then(|text| text.parse().ok());
-    parse(FULL_NAME).or_else(|| parse(REF_NAME))
+    let name = entry.annotation(REF_NAME);
+    let named = name.and_then(|text| text.parse::<Reference>().ok());
+    let full = entry.annotation(FULL_NAME).and_then(|text| text.parse::<Reference>().ok());
+    match (name, full) {
+        (Some(name), Some(full)) if full.tag() == Some(name) || named.as_ref() == Some(&full) => Some(full),
+        (None, full) => full,
+        (Some(_), _) => named,
+    }
 }
 
 /// The hex digits of a query that may be a digest: 12 at least, `sha256:` before them or not.
@@ -234,10 +241,10 @@ pub fn hex_query(query: &str) -> Option<&str> {
     ((12..=64).contains(&hex.len()) && hex.bytes().all(is_hex)).then_some(hex)
 }
 
-/// The name of an entry as people see it: short where there is a full name, else `ref.name` as it stands.
+/// The name of an entry as people see it: short where its full name is known, else `ref.name` as it stands.
 pub fn shown_name(entry: &Descriptor) -> Option<String> {
     let name = entry.annotation(REF_NAME)?;
-    let full = entry.annotation(FULL_NAME).and_then(|text| text.parse::<Reference>().ok());
+    let full = reference(entry).filter(|full| entry.annotation(FULL_NAME) == Some(full.full().as_str()));
     Some(full.map_or_else(|| name.to_owned(), |full| full.familiar()))
 }
 

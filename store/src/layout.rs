@@ -36,7 +36,7 @@ impl Layout {
     pub fn open(path: &Path) -> Result<Layout> {
         make_directories(path)?;
         let root = Dir::open(path)?;
-        match root.read("oci-layout", json::MAX_DOCUMENT)? {
+        match settled(&root, "oci-layout", json::MAX_DOCUMENT)? {
             Some(bytes) => check_oci_layout(&bytes).map_err(|why| not_a_layout(path, why))?,
             None => return Layout::create(root, None),
         }
@@ -145,7 +145,7 @@ impl Layout {
     /// Reads the index as it stands. A missing or unreadable index is an error, never an empty one.
     pub fn read_index(&self) -> Result<Index> {
         let path = self.root.at("index.json");
-        let bytes = self.root.read("index.json", MAX_INDEX)?;
+        let bytes = settled(&self.root, "index.json", MAX_INDEX)?;
         let bytes = bytes.ok_or_else(|| Error::damaged(path.display(), "is missing"))?;
         Index::parse(&bytes).map_err(|why| Error::damaged(path.display(), why))
     }
@@ -200,6 +200,22 @@ fn make_directories(path: &Path) -> Result<()> {
         }
         _ => Dir::open(parent)?.sync(),
     }
+}
+
+/// Reads a JSON document that other tools write in place: one that is empty or cut is looked at again for a moment.
+/// What stays so is returned as it is.
+fn settled(dir: &Dir, name: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+    let mut bytes = dir.read(name, cap)?;
+    for _ in 0..10 {
+        match &bytes {
+            Some(cut) if !cut.trim_ascii_end().ends_with(b"}") => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                bytes = dir.read(name, cap)?;
+            }
+            _ => break,
+        }
+    }
+    Ok(bytes)
 }
 
 fn directory_above(path: &Path) -> &Path {

@@ -1,7 +1,7 @@
 //! Other tools write to the store while larder works. They take no lock, so an update can be lost (docs/interop.md
 //! says which); what must hold all the same is held here.
 
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
 
@@ -18,23 +18,6 @@ fn both(name: &str, bench: &Bench) -> Option<[bool; 2]> {
     tool(false, name, bench)?;
     tool(true, name, bench)?;
     Some([false, true])
-}
-
-/// Runs larder; again where skopeo was just writing `index.json` or `oci-layout`, which it does in place: for a moment
-/// the file is empty, and larder says so with exit code 5 and has done nothing.
-fn patiently(bench: &Bench, args: &[&str]) -> Output {
-    let half_written = |output: &Output| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let names_it = said.contains("index.json") || said.contains("oci-layout");
-        output.status.code() == Some(5) && names_it && said.contains("EOF while parsing")
-    };
-    let mut output = bench.sandbox.larder(args);
-    for _ in 0..5 {
-        if half_written(&output) {
-            output = bench.sandbox.larder(args);
-        }
-    }
-    output
 }
 
 #[test]
@@ -75,7 +58,7 @@ fn what_must_hold_while_skopeo_and_umoci_write_to_the_store() {
                     &["rm", &import],
                 ];
                 for args in commands {
-                    let output = patiently(&bench, args);
+                    let output = bench.sandbox.larder(args);
                     let gone = args[0] == "rm" && output.status.code() == Some(3);
                     if !output.status.success() && !gone {
                         failures.push(format!("{args:?}: {output:?}"));

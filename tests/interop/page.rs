@@ -139,8 +139,8 @@ and removes. What always holds: each larder command does what it says or says wh
   larder has added, moved or removed in between is undone, however long the copy takes (seen with both versions). The content stays: the
   same import again writes no byte and brings the name back. To be safe: `skopeo copy … oci-archive:FILE`, and `larder import FILE`.
 - **umoci** reads and renames within one short command, and so does larder: of two such changes in the same milliseconds the later one wins.
-- skopeo writes `index.json` and `oci-layout` in place: for a moment they are empty. A larder command that reads them just then ends
-  with exit code 5 (`EOF while parsing`), and has done nothing; run it again.
+- skopeo writes `index.json` and `oci-layout` in place: for a moment they are empty. A larder command that finds them so
+  looks again for a tenth of a second; only what stays so is damage.
 - `umoci tag` copies all annotations, the full name and a pin among them: larder finds the image under the new tag, and shows it
   under the name that it was copied from. `larder tag` does not.
 - `umoci gc` takes no lock and knows no lease. At rest it removes nothing that an entry of ours needs (tested), while an import runs it can remove

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{CLANG, GCC, two_images};
-use crate::support::store::{entries, index_text, named};
+use crate::support::store::{REF_NAME, entries, index_text, named};
 
 #[test]
 fn an_image_gets_another_name_in_its_full_form() {
@@ -89,4 +89,31 @@ fn what_is_no_name_is_refused() {
     assert!(sandbox.fail(["tag", "missing", "new:1"], 3).contains("missing"));
     sandbox.fail(["tag", GCC], 2);
     assert_eq!(before, index_text(&sandbox.store()));
+}
+
+#[test]
+fn a_name_that_another_tool_gave_is_its_own() {
+    // `umoci tag` copies all annotations, the full name of the old one among them.
+    let sandbox = two_images();
+    let mut index: serde_json::Value = serde_json::from_str(&index_text(&sandbox.store())).unwrap();
+    let mut copy = index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["annotations"][REF_NAME] == GCC)
+        .unwrap()
+        .clone();
+    copy["annotations"][REF_NAME] = "ut".into();
+    index["manifests"].as_array_mut().unwrap().push(copy);
+    std::fs::write(sandbox.store().join("index.json"), index.to_string()).unwrap();
+    let listed = sandbox.ok(["images"]);
+    assert!(listed.lines().any(|line| line.starts_with("ut ")), "{listed}");
+    for query in ["ut", "ut:latest"] {
+        assert_eq!(sandbox.json(["inspect", query])[0]["reference"], "ut", "{query}");
+    }
+    sandbox.ok(["export", "ut", "-o", "ut.tar"]);
+    let manifest = &crate::support::tarball::members_of(&sandbox.path("ut.tar"))["manifest.json"];
+    assert!(String::from_utf8_lossy(manifest).contains("\"ut:latest\""));
+    sandbox.ok(["rm", GCC]);
+    assert!(!sandbox.ok(["images"]).contains(GCC) && sandbox.ok(["images"]).contains("ut "));
 }
