@@ -138,15 +138,6 @@ impl Descriptor {
         }
     }
 
-    /// Sees that content that is embedded in the descriptor is what it describes; the error is a phrase.
-    pub fn check_data(&self) -> Result<(), String> {
-        match self.extra.get("data") {
-            None | Some(Value::Null) => Ok(()),
-            Some(Value::String(text)) => data::check(text, &self.digest, self.size),
-            Some(_) => Err("a descriptor's data is no text".into()),
-        }
-    }
-
     /// An annotation's value.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(String::as_str)

@@ -52,6 +52,17 @@ pub struct Index {
     extra: Map<String, Value>,
 }
 
+/// An `index.json` of somebody else's, for [`Index::plain`].
+#[derive(Deserialize)]
+pub(crate) struct Listing {
+    #[serde(rename = "schemaVersion")]
+    schema_version: u64,
+    manifests: Option<PlainList>,
+}
+
+#[derive(Default, Deserialize)]
+struct PlainList(#[serde(deserialize_with = "crate::descriptor::plain_list")] Vec<Descriptor>);
+
 /// What [`Index::tag`] found under the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagged {
@@ -90,8 +101,18 @@ impl Index {
         index.check().map(|()| index)
     }
 
+    /// The index of an archive: what larder does not know of it is not kept, so that it stays small.
+    pub(crate) fn plain(listing: Listing) -> Result<Index, String> {
+        let index = Index {
+            schema_version: listing.schema_version,
+            manifests: listing.manifests.unwrap_or_default().0,
+            ..Index::default()
+        };
+        index.check().map(|()| index)
+    }
+
     /// What a parsed index must say of itself; the error is a phrase without the file's name.
-    pub fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         match self.schema_version {
             2 => Ok(()),
             other => Err(format!("schemaVersion is {other}, not 2")),

@@ -115,10 +115,14 @@ fn archives_that_unpack_without_end() {
         let empty = packed(tool, &[], b"").unwrap();
         let count = 8 * MIB / empty.len();
         let image = packed(tool, &[], &docker()).unwrap();
-        cases.push(super::good(
-            format!("{tool}: {count} empty parts, and an image"),
-            [&empty.repeat(count)[..], &image].concat(),
-        ));
+        let parts = [&empty.repeat(count)[..], &image].concat();
+        let what = format!("{tool}: {count} empty parts, and an image");
+        // A decoder of bzip2 takes its time for each of them.
+        cases.push(if tool == "bzip2" {
+            bad(what, parts, &["bzip2 streams"])
+        } else {
+            super::good(what, parts)
+        });
         let twice = packed(tool, &[], &packed(tool, &[], &docker()).unwrap()).unwrap();
         cases.push(bad(format!("{tool} within {tool}"), twice, &[]));
     }

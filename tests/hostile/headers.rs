@@ -75,14 +75,10 @@ fn sizes_that_can_be_read_two_ways() {
         ("a size of spaces", vec![sized(b"            ")], &["not a number"]),
         ("-1 in base 256", vec![sized(&base256([0xff; 4], u64::MAX))], &["negative"]),
         ("2^64 - 1 in base 256", vec![sized(&base256([0x80, 0, 0, 0], u64::MAX))], &["not a number"]),
-        (
-            "2^63 - 1 in base 256",
-            vec![sized(&base256([0x80, 0, 0, 0], i64::MAX as u64))],
-            &["impossible size"],
-        ),
+        ("2^63 - 1 in base 256", vec![sized(&base256([0x80, 0, 0, 0], i64::MAX as u64))], &[]),
         // Cut to 64 bits this is one byte.
-        ("2^64 + 1 in base 256", vec![sized(&base256([0x80, 0, 0, 1], 1))], &["not a number"]),
-        ("2^88 in base 256", vec![sized(&base256([0x81, 0, 0, 0], 1))], &["not a number"]),
+        ("2^64 + 1 in base 256", vec![sized(&base256([0x80, 0, 0, 1], 1))], &["impossible size"]),
+        ("2^88 in base 256", vec![sized(&base256([0x81, 0, 0, 0], 1))], &["impossible size"]),
         ("a link with content", vec![member(&header(b"l", EntryType::Symlink, b"n", 3), b"abc")], &[]),
         ("a directory with content", vec![member(&header(b"d/", EntryType::Directory, b"", 3), b"abc")], &[]),
     ] {

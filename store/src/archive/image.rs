@@ -161,8 +161,8 @@ impl<'a> Images<'a> {
         let mut encoder = Encoder::new(encoding, self.jobs, self.cancel.clone(), shown)?;
         for facts in layers {
             let blob = open(self.store, facts)?;
-            // What it unpacks to is checked below.
-            let plain = codec::layer_decoder(&blob, facts, self.jobs);
+            // What it unpacks to is checked below. One thread unpacks faster than all others compress.
+            let plain = codec::layer_decoder(&blob, facts, 1);
             let mut plain = plain.map_err(Error::io("unpack", self.store.path()))?;
             let done = encoder.layer(&mut plain, tx.writer()?, &|_| {});
             done.map_err(|e| e.within(format!("layer {}", facts.blob)))?;

@@ -18,9 +18,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 8 GiB, and 1100 times the compressed size: more than gzip can do, so that only a zstd bomb meets it.
+    /// 6 GiB, and 1100 times the compressed size: more than gzip can do, so that only a zstd bomb meets it.
     fn default() -> Limits {
-        Limits { floor: 8 << 30, ratio: 1100 }
+        Limits { floor: 6 << 30, ratio: 1100 }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The compression around a whole archive: more kinds than layers have, and only read.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
-use bzip2::read::MultiBzDecoder;
+use bzip2::bufread::BzDecoder;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
@@ -57,8 +57,53 @@ impl Outer {
                 let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
                 Ok(Box::new(XzDecoder::new_stream(source, stream)))
             }),
-            Outer::Bzip2 => bounded(source, limits, |source| Ok(Box::new(MultiBzDecoder::new(source)))),
+            Outer::Bzip2 => bounded(source, limits, |source| Ok(Box::new(Bzip2Streams::new(source)))),
         }
+    }
+}
+
+/// Parts that a bzip2 file may have however small they are; besides, each has this many bytes on the average.
+const SMALL_PARTS: u64 = 1000;
+const PART: u64 = 512;
+
+/// All streams of a bzip2 file, one behind the other. A new decoder for each takes its time: a file of nothing but empty
+/// streams, which a tool would not write, is refused.
+struct Bzip2Streams<R: Read> {
+    current: Option<BzDecoder<BufReader<R>>>,
+    streams: u64,
+    plain: u64,
+}
+
+impl<R: Read> Bzip2Streams<R> {
+    fn new(source: R) -> Bzip2Streams<R> {
+        let source = BufReader::with_capacity(128 << 10, source);
+        Bzip2Streams { current: Some(BzDecoder::new(source)), streams: 1, plain: 0 }
+    }
+}
+
+impl<R: Read> Read for Bzip2Streams<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while let Some(decoder) = &mut self.current {
+            let count = decoder.read(buffer)?;
+            self.plain += count as u64;
+            if count > 0 {
+                return Ok(count);
+            }
+            let Some(mut source) = self.current.take().map(BzDecoder::into_inner) else { break };
+            if source.fill_buf()?.is_empty() {
+                break;
+            }
+            self.streams += 1;
+            if self.streams > SMALL_PARTS + self.plain / PART {
+                let why = "has far more bzip2 streams than content";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+            self.current = Some(BzDecoder::new(source));
+        }
+        Ok(0)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::layers::LayerFacts;
 
 const FOOTER: u64 = 9;
 const ENTRY: u64 = 8;
+/// Threads that unpack: two are faster than the one that hashes what they give, and each holds some MiB.
+const WORKERS: usize = 2;
 /// 4 TiB of plain data.
 const MAX_FRAMES: u64 = 1 << 20;
 
@@ -64,9 +66,10 @@ pub fn layer_decoder(blob: &Blob, facts: &LayerFacts, jobs: usize) -> io::Result
         && jobs > 1
         && let Some(frames) = read_table(blob)?
     {
-        return Ok(Box::new(ParallelDecoder::new(blob, frames, jobs)));
+        return Ok(Box::new(ParallelDecoder::new(blob, frames, jobs.min(WORKERS))));
     }
-    decoder(facts.compression, blob.reader(), blob.size(), Limits::default())
+    // How large it is has been seen, or written, by this store.
+    decoder(facts.compression, blob.reader(), blob.size(), Limits { floor: facts.plain_size, ratio: 0 })
 }
 
 /// The frames of a blob that this store encoded; `None` where it has no such table.
@@ -82,7 +85,7 @@ fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
     Ok(parse_table(&tail, blob.size()))
 }
 
-/// Unpacks the frames of a blob on several threads, and gives their content in order. Memory is bounded by two frames
+/// Unpacks the frames of a blob on several threads, and gives their content in order. Memory is bounded by one frame
 /// more than there are threads. What stands between the frames is not looked at.
 struct ParallelDecoder {
     // Closed first, so that the threads end.
@@ -119,7 +122,7 @@ impl ParallelDecoder {
             position: 0,
             asked: 0,
         };
-        for _ in 0..jobs + 2 {
+        for _ in 0..jobs + 1 {
             decoder.ask();
         }
         decoder

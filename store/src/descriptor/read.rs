@@ -67,6 +67,11 @@ impl<'de> Visitor<'de> for Fields {
                 "platform" => once(&mut platform, "platform", map.next_value()?)?,
                 "annotations" => once(&mut annotations, "annotations", map.next_value()?)?,
                 "data" if self.0 == Unknown::Dropped => once(&mut embedded, "data", map.next_value()?)?,
+                // The one field besides that an entry of the index takes over.
+                "artifactType" if self.0 == Unknown::Dropped => {
+                    let text: String = map.next_value()?;
+                    drop(extra.insert(key.into_owned(), text.into()));
+                }
                 _ if self.0 == Unknown::Dropped => drop(map.next_value::<IgnoredAny>()?),
                 _ => drop(extra.insert(key.into_owned(), map.next_value()?)),
             }

@@ -21,7 +21,7 @@ fn unpack(bytes: &[u8], jobs: usize) -> std::io::Result<Vec<u8>> {
         size: blob.size(),
         compression: Compression::Zstd,
         diff_id: DiffId(Digest::of(b"")),
-        plain_size: 0,
+        plain_size: 64 << 20,
         seekable: true,
     };
     let mut plain = Vec::new();

@@ -65,13 +65,8 @@ impl<'c> Documents<'c> {
 
     /// Reads `index.json`; `None` where there is none.
     pub(super) fn index(&self) -> Result<Option<Index>> {
-        let index: Option<Index> = self.parse("index.json", &manifest::KEYS)?;
-        let Some(index) = index else { return Ok(None) };
-        index.check().map_err(|why| entry("index.json", why))?;
-        for descriptor in index.entries() {
-            descriptor.check_data().map_err(|why| entry("index.json", why))?;
-        }
-        Ok(Some(index))
+        let listing = self.parse("index.json", &manifest::KEYS)?;
+        listing.map(Index::plain).transpose().map_err(|why| entry("index.json", why))
     }
 
     /// Reads a manifest or an index; `None` where it is absent.
