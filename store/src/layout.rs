@@ -180,9 +180,13 @@ impl Layout {
         }
         let Ok(file) = self.private.open_or_create("reserve") else { return };
         let grown = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, index + RESERVE);
-        // One that cannot grow is still worth what it has; an empty one is none.
-        if grown.is_err() && self.private.stat("reserve").ok().flatten().is_none_or(|stat| stat.size == 0) {
-            let _ = self.private.unlink("reserve");
+        // One that cannot grow is still worth what it had; what a new one got of its bytes is none.
+        if grown.is_err() {
+            if have == 0 {
+                let _ = self.private.unlink("reserve");
+            } else {
+                let _ = file.set_len(have);
+            }
         }
     }
 }
