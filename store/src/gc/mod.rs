@@ -71,7 +71,7 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
         let _index_lock = store.locks().index()?;
         let found = roots::look(store, options.cancel)?;
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
-        let leftovers = sweep::leftovers(store)?;
+        let leftovers = sweep::leftovers(store, options.now)?;
         let freed_bytes =
             plan.sweep.values().sum::<u64>() + leftovers.iter().map(|left| left.bytes).sum::<u64>();
         options.cancel.check()?;

@@ -21,7 +21,7 @@ pub(super) struct Leftover {
 }
 
 /// Finds ingests and leases that nobody holds. With the store lock to ourselves, a free flock means a dead owner.
-pub(super) fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
+pub(super) fn leftovers(store: &Store, now: i64) -> Result<Vec<Leftover>> {
     let private = store.layout().private();
     let mut found = Vec::new();
     let ingests = private.ensure_dir("ingest")?;
@@ -44,9 +44,6 @@ pub(super) fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
             found.push(Leftover { place: "leases", name, bytes });
         }
     }
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs() as i64);
     for name in private.names()? {
         let is_temporary = name.rsplit_once('.').is_some_and(|(file, end)| {
             ["index.json", "oci-layout", "version"].contains(&file)
@@ -55,7 +52,7 @@ pub(super) fn leftovers(store: &Store) -> Result<Vec<Leftover>> {
         });
         if is_temporary
             && let Some(stat) = private.stat(&name)?.filter(|stat| stat.is_file)
-            && stat.modified < now - STALE
+            && stat.modified < now.saturating_sub(STALE)
         {
             found.push(Leftover { place: "", name, bytes: stat.size });
         }
