@@ -264,7 +264,12 @@ fn write_file(
     archive: &Package,
     stream: impl Fn(Sink<'_>, &Path) -> Result<(), Error>,
 ) -> Outcome {
-    let is_special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    // Only what is known to be free or a file is renamed over: a device that could not be looked at would be gone.
+    let is_special = match path.metadata() {
+        Ok(meta) => !meta.is_file() && !meta.is_dir(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::io("stat", path)(error).into()),
+    };
     if is_special {
         let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
         return Ok(stream(Sink::Stream(&mut out), path)?);

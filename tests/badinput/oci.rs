@@ -168,6 +168,13 @@ fn descriptors_that_are_none() {
 /// The index's one name, in the form that containerd reads.
 fn named(name: String) -> Vec<u8> {
     with_index(move |index| {
+        index["manifests"][0]["annotations"] = json!({"io.containerd.image.name": name});
+    })
+}
+
+/// The same beside the name that it has.
+fn named_too(name: String) -> Vec<u8> {
+    with_index(move |index| {
         index["manifests"][0]["annotations"]["io.containerd.image.name"] = name.clone().into();
     })
 }
@@ -183,6 +190,7 @@ fn a_name_with_a_digest_is_the_image_of_that_digest() {
             &["index.json", &zeros],
         ),
         case("a tag and another digest", named(format!("bad:1@sha256:{zeros}")), 1, &["index.json", &zeros]),
+        case("beside a name", named_too(format!("other@sha256:{zeros}")), 1, &["index.json", &zeros]),
     ]);
     let root = digest(&good(1000), "manifest");
     let sandbox = crate::support::Sandbox::new();

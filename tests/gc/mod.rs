@@ -241,6 +241,24 @@ fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
 }
 
 #[test]
+fn temporary_files_of_a_killed_writer_go_once_they_are_old() {
+    let sandbox = two();
+    let private = sandbox.store().join(".larder");
+    let old = private.join("index.json.0123456789abcdef");
+    let fresh = private.join("index.json.fedcba9876543210");
+    let other = private.join("index.json.of-somebody");
+    for path in [&old, &fresh, &other] {
+        std::fs::write(path, "{").unwrap();
+    }
+    let hours_ago = std::time::SystemTime::now() - Duration::from_secs(2 * 3600);
+    for path in [&old, &other] {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(hours_ago).unwrap();
+    }
+    assert_eq!(gc(&sandbox, &[])["leftovers"], 1);
+    assert!(!old.exists() && fresh.exists() && other.exists());
+}
+
+#[test]
 fn what_a_journal_lists_stays() {
     let sandbox = two();
     let digest = foreign(&sandbox.store(), b"a layer whose archive has a hole now");

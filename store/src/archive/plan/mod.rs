@@ -218,6 +218,9 @@ fn entries(documents: &mut Documents<'_>, index: &Index) -> Result<Vec<(Descript
             all.push((entry.clone(), Vec::new()));
             all.len() - 1
         });
+        // A full name that is not taken must not be another image's either.
+        let full = entry.annotation(index::FULL_NAME).and_then(|text| text.parse().ok());
+        Name { name: full, place: "index.json" }.settle(&entry.digest)?;
         if let Some(name) = index::reference(entry) {
             documents.count_name()?;
             all[at].1.push(Name { name: Some(name), place: "index.json" });
