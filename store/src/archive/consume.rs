@@ -26,13 +26,15 @@ pub(super) struct Consume {
 }
 
 impl Consume {
-    /// Opens the archive for it, or says why that cannot be done; nothing is freed yet.
-    pub(super) fn begin(store: &Store, path: &Path, identity: &Digest) -> Result<Consume> {
+    /// Takes the open archive, or says why it cannot be eaten; nothing is freed yet.
+    pub(super) fn begin(store: &Store, file: File, path: &Path, identity: &Digest) -> Result<Consume> {
         let refuse = |why: &str| Err(Error::invalid(path.display(), format!("cannot be consumed: {why}")));
-        let file = File::options().read(true).write(true).open(path).map_err(Error::io("open", path))?;
         let meta = file.metadata().map_err(Error::io("stat", path))?;
         if meta.nlink() > 1 {
             return refuse("it has another name (a hard link), which would lose its content");
+        }
+        if !is_named(&file, path)? {
+            return refuse("its name is a link, or another file's by now; give the name of the file itself");
         }
         if file.try_lock().is_err() {
             return refuse("another process has locked it");
@@ -57,7 +59,7 @@ impl Consume {
         size > MAX_DOCUMENT
     }
 
-    /// Frees an entry's content. Its blob is leased and in its place.
+    /// Frees an entry's content. Its blob is leased, in its place, and was read and hashed by this import.
     pub(super) fn free(&mut self, store: &Store, entry: &str, place: (u64, u64), blob: Digest) -> Result<()> {
         if self.journal.blob_of(entry).is_none() {
             store.blobs().sync()?;
@@ -71,6 +73,10 @@ impl Consume {
     /// Ends it: the index names all that was in the archive.
     pub(super) fn finish(self) -> Result<()> {
         self.journal.remove()?;
+        if !is_named(&self.file, &self.path)? {
+            // Another file has the name by now; it is somebody's.
+            return Ok(());
+        }
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &self.path)(error))
@@ -78,4 +84,11 @@ impl Consume {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a path is the name of this very file, and not a link to it.
+fn is_named(file: &File, path: &Path) -> Result<bool> {
+    let own = file.metadata().map_err(Error::io("stat", path))?;
+    let named = std::fs::symlink_metadata(path);
+    Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (own.dev(), own.ino())))
 }

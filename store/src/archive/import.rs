@@ -42,7 +42,10 @@ pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<
 fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
     let (mut stream, path): (Box<dyn Read + Send>, PathBuf) = match input {
         Input::File(path) => {
-            let file = File::open(&path).map_err(Error::io("open", &path))?;
+            let mut how = File::options();
+            // What is consumed is opened once: under the same name there may be another file a moment later.
+            let how = how.read(true).write(options.source == Source::Consumed && !path.is_dir());
+            let file = how.open(&path).map_err(Error::io("open", &path))?;
             let meta = file.metadata().map_err(Error::io("stat", &path))?;
             if meta.is_dir() {
                 let mut directory = DirectoryArchive::open(&path)?;
@@ -50,10 +53,11 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                 return import_at_hand(store, &mut directory, None, options);
             }
             if meta.is_file() && outer_of(&file, &path)? == Outer::Plain {
+                let eaten = file.try_clone().map_err(Error::io("open", &path))?;
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
                     Source::Kept => None,
-                    Source::Consumed => Some(Consume::begin(store, &path, &archive.identity()?)?),
+                    Source::Consumed => Some(Consume::begin(store, eaten, &path, &archive.identity()?)?),
                 };
                 return import_at_hand(store, &mut archive, consume, options);
             }
@@ -130,7 +134,7 @@ fn import_stream(
         jobs: options.jobs,
         cancel: &options.cancel,
         layers: &layers,
-        existing: options.existing,
+        existing: options.existing(),
         read: &read,
     };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;

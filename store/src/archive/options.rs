@@ -42,6 +42,17 @@ pub struct Options<'a> {
     pub watch: Watch<'a>,
 }
 
+impl Options<'_> {
+    /// What is made of a blob that the store has already. The archive is its only other copy where it is consumed:
+    /// then nothing is believed.
+    pub(super) fn existing(&self) -> Existing {
+        match self.source {
+            Source::Kept => self.existing,
+            Source::Consumed => Existing::Verified,
+        }
+    }
+}
+
 /// What is made of a blob that the store has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existing {

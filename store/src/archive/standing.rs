@@ -77,7 +77,7 @@ impl Todo {
         options: &Options<'_>,
     ) -> Result<Todo> {
         let named = by_name(index);
-        let mut todo = Todo { left: Vec::new(), said: Vec::new(), existing: options.existing };
+        let mut todo = Todo { left: Vec::new(), said: Vec::new(), existing: options.existing() };
         for mut image in images {
             options.cancel.check()?;
             let names: Vec<_> = match &image.names[..] {
@@ -91,7 +91,7 @@ impl Todo {
                     None => index.entries().iter().find(|entry| Some(entry.digest) == image.root()),
                 };
                 let said = match standing(store, entry, &image)? {
-                    _ if options.existing == Existing::Verified => None,
+                    _ if options.existing() == Existing::Verified => None,
                     Standing::Whole(entry, size) => Some(Imported {
                         reference: name.clone(),
                         digest: entry.digest,
