@@ -18,13 +18,14 @@ const STORE: &[(u32, &[&str])] = &[
             "manifest",
             "media_type",
             "progress",
+            "quantity",
             "reference",
         ],
     ),
     (1, &["abilities", "blob", "fs"]),
     (2, &["index", "layout", "walk"]),
     (3, &["journal", "layers", "lease", "lock", "store", "transaction", "usage"]),
-    (4, &["df", "gc", "summary", "verify"]),
+    (4, &["df", "gc", "policy", "summary", "verify"]),
     (5, &["archive", "codec"]),
 ];
 /// Modules of the program, above all of the library.

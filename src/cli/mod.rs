@@ -1,6 +1,5 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
-mod duration;
 mod error;
 mod output;
 mod progress;
@@ -14,7 +13,6 @@ use clap::ValueEnum;
 use larder_store::Store;
 use larder_store::cancel::Cancel;
 
-pub(crate) use duration::seconds;
 pub(crate) use error::{CommandError, Outcome, fail};
 pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;

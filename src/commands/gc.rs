@@ -2,7 +2,8 @@
 
 use larder_store::gc::{Collected, Mode, Options, gc};
 
-use crate::cli::{Context, Format, Outcome, count, human, line, print_json, seconds};
+use crate::cli::{Context, Format, Outcome, count, human, line, print_json};
+use larder_store::quantity::seconds;
 
 /// Remove what no image needs any more
 ///

@@ -1,16 +1,17 @@
 //! `larder images`: what is there.
 
 use clap::ValueEnum;
+use larder_store::policy::NamePattern;
 use larder_store::summary::{Summary, summarise};
 use serde_json::{Value, json};
 
-use crate::cli::{Context, Format, Outcome, Table, fail, human, print_json};
+use crate::cli::{Context, Format, Outcome, Table, human, print_json};
 
 /// List the images
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only names like this (short, with or without the tag); `*` stands for any characters, `?` for one, [ab] for a or b
-    pattern: Option<String>,
+    pattern: Option<NamePattern>,
 
     /// The order of the rows
     #[arg(long, value_enum, default_value_t)]
@@ -39,10 +40,6 @@ enum Sort {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let pattern = args.pattern.as_deref().map(glob::Pattern::new).transpose();
-    let pattern = pattern.map_err(|e| {
-        fail(format!("{:?} is no pattern: {e}", args.pattern.as_deref().unwrap_or_default())).usage()
-    })?;
     let store = context.store()?;
     let used = store.usage()?;
     let mut images = Vec::new();
@@ -50,7 +47,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     for entry in store.index()?.entries() {
         let (image, looked) = summarise(&store, entry, &used);
         damaged.extend(super::if_damaged(looked)?);
-        if matches(&image, pattern.as_ref(), args.all) {
+        if matches(&image, args.pattern.as_ref(), args.all) {
             images.push(image);
         }
     }
@@ -62,16 +59,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     super::damaged_images(&damaged)
 }
 
-/// A pattern means the whole name, with its tag or without.
-fn matches(image: &Summary, pattern: Option<&glob::Pattern>, all: bool) -> bool {
+fn matches(image: &Summary, pattern: Option<&NamePattern>, all: bool) -> bool {
     let name = match (&image.reference, &image.was) {
         (Some(name), _) => name,
         (None, Some(was)) if all => was,
         (None, _) => return all && pattern.is_none(),
     };
-    let untagged =
-        name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name.as_str(), |(name, _)| name);
-    pattern.is_none_or(|pattern| pattern.matches(name) || pattern.matches(untagged))
+    pattern.is_none_or(|pattern| pattern.matches(name))
 }
 
 fn sort(images: &mut [Summary], by: Sort) {

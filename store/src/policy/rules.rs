@@ -1,0 +1,46 @@
+//! Which limits hold for an image.
+
+use std::str::FromStr;
+
+use super::{Candidate, Limits, Policy};
+
+/// A pattern over names: `*` stands for any characters, `?` for one, `[ab]` for a or b. It means the whole name, with its tag
+/// or without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePattern(glob::Pattern);
+
+impl FromStr for NamePattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<NamePattern, String> {
+        glob::Pattern::new(text).map(NamePattern).map_err(|e| format!("{text:?} is no pattern: {e}"))
+    }
+}
+
+impl NamePattern {
+    /// Whether it means this name.
+    pub fn matches(&self, name: &str) -> bool {
+        let tag = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        self.0.matches(name) || tag.is_some_and(|(untagged, _)| self.0.matches(untagged))
+    }
+}
+
+/// The limits of an image, and whether it is protected. Rules look at the names that it has; at those that it lost only where
+/// it has none.
+pub(super) fn limits(policy: &Policy, image: &Candidate) -> (Limits, bool) {
+    let names = if image.names.is_empty() { &image.lost } else { &image.names };
+    let rule = policy.rules.iter().find(|rule| names.iter().any(|name| rule.pattern.matches(name)));
+    // What a protected name has lost is not protected: that is what a new version is made for.
+    let is_named = |pattern: &NamePattern| image.names.iter().any(|name| pattern.matches(name));
+    let is_protected = policy.protect.iter().any(is_named)
+        || rule.is_some_and(|rule| rule.protect && !image.names.is_empty());
+    let mut limits = policy.limits;
+    if let Some(rule) = rule {
+        limits.unused_for = rule.unused_for.or(limits.unused_for);
+        limits.max_age = rule.max_age.or(limits.max_age);
+        limits.keep_last = rule.keep_last.unwrap_or(limits.keep_last);
+        limits.orphan_age = rule.orphan_age.unwrap_or(limits.orphan_age);
+        limits.min_age = rule.min_age.unwrap_or(limits.min_age);
+    }
+    (limits, is_protected)
+}
