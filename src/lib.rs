@@ -26,7 +26,7 @@ use crate::commands::Verb;
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, max_term_width = 100, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 5 content is damaged or does not \
+    after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 4 a limit of prune cannot be reached · 5 content is damaged or does not \
 verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal"
 )]
 pub(crate) struct Cli {

@@ -26,6 +26,7 @@ enum ErrorKind {
     Usage,
     NoSuchImage,
     Damaged,
+    Unattainable,
     LockTimeout,
     Interrupted,
     /// Some of several things were done before the failure.
@@ -65,6 +66,12 @@ impl CommandError {
         self
     }
 
+    /// Makes it a limit that cannot be reached.
+    pub(crate) fn unattainable(mut self) -> CommandError {
+        self.kind = ErrorKind::Unattainable;
+        self
+    }
+
     /// Says that something was done all the same.
     pub(crate) fn in_part(mut self) -> CommandError {
         if !matches!(self.kind, ErrorKind::Interrupted | ErrorKind::BrokenPipe) {
@@ -80,6 +87,7 @@ impl CommandError {
             ErrorKind::Failed => 1,
             ErrorKind::Usage => 2,
             ErrorKind::NoSuchImage => 3,
+            ErrorKind::Unattainable => 4,
             ErrorKind::Damaged => 5,
             ErrorKind::LockTimeout => 6,
             ErrorKind::InPart => 7,

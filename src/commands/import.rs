@@ -80,7 +80,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             source: if args.consume { Source::Consumed } else { Source::Kept },
             encoding: args.compression,
             jobs: super::jobs(args.jobs),
-            now: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            now: jiff::Timestamp::now().as_second(),
             cancel: context.cancel.clone(),
             watch: &|event| bar.on(event),
         };

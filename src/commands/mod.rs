@@ -13,6 +13,7 @@ mod inspect;
 mod man;
 mod pin;
 mod platform;
+mod prune;
 mod rm;
 mod tag;
 mod verify;
@@ -44,6 +45,7 @@ pub(crate) enum Verb {
     Unpin(pin::Args),
     Export(export::Args),
     Gc(gc::Args),
+    Prune(prune::Args),
     Verify(verify::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -66,6 +68,7 @@ impl Verb {
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
             Verb::Gc(args) => gc::run(context, args),
+            Verb::Prune(args) => prune::run(context, args),
             Verb::Verify(args) => verify::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
             Verb::Completions(args) => completions::run(args),

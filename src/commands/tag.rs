@@ -23,13 +23,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return Err(fail("DST is a name and a tag, no digest").usage());
     }
     let store = context.store()?;
+    let now = jiff::Timestamp::now().as_second();
     let tagged = store.edit(|index| {
         let mut entry = store.resolve(index, &args.source)?;
         // These belong to the name that the image had, not to the image.
-        for key in [index::PINNED, index::WAS] {
+        for key in [index::PINNED, index::WAS, index::DISPLACED] {
             entry.annotations.remove(key);
         }
-        Ok(index.tag(&args.target, entry))
+        Ok(index.tag(&args.target, entry, now))
     })?;
     if let Tagged::Displaced(old) = tagged {
         note(format_args!("{} was {old}, which stays in the store without a name", args.target));

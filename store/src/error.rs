@@ -133,6 +133,20 @@ pub enum Error {
         /// What the file system has for this user, bytes.
         free: u64,
     },
+    /// Less space than the work needs beside what the policy keeps free, and not enough may be freed; nothing was changed.
+    #[error("{}: {needed} bytes are needed beside what min_free keeps free; {free} are free, {freeable} more could be freed, {missing} would be missing", path.display())]
+    NoRoom {
+        /// The store.
+        path: PathBuf,
+        /// Upper bound of what would be written, bytes.
+        needed: u64,
+        /// What the file system has for this user, bytes.
+        free: u64,
+        /// What the policy could free, bytes.
+        freeable: u64,
+        /// What would be missing then, bytes.
+        missing: u64,
+    },
     /// The caller's cancel flag was raised.
     #[error("interrupted")]
     Interrupted,
@@ -196,6 +210,7 @@ impl Error {
             Error::NewerFormat { .. } => "use the larder that wrote it, or a newer one",
             Error::LockTimeout { .. } => "wait for the other process, or raise --lock-timeout",
             Error::NoSpace { .. } => "free space on this disk, or choose another --store",
+            Error::NoRoom { .. } => "`larder prune --explain` says what holds the space",
             Error::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => "free space on this disk; the store is as it was before",
                 io::ErrorKind::PermissionDenied => "run as the user that owns it",

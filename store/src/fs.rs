@@ -360,10 +360,15 @@ pub fn make_read_only(file: &File, path: &Path) -> Result<()> {
     sys::fchmod(file, Mode::from_raw_mode(0o444)).map_err(|e| Error::io("chmod", path)(e.into()))
 }
 
+/// Bytes that this user can still write on the file system of an open directory, and all that it has.
+pub fn disk_space(dir: &Dir) -> Result<(u64, u64)> {
+    let stat = sys::fstatvfs(dir.fd.as_fd()).map_err(|e| Error::io("statvfs", &dir.path)(e.into()))?;
+    Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
+}
+
 /// Bytes that this user can still write on the file system of an open directory.
 pub fn free_space(dir: &Dir) -> Result<u64> {
-    let stat = sys::fstatvfs(dir.fd.as_fd()).map_err(|e| Error::io("statvfs", &dir.path)(e.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    Ok(disk_space(dir)?.0)
 }
 
 /// Whether this is the error of a name that is free.

@@ -27,6 +27,14 @@ pub const SOURCE_DIGEST: &str = "dev.larder.source-digest";
 pub const PINNED: &str = "dev.larder.pinned";
 /// On a nameless entry: the name it lost.
 pub const WAS: &str = "dev.larder.was";
+/// On a nameless entry: when it lost its name (RFC 3339, UTC).
+pub const DISPLACED: &str = "dev.larder.displaced";
+/// What an image is for, as somebody declared it; images of one project, os and variant are versions of each other.
+pub const PROJECT: &str = "dev.larder.project";
+/// See [`PROJECT`]: `ubuntu:25.04`.
+pub const OS: &str = "dev.larder.os";
+/// See [`PROJECT`]: `gcc15-asan`.
+pub const VARIANT: &str = "dev.larder.variant";
 /// On an entry of an index: the children that were stored with it, separated by commas.
 pub const CHILDREN: &str = "dev.larder.children";
 /// The config's digest, so that a list of images need not open every manifest.
@@ -172,8 +180,9 @@ impl Index {
 
     /// Gives a name to a descriptor, whose annotations say all else that the entry shall say.
     ///
-    /// What had the name keeps its place as a nameless entry that remembers it ([`WAS`]). A pin stays with the name.
-    pub fn tag(&mut self, reference: &Reference, mut entry: Descriptor) -> Tagged {
+    /// What had the name keeps its place as a nameless entry that remembers it ([`WAS`]), since `now` (seconds since 1970).
+    /// A pin stays with the name.
+    pub fn tag(&mut self, reference: &Reference, mut entry: Descriptor, now: i64) -> Tagged {
         entry.annotations.insert(REF_NAME.into(), reference.familiar());
         entry.annotations.insert(FULL_NAME.into(), reference.full());
         let mut tagged = Tagged::New;
@@ -193,6 +202,7 @@ impl Index {
             old.annotations.remove(REF_NAME);
             old.annotations.remove(FULL_NAME);
             old.annotations.insert(WAS.into(), was.clone());
+            old.annotations.insert(DISPLACED.into(), timestamp(now));
         }
         // The content is back under its name: its nameless entry has nothing left to remember.
         entries.retain(|old| {
@@ -269,6 +279,17 @@ pub fn shown_name(entry: &Descriptor) -> Option<String> {
     Some(full.map_or_else(|| name.to_owned(), |full| full.familiar()))
 }
 
+/// Seconds since 1970 as annotations have them (RFC 3339, UTC).
+pub fn timestamp(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// The time that an annotation has, seconds since 1970.
+pub fn time(entry: &Descriptor, key: &str) -> Option<i64> {
+    let text = entry.annotation(key)?;
+    text.parse().map(jiff::Timestamp::as_second).ok()
+}
+
 /// The children that were stored with an entry of an index, as we noted them.
 pub fn stored_children(entry: &Descriptor) -> Vec<Digest> {
     let listed = entry.annotation(CHILDREN).unwrap_or_default();
@@ -278,7 +299,7 @@ pub fn stored_children(entry: &Descriptor) -> Vec<Digest> {
 /// Copies from old to new what belongs to the content and was not said anew: import time, uses, declared facts.
 fn carry(old: &Annotations, new: &mut Annotations) {
     for (key, value) in old {
-        if key != REF_NAME && key != FULL_NAME && key != WAS {
+        if ![REF_NAME, FULL_NAME, WAS, DISPLACED].contains(&key.as_str()) {
             new.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
@@ -350,8 +371,8 @@ mod tests {
     #[test]
     fn resolves_names_and_digests() {
         let mut index = Index::default();
-        index.tag(&name("gcc15"), entry("a"));
-        index.tag(&name("127.0.0.1:5000/me/gcc15:v1"), entry("b"));
+        index.tag(&name("gcc15"), entry("a"), 0);
+        index.tag(&name("127.0.0.1:5000/me/gcc15:v1"), entry("b"), 0);
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         for (query, digest) in [
             ("gcc15", a),
@@ -393,18 +414,18 @@ mod tests {
     fn a_displaced_image_remembers_its_name_and_the_pin_moves() {
         let mut index = Index::default();
         let app = name("app:v1");
-        assert_eq!(index.tag(&app, entry("old")), Tagged::New);
+        assert_eq!(index.tag(&app, entry("old"), 0), Tagged::New);
         index.entries_mut()[0].annotations.insert(PINNED.into(), "true".into());
-        assert_eq!(index.tag(&app, entry("new")), Tagged::Displaced(Digest::of(b"old")));
+        assert_eq!(index.tag(&app, entry("new"), 0), Tagged::Displaced(Digest::of(b"old")));
         let old = &index.entries()[0];
         assert_eq!(
             (old.annotation(WAS), old.annotation(REF_NAME), old.annotation(PINNED)),
             (Some("app:v1"), None, None)
         );
         assert_eq!(index.resolve("app:v1").map(|found| found.annotation(PINNED)), Ok(Some("true")));
-        assert_eq!(index.tag(&app, entry("new")), Tagged::Same);
+        assert_eq!(index.tag(&app, entry("new"), 0), Tagged::Same);
         assert_eq!(index.entries().len(), 2);
-        assert_eq!(index.tag(&app, entry("old")), Tagged::Displaced(Digest::of(b"new")));
+        assert_eq!(index.tag(&app, entry("old"), 0), Tagged::Displaced(Digest::of(b"new")));
         assert_eq!(index.entries().len(), 2, "the nameless entry of `old` went when it got its name back");
     }
 
@@ -420,7 +441,7 @@ mod tests {
                     index.untag(&name(&who));
                     model.remove(&who);
                 } else {
-                    index.tag(&name(&who), entry(&what));
+                    index.tag(&name(&who), entry(&what), 0);
                     model.insert(who, Digest::of(what.as_bytes()));
                 }
             }

@@ -20,6 +20,8 @@ const MAX_INDEX: u64 = 256 << 20;
 const RESERVE: u64 = 1 << 20;
 const OCI_LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const OURS: &str = ".larder";
+/// In `usage/` since its records began: gone with them.
+pub(crate) const USAGE_BEGUN: &str = "since";
 /// The files of [`crate::lock`].
 pub(crate) const LOCK_FILES: [&str; 3] = ["gate", "lock", "index.lock"];
 
@@ -103,6 +105,7 @@ impl Layout {
             private.open_lock(name)?;
         }
         private.open_append("released")?;
+        private.sub("usage")?.open_append(USAGE_BEGUN)?;
         create_once(&private, "version", format!("{FORMAT}\n").as_bytes(), &private)?;
         let blobs = root.ensure_dir("blobs")?;
         let sha256 = blobs.ensure_dir("sha256")?;

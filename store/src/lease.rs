@@ -35,6 +35,13 @@ pub struct Seen {
     pub digests: Vec<Digest>,
 }
 
+impl Seen {
+    /// Whether a person or a job holds images by it, and it is not larder's own for the length of some work.
+    pub fn is_hold(&self) -> bool {
+        self.purpose.starts_with("hold")
+    }
+}
+
 impl Lease {
     /// Makes an empty lease. The guard keeps GC out until the file is locked.
     pub fn create(dir: &Dir, purpose: &str, _guard: &SharedGuard) -> Result<Lease> {

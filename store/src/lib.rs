@@ -29,6 +29,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod policy;
 pub mod progress;
+pub mod prune;
 pub mod quantity;
 pub mod reference;
 pub mod store;

@@ -268,7 +268,12 @@ impl Store {
 
     /// Bytes that can still be written on the store's disk.
     pub fn free_space(&self) -> Result<u64> {
-        fs::free_space(self.layout.root())
+        Ok(self.disk_space()?.0)
+    }
+
+    /// Bytes that can still be written on the store's disk, and bytes of the disk.
+    pub fn disk_space(&self) -> Result<(u64, u64)> {
+        fs::disk_space(self.layout.root())
     }
 
     /// Tries; on a full disk gives up the reserve and tries once more.

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::Dir;
 use crate::index::{self, Index};
+use crate::layout::USAGE_BEGUN;
 
 /// Uses of one image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,6 +54,16 @@ fn read_newer(
     folded: i64,
     known: impl Fn(&Digest) -> Option<i64>,
 ) -> Result<HashMap<Digest, Usage>> {
+    let newer = read_each_newer(dir, folded, known)?;
+    Ok(newer.into_iter().filter_map(|(digest, usage)| Some((digest, usage?))).collect())
+}
+
+/// Like [`read_newer`]; a record that is damaged is `None`.
+fn read_each_newer(
+    dir: &Dir,
+    folded: i64,
+    known: impl Fn(&Digest) -> Option<i64>,
+) -> Result<HashMap<Digest, Option<Usage>>> {
     let mut fresh = HashMap::new();
     for name in dir.names()? {
         let Some(digest) = Digest::from_hex(&name) else { continue };
@@ -62,8 +73,8 @@ fn read_newer(
         if known > i64::MIN && dir.stat(&name)?.is_none_or(|stat| said(stat.modified)) {
             continue;
         }
-        if let Some(usage) = read(dir, &digest)? {
-            fresh.insert(digest, usage);
+        if let Some(mut file) = dir.open_file(&name)? {
+            fresh.insert(digest, parse(&mut file));
         }
     }
     Ok(fresh)
@@ -72,12 +83,7 @@ fn read_newer(
 /// Copies into the index what it does not know yet; the later value counts. `folded` is when that was last done,
 /// at the latest (seconds since 1970).
 pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
-    let number = |entry: &Descriptor, key| entry.annotation(key).and_then(|text| text.parse::<i64>().ok());
-    let mut known: HashMap<Digest, i64> = HashMap::new();
-    for entry in index.entries() {
-        let last = number(entry, index::LAST_USED).unwrap_or(i64::MIN);
-        known.entry(entry.digest).and_modify(|least| *least = last.min(*least)).or_insert(last);
-    }
+    let known = folded_uses(index, i64::min);
     let fresh = read_newer(dir, folded, |digest| known.get(digest).copied())?;
     for entry in index.entries_mut() {
         let Some(usage) = fresh.get(&entry.digest) else { continue };
@@ -88,6 +94,37 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
         entry.annotations.insert(index::USE_COUNT.into(), count.to_string());
     }
     Ok(())
+}
+
+/// When each image of the index was last used, as far as that is known: from the index, and from the records that are newer.
+/// Lost or damaged records mean that it was used just now.
+pub fn last_uses(dir: &Dir, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {
+    let mut last = folded_uses(index, i64::max);
+    if dir.stat(USAGE_BEGUN)?.is_none() {
+        // The records are gone, or were never begun: nobody knows what they said.
+        last.values_mut().for_each(|last| *last = now);
+        return Ok(last);
+    }
+    let known = folded_uses(index, i64::min);
+    for (digest, usage) in read_each_newer(dir, folded, |digest| known.get(digest).copied())? {
+        let recorded = usage.map_or(now, |usage| usage.last);
+        last.entry(digest).and_modify(|last| *last = recorded.max(*last));
+    }
+    Ok(last)
+}
+
+/// The last uses that the index knows; [`i64::MIN`] where it knows none. Names of one image may say different things.
+fn folded_uses(index: &Index, of_two: fn(i64, i64) -> i64) -> HashMap<Digest, i64> {
+    let mut uses: HashMap<Digest, i64> = HashMap::new();
+    for entry in index.entries() {
+        let last = number(entry, index::LAST_USED).unwrap_or(i64::MIN);
+        uses.entry(entry.digest).and_modify(|known| *known = of_two(*known, last)).or_insert(last);
+    }
+    uses
+}
+
+fn number(entry: &Descriptor, key: &str) -> Option<i64> {
+    entry.annotation(key)?.parse().ok()
 }
 
 fn parse(file: &mut File) -> Option<Usage> {

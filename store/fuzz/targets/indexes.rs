@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Some(entry) = index.entries().first().cloned() else { return };
     let name = reference(&entry).unwrap_or_else(|| "fuzzed:1".parse().expect("a reference"));
-    index.tag(&name, entry.clone());
+    index.tag(&name, entry.clone(), 0);
     assert!(index.named(&name).any(|found| found.digest == entry.digest));
     index.untag(&name);
     assert_eq!(index.named(&name).count(), 0);

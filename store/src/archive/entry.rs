@@ -23,7 +23,7 @@ impl Ready {
 }
 
 /// The entry of an image whose manifest we made.
-pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, now: &str) -> Descriptor {
+pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, now: i64) -> Descriptor {
     let mut entry = manifest.descriptor();
     let platform = made.config.parsed.platform();
     entry.platform =
@@ -36,7 +36,7 @@ pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, no
 }
 
 /// The entry of an image that was kept as it came.
-pub(super) fn kept_entry(kept: &KeptImage, size: u64, now: &str) -> Descriptor {
+pub(super) fn kept_entry(kept: &KeptImage, size: u64, now: i64) -> Descriptor {
     let mut entry = kept.root.clone();
     entry.annotations = kept.annotations.clone();
     entry.annotations.extend(ours(now, "oci-archive", size, kept.image_id));
@@ -48,9 +48,9 @@ pub(super) fn kept_entry(kept: &KeptImage, size: u64, now: &str) -> Descriptor {
     entry
 }
 
-fn ours(now: &str, origin: &str, size: u64, image_id: Option<ImageId>) -> Annotations {
+fn ours(now: i64, origin: &str, size: u64, image_id: Option<ImageId>) -> Annotations {
     let mut annotations = Annotations::from([
-        (index::IMPORTED.to_owned(), now.to_owned()),
+        (index::IMPORTED.to_owned(), index::timestamp(now)),
         (index::ORIGIN.to_owned(), origin.to_owned()),
         (index::SIZE.to_owned(), size.to_string()),
     ]);

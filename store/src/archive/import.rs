@@ -251,7 +251,7 @@ fn bring_in(
                 Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
                 Existing::Verified => Ok(false),
             };
-            name_it(index, ready, &keeps, &mut imported)?;
+            name_it(index, ready, &keeps, options.now, &mut imported)?;
         }
         Ok(imported)
     })
@@ -262,6 +262,7 @@ fn name_it(
     index: &mut Index,
     ready: Ready,
     keeps: &dyn Fn(&Descriptor) -> Result<bool>,
+    now: i64,
     imported: &mut Vec<Imported>,
 ) -> Result<()> {
     let (mut new_bytes, mut reused_bytes) = (ready.new_bytes, ready.reused_bytes);
@@ -287,7 +288,7 @@ fn name_it(
         let (digest, outcome) = match other {
             Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
             _ => {
-                let outcome = match index.tag(name, ready.entry.clone()) {
+                let outcome = match index.tag(name, ready.entry.clone(), now) {
                     Tagged::New => Outcome::Added,
                     Tagged::Same => Outcome::Unchanged,
                     Tagged::Displaced(old) => Outcome::Replaced(old),

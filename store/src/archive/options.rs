@@ -34,8 +34,8 @@ pub struct Options<'a> {
     pub encoding: Encoding,
     /// Threads that compress.
     pub jobs: usize,
-    /// The time to note down (RFC 3339).
-    pub now: String,
+    /// The time to note down, seconds since 1970.
+    pub now: i64,
     /// Asks to stop.
     pub cancel: Cancel,
     /// Told of progress.

@@ -13,7 +13,7 @@ mod plan;
 mod roots;
 mod sweep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -24,6 +24,11 @@ use crate::store::Store;
 
 pub use mark::{Kind, Node, mark};
 pub use plan::{Plan, Unneeded, plan};
+pub(crate) use roots::{View, times};
+pub(crate) use sweep::{empty_trash, leftovers, sweep};
+
+/// How long foreign and orphaned content is left alone unless the caller says otherwise, seconds.
+pub const GRACE: u64 = 3600;
 
 /// Whether anything is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,14 +74,15 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
     let collected = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
-        let found = roots::look(store, options.cancel)?;
+        let mut view = View::open(store, options.cancel)?;
+        let found = view.without(HashSet::new())?;
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
-        let leftovers = sweep::leftovers(store, options.now)?;
+        let leftovers = leftovers(store, options.now, |digest| view.knows(digest))?;
         let freed_bytes =
             plan.sweep.values().sum::<u64>() + leftovers.iter().map(|left| left.bytes).sum::<u64>();
         options.cancel.check()?;
         if options.mode == Mode::Sweep {
-            sweep::sweep(store, &found, &plan, &leftovers)?;
+            sweep(store, &found, &plan, &leftovers)?;
         }
         Collected {
             swept: plan.sweep,
@@ -88,7 +94,7 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
         }
     };
     if options.mode == Mode::Sweep {
-        sweep::empty_trash(store)?;
+        empty_trash(store)?;
     }
     Ok(collected)
 }

@@ -1,6 +1,6 @@
 //! Looking at the store with both locks held: what the roots reach, and what is left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use super::mark::{Kind, Node, mark};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::journal;
 use crate::json::MAX_DOCUMENT;
-use crate::lease;
+use crate::lease::{self, Seen};
 use crate::manifest::{Document, RawManifest};
 use crate::media_type;
 use crate::store::Store;
@@ -25,55 +25,124 @@ const MAX_LIST: u64 = 256 << 20;
 pub(super) const UNNEEDED: &str = "unneeded";
 
 /// What was seen.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Blobs that nothing needs.
-    pub(super) unneeded: Vec<Unneeded>,
+    pub(crate) unneeded: Vec<Unneeded>,
     /// Referrers whose subject is not there.
     pub(super) forgotten: Vec<Digest>,
+    /// Content that is let go, with all its names.
+    pub(super) gone: HashSet<Digest>,
     /// What was let go and is still kept by a lease or a journal: the next GC takes it at once.
     pub(super) still_released: Vec<Digest>,
 }
 
-pub(super) fn look(store: &Store, cancel: &Cancel) -> Result<Found> {
-    let private = store.layout().private();
-    // Leases first: what is leased after the index was read would be missed the other way round.
-    let mut kept: Vec<Digest> = Vec::new();
-    for lease in lease::live(&private.ensure_dir("leases")?)? {
-        kept.extend(lease.digests);
-    }
-    kept.extend(journal::roots(private)?);
-    let index = store.index()?;
-    let mut refs = References {
-        store,
-        cancel,
-        descriptors: HashMap::new(),
-        expected: HashSet::new(),
-        known: HashMap::new(),
-    };
-    let (needed, forgotten) = refs.reach(&index)?;
-    let kept: HashSet<_> = kept.into_iter().collect();
+/// The store as it stands while both locks are held.
+pub(crate) struct View<'a> {
+    /// Live leases.
+    pub(crate) leases: Vec<Seen>,
+    /// What they and the journals protect.
+    pub(crate) kept: HashSet<Digest>,
+    /// The index.
+    pub(crate) index: Index,
+    /// All blobs that are there, with their sizes in bytes.
+    pub(crate) blobs: HashMap<Digest, u64>,
+    /// The digests of its entries.
+    entries: HashSet<Digest>,
+    refs: References<'a>,
+    weak: Vec<(Node, Digest)>,
+}
 
-    let released = released(store)?;
-    let let_go = mark(released.iter().map(|digest| (*digest, Kind::Unknown)), |(digest, _)| {
-        // What cannot be read any more mentions nothing; that is for the grace then.
-        Ok::<_, Error>(look_inside(store, &digest).unwrap_or_default())
-    })?;
-    let first_seen = first_seen(store)?;
-    let mut unneeded = Vec::new();
-    store.blobs().list(&mut |digest, size| {
-        if !needed.contains_key(&digest) && !kept.contains(&digest) {
-            let is_released = let_go.contains_key(&digest);
-            unneeded.push(Unneeded {
-                digest,
-                size,
-                is_released,
-                first_seen: first_seen.get(&digest).copied(),
-            });
+impl<'a> View<'a> {
+    /// Looks. The caller holds the store lock exclusively, and the index lock.
+    pub(crate) fn open(store: &'a Store, cancel: &'a Cancel) -> Result<View<'a>> {
+        let private = store.layout().private();
+        // Leases first: what is leased after the index was read would be missed the other way round.
+        let leases = lease::live(&private.ensure_dir("leases")?)?;
+        let mut kept: HashSet<Digest> =
+            leases.iter().flat_map(|lease| lease.digests.iter().copied()).collect();
+        kept.extend(journal::roots(private)?);
+        let index = store.index()?;
+        let mut blobs = HashMap::new();
+        store.blobs().list(&mut |digest, size| {
+            blobs.insert(digest, size);
+        })?;
+        let mut refs = References {
+            store,
+            cancel,
+            descriptors: HashMap::new(),
+            expected: HashSet::new(),
+            known: HashMap::new(),
+        };
+        let weak = refs.take_in(&index)?;
+        let entries = index.entries().iter().map(|entry| entry.digest).collect();
+        Ok(View { leases, kept, index, blobs, entries, refs, weak })
+    }
+
+    /// Whether an entry of the index or a lease names this.
+    pub(crate) fn knows(&self, digest: &Digest) -> bool {
+        self.kept.contains(digest) || self.entries.contains(digest)
+    }
+
+    /// The content of the index, referrers without a name aside, and all that each needs: what may be absent, too. Referrers
+    /// belong to what they refer to.
+    pub(crate) fn needs(&mut self) -> Result<BTreeMap<Digest, HashSet<Digest>>> {
+        let mut referrers: HashMap<Digest, Vec<Node>> = HashMap::new();
+        for (node, subject) in &self.weak {
+            referrers.entry(*subject).or_default().push(*node);
         }
-    })?;
-    let still_released =
-        released.into_iter().filter(|digest| kept.contains(digest) && !needed.contains_key(digest));
-    Ok(Found { unneeded, forgotten, still_released: still_released.collect() })
+        let mut needs = BTreeMap::new();
+        let refs = &mut self.refs;
+        for entry in self.index.entries().iter().filter(is_strong(&self.weak)) {
+            if needs.contains_key(&entry.digest) {
+                continue;
+            }
+            let reached = mark([refs.node(entry, Kind::Document)], |node| {
+                let mut nodes = refs.refs(node)?;
+                nodes.extend(referrers.get(&node.0).into_iter().flatten());
+                Ok::<_, Error>(nodes)
+            })?;
+            needs.insert(entry.digest, reached.into_keys().collect());
+        }
+        Ok(needs)
+    }
+
+    /// What nothing needs once this content is gone from the index.
+    pub(crate) fn without(&mut self, gone: HashSet<Digest>) -> Result<Found> {
+        let stays = |entry: &&Descriptor| !gone.contains(&entry.digest);
+        let entries = self.index.entries().iter().filter(stays).filter(is_strong(&self.weak));
+        let roots = entries.map(|entry| self.refs.node(entry, Kind::Document)).collect();
+        let (needed, forgotten) = self.refs.reach(roots, self.weak.clone())?;
+        let store = self.refs.store;
+        let released = released(store)?;
+        let let_go = released.iter().chain(&gone).chain(&forgotten).map(|digest| (*digest, Kind::Unknown));
+        let let_go = mark(let_go, |(digest, _)| {
+            // What cannot be read any more mentions nothing; that is for the grace then.
+            Ok::<_, Error>(look_inside(store, &digest).unwrap_or_default())
+        })?;
+        let first_seen = times(store, UNNEEDED)?;
+        let is_unneeded = |digest: &Digest| !needed.contains_key(digest) && !self.kept.contains(digest);
+        let unneeded =
+            self.blobs.iter().filter(|(digest, _)| is_unneeded(digest)).map(|(digest, size)| Unneeded {
+                digest: *digest,
+                size: *size,
+                is_released: let_go.contains_key(digest),
+                first_seen: first_seen.get(digest).copied(),
+            });
+        let unneeded = unneeded.collect();
+        let is_kept = |digest: &&Digest| self.kept.contains(digest) && !needed.contains_key(digest);
+        let still_released = released.iter().chain(&gone).filter(is_kept).copied().collect();
+        Ok(Found { unneeded, forgotten, gone, still_released })
+    }
+}
+
+fn is_named(entry: &Descriptor) -> bool {
+    entry.annotations.contains_key(index::REF_NAME)
+}
+
+/// Whether an entry is a root of its own: all are but referrers without a name.
+fn is_strong(weak: &[(Node, Digest)]) -> impl Fn(&&Descriptor) -> bool + use<> {
+    let weak: HashSet<_> = weak.iter().map(|(node, _)| node.0).collect();
+    move |entry| is_named(entry) || !weak.contains(&entry.digest)
 }
 
 /// What documents refer to; each is read once.
@@ -88,28 +157,36 @@ struct References<'a> {
 }
 
 impl References<'_> {
-    /// What the index reaches, and the referrers in it whose subjects are gone.
-    fn reach(&mut self, index: &Index) -> Result<(HashMap<Digest, Kind>, Vec<Digest>)> {
-        let (mut roots, mut weak) = (Vec::new(), Vec::new());
+    /// Takes in what the index says of its children, and finds the referrers in it, each with its subject.
+    fn take_in(&mut self, index: &Index) -> Result<Vec<(Node, Digest)>> {
+        let mut weak = Vec::new();
         for entry in index.entries() {
             self.expected.extend(index::stored_children(entry));
             let node = self.node(entry, Kind::Document);
-            let is_nameless = !entry.annotations.contains_key(index::REF_NAME);
-            match self.store.document(entry) {
-                Ok(Some(raw)) if is_nameless && node.1 == Kind::Document && raw.subject().is_some() => {
-                    weak.extend(raw.subject().map(|subject| (node, subject.digest)));
-                }
-                // Whatever is wrong with it, the mark says so.
-                _ => roots.push(node),
+            // Whatever else is wrong with it, the mark says so.
+            if !is_named(entry)
+                && node.1 == Kind::Document
+                && let Ok(Some(raw)) = self.store.document(entry)
+                && let Some(subject) = raw.subject()
+            {
+                weak.push((node, subject.digest));
             }
         }
+        Ok(weak)
+    }
+
+    /// What the roots reach, with the referrers to it; and the referrers whose subjects are not there.
+    fn reach(
+        &mut self,
+        mut roots: Vec<Node>,
+        mut weak: Vec<(Node, Digest)>,
+    ) -> Result<(HashMap<Digest, Kind>, Vec<Digest>)> {
         loop {
             let needed = mark(roots.iter().copied(), |node| self.refs(node))?;
             let (alive, dead): (Vec<_>, Vec<_>) =
                 weak.into_iter().partition(|(_, subject)| needed.contains_key(subject));
             if alive.is_empty() {
-                let gone = dead.into_iter().map(|(node, _): (Node, Digest)| node.0);
-                return Ok((needed, gone.collect()));
+                return Ok((needed, dead.into_iter().map(|(node, _)| node.0).collect()));
             }
             roots.extend(alive.into_iter().map(|(node, _)| node));
             weak = dead;
@@ -195,10 +272,10 @@ fn released(store: &Store) -> Result<Vec<Digest>> {
     Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }
 
-/// When GCs first saw what nothing needs: may be lost, and is begun anew then.
-fn first_seen(store: &Store) -> Result<HashMap<Digest, i64>> {
+/// When something was first seen, by digest: a file of `cache/`, which may be lost and is begun anew then.
+pub(crate) fn times(store: &Store, file: &str) -> Result<HashMap<Digest, i64>> {
     let cache = store.layout().private().ensure_dir("cache")?;
-    let bytes = cache.read(UNNEEDED, MAX_LIST)?.unwrap_or_default();
+    let bytes = cache.read(file, MAX_LIST)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let parse = |line: &str| {
         let (digest, seconds) = line.split_once(' ')?;

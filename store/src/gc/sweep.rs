@@ -4,6 +4,7 @@ use std::fs::File;
 
 use super::plan::Plan;
 use super::roots::{Found, UNNEEDED};
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
 use crate::index;
@@ -12,16 +13,17 @@ use crate::store::Store;
 /// Temporary files of a process that was killed, by their names: nobody is at them for so long (seconds).
 const STALE: i64 = 3600;
 
-/// What a dead process left.
-pub(super) struct Leftover {
-    /// `leases`, `ingest`, or `` for `.larder/` itself.
+/// What a dead process left, and records of images that are gone.
+pub(crate) struct Leftover {
+    /// `leases`, `ingest`, `usage`, or `` for `.larder/` itself.
     place: &'static str,
     name: String,
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
-/// Finds ingests and leases that nobody holds. With the store lock to ourselves, a free flock means a dead owner.
-pub(super) fn leftovers(store: &Store, now: i64) -> Result<Vec<Leftover>> {
+/// Finds ingests and leases that nobody holds, and uses of images that are not `known`. With the store lock to ourselves, a free
+/// flock means a dead owner.
+pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool) -> Result<Vec<Leftover>> {
     let private = store.layout().private();
     let mut found = Vec::new();
     let ingests = private.ensure_dir("ingest")?;
@@ -42,6 +44,13 @@ pub(super) fn leftovers(store: &Store, now: i64) -> Result<Vec<Leftover>> {
         let bytes = file.metadata().map_or(0, |meta| meta.len());
         if is_free(file) {
             found.push(Leftover { place: "leases", name, bytes });
+        }
+    }
+    let usage = private.ensure_dir("usage")?;
+    for name in usage.names()? {
+        if Digest::from_hex(&name).is_some_and(|digest| !known(&digest)) {
+            let bytes = usage.stat(&name)?.map_or(0, |stat| stat.size);
+            found.push(Leftover { place: "usage", name, bytes });
         }
     }
     for name in private.names()? {
@@ -65,13 +74,21 @@ fn is_free(file: File) -> bool {
 }
 
 /// Takes everything that is planned out of sight.
-pub(super) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Leftover]) -> Result<()> {
+pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Leftover]) -> Result<()> {
     let private = store.layout().private();
-    if !found.forgotten.is_empty() {
+    if !found.forgotten.is_empty() || !found.gone.is_empty() {
+        // Noted before the names are gone: the other way round a crash in between would forget it.
+        let let_go: Vec<_> = found.gone.iter().chain(&found.forgotten).copied().collect();
+        match store.release(&let_go) {
+            // What is to make room must not fail for want of it.
+            Err(error) if fs::is_full(&error) => {}
+            noted => noted?,
+        }
         // The index first: it never names what is gone.
         let mut index = store.index()?;
         index.take(|entry| {
-            found.forgotten.contains(&entry.digest) && !entry.annotations.contains_key(index::REF_NAME)
+            let is_nameless = !entry.annotations.contains_key(index::REF_NAME);
+            found.gone.contains(&entry.digest) || is_nameless && found.forgotten.contains(&entry.digest)
         });
         store.layout().write_index(&index)?;
     }
@@ -105,7 +122,7 @@ pub(super) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
 }
 
 /// Frees what is in the trash. Another GC may be at it as well.
-pub(super) fn empty_trash(store: &Store) -> Result<()> {
+pub(crate) fn empty_trash(store: &Store) -> Result<()> {
     let private = store.layout().private();
     let trash = match private.sub("trash") {
         Err(error) if fs::is_not_found(&error) => return Ok(()),

@@ -34,8 +34,8 @@ fn play(part: &Part) {
     let entry = image::put(&mut tx, 2, 20_000).unwrap();
     stop("all published");
     tx.commit(|index| {
-        index.tag(&"moved".parse().unwrap(), entry.clone());
-        index.tag(&"new".parse().unwrap(), entry.clone());
+        index.tag(&"moved".parse().unwrap(), entry.clone(), 0);
+        index.tag(&"new".parse().unwrap(), entry.clone(), 0);
         stop("committing");
         Ok(())
     })

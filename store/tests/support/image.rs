@@ -47,7 +47,7 @@ pub fn add(store: &Store, name: &str, seed: u64, layer_size: usize) -> Result<De
     let mut tx = store.begin("a test")?;
     let entry = put(&mut tx, seed, layer_size)?;
     tx.commit(|index| {
-        index.tag(&name.parse().unwrap(), entry.clone());
+        index.tag(&name.parse().unwrap(), entry.clone(), 0);
         Ok(entry)
     })
 }
@@ -55,7 +55,7 @@ pub fn add(store: &Store, name: &str, seed: u64, layer_size: usize) -> Result<De
 /// Gives a name to content that need not be there.
 pub fn name(store: &Store, name: &str, content: &[u8]) -> Result<Tagged> {
     let entry = Descriptor::new(OCI_LAYER, Digest::of(content), content.len() as u64);
-    store.edit(|index| Ok(index.tag(&name.parse().unwrap(), entry)))
+    store.edit(|index| Ok(index.tag(&name.parse().unwrap(), entry, 0)))
 }
 
 /// Takes a name away.

@@ -240,7 +240,7 @@ impl<'s, 'o> Bring<'s, 'o> {
             .chain([&config, &manifest.descriptor()])
             .map(|part| (part.digest, part.size))
             .collect();
-        let entry = made_entry(made, &manifest, total(&parts), &self.options.now);
+        let entry = made_entry(made, &manifest, total(&parts), self.options.now);
         Ok(self.ready(image, entry, &parts))
     }
 
@@ -253,7 +253,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         let parts: Vec<_> = documents
             .chain(kept.blobs.iter().map(|blob| (blob.descriptor.digest, blob.descriptor.size)))
             .collect();
-        let entry = kept_entry(kept, total(&parts), &self.options.now);
+        let entry = kept_entry(kept, total(&parts), self.options.now);
         Ok(self.ready(image, entry, &parts))
     }
 

@@ -1,0 +1,123 @@
+//! `larder prune`: what the policy lets go, goes.
+
+mod answer;
+mod limits;
+
+use larder_store::gc::{GRACE, Mode};
+use larder_store::policy::{Occasion, Policy, Verdict};
+use larder_store::prune::{Options, Pruned, policy_of, prune};
+
+use crate::cli::{Context, Format, Outcome, count, fail, human, line, note, print_json};
+use answer::{name, size, table, value, words};
+use limits::Limits;
+
+/// Remove images as the policy says, and what no image needs any more
+///
+/// What is in use, pinned, protected, the newest of its group or just came in stays, whatever the limits. Images go when they
+/// were not used for too long or are too old; and when the store is too large or the disk too full, as many as must:
+/// versions that lost their name first, then what was used least recently, then what frees most. Without limits no image goes.
+///
+/// Limits stand in .larder/larder.toml of the store; flags win. Ends with 4 where a limit cannot be reached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Change nothing, and say what would go
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Give the reason for every image, for those that stay as well
+    #[arg(long)]
+    explain: bool,
+
+    #[command(flatten)]
+    limits: Limits,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let store = context.store()?;
+    let policy = args.limits.over(policy_of(&store)?);
+    let pruned = prune(
+        &store,
+        &Options {
+            policy: &policy,
+            occasion: Occasion::Prune,
+            grace: GRACE,
+            now: jiff::Timestamp::now().as_second(),
+            mode: if args.dry_run { Mode::DryRun } else { Mode::Sweep },
+            cancel: &context.cancel,
+        },
+    )?;
+    match args.format {
+        Format::Json => print_json(&value(&pruned, args.dry_run))?,
+        Format::Table => say(args, &policy, &pruned)?,
+    }
+    if pruned.is_short() { Err(out_of_reach(&pruned)) } else { Ok(()) }
+}
+
+fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
+    let is_dropped = |verdict: &Verdict| matches!(verdict, Verdict::Drop(_));
+    let dropped = pruned.images.iter().filter(|judged| is_dropped(&judged.verdict)).count();
+    if args.explain || dropped > 0 {
+        table(&pruned.images, |verdict| args.explain || is_dropped(verdict))?;
+    }
+    let (go, freed) = if args.dry_run { ("would go", "would be freed") } else { ("gone", "freed") };
+    line(format!(
+        "{} {go}, {} {freed} ({}); {} stored, {} free on the disk",
+        count(dropped, "image"),
+        human(pruned.freed_bytes),
+        count(pruned.swept.len(), "blob"),
+        human(pruned.stored_bytes),
+        human(pruned.free_bytes),
+    ))?;
+    if !has_limits(policy) {
+        note(format_args!(
+            "no limit is set, so no image goes: give one here, or in .larder/larder.toml of the store"
+        ));
+    }
+    let busy = Verdict::Keep(larder_store::policy::Kept::Busy);
+    if pruned.images.iter().any(|judged| judged.verdict == busy) {
+        note(format_args!(
+            "a hold lives (`larder holds`): images that would go stay; --when-busy evict takes what nobody holds"
+        ));
+    }
+    Ok(())
+}
+
+fn has_limits(policy: &Policy) -> bool {
+    let ages = |unused: Option<u64>, age: Option<u64>| unused.is_some() || age.is_some();
+    policy.max_size.is_some()
+        || policy.min_free.is_some()
+        || ages(policy.limits.unused_for, policy.limits.max_age)
+        || policy.rules.iter().any(|rule| ages(rule.unused_for, rule.max_age))
+}
+
+/// Which limit, and what holds the space: the largest images that stay.
+fn out_of_reach(pruned: &Pruned) -> crate::cli::CommandError {
+    let missing = match (pruned.over_size, pruned.short_of_space) {
+        (0, space) => format!("{} of free space are missing", human(space)),
+        (size, 0) => format!("the store is {} too large", human(size)),
+        (size, space) => {
+            format!("the store is {} too large, and {} of free space are missing", human(size), human(space))
+        }
+    };
+    let mut kept: Vec<_> =
+        pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_))).collect();
+    kept.sort_by_key(|judged| std::cmp::Reverse(size(&judged.image)));
+    let holders = kept.iter().take(10).map(|judged| {
+        format!("{} ({}, {})", name(&judged.image), human(size(&judged.image)), words(&judged.verdict).2)
+    });
+    let holders: Vec<_> = holders.collect();
+    let rest = kept.len().saturating_sub(holders.len());
+    let more = if rest > 0 { format!(", and {}", count(rest, "smaller one")) } else { String::new() };
+    let others =
+        human(pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes));
+    let stays = if holders.is_empty() { "no image".to_owned() } else { holders.join(", ") + &more };
+    fail(format!(
+        "the limit cannot be reached: {missing}; what stays: {stays}; {others} of the disk are not larder's"
+    ))
+    .with_hint("`larder prune --dry-run --explain` gives the reason for every image")
+    .unattainable()
+}
