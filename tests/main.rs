@@ -13,6 +13,7 @@ mod hostile;
 mod import;
 mod interop;
 mod kill;
+mod prune;
 mod roundtrip;
 mod support;
 mod verbs;

@@ -28,7 +28,7 @@ try() { status=0; "$@" >out 2>err || status=$?; echo "$status"; cat out; sed 's/
 "#;
 
 /// Runs a script with `store` on a disk of its own; what it leaves there is copied to `after`.
-fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
+pub(crate) fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
     let mut unshare = peer::root().and_then(|()| peer::tool("unshare"))?;
     peer::tool("mkfs.ext4")?;
     unshare.args(["--mount", "--propagation", "private", "bash", "-euc"]);
@@ -41,7 +41,7 @@ fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
     Some(output)
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 

@@ -132,6 +132,7 @@ fn import_stream(
     let intake = Intake {
         encoding: options.encoding,
         jobs: options.jobs,
+        now: options.now,
         cancel: &options.cancel,
         layers: &layers,
         existing: options.existing(),

@@ -22,6 +22,7 @@ use crate::ids::DiffId;
 use crate::json::MAX_DOCUMENT;
 use crate::layers::{LayerCache, LayerFacts};
 use crate::media_type::Compression;
+use crate::prune::make_room;
 use crate::store::Store;
 use crate::transaction::Transaction;
 
@@ -55,6 +56,8 @@ pub struct Intake<'a> {
     pub encoding: Encoding,
     /// Threads that compress.
     pub jobs: usize,
+    /// Seconds since 1970.
+    pub now: i64,
     /// Asks to stop.
     pub cancel: &'a Cancel,
     /// What the store knows of layers.
@@ -138,7 +141,7 @@ impl<'s> StreamedArchive<'s> {
         if let Some(known) = known(&content.member.path, size, tx, intake)? {
             return Ok(Some(known));
         }
-        self.claim(size)?;
+        self.claim(size, intake)?;
         let compression = Compression::sniff(&head);
         let mut whole = io::Cursor::new(head).chain(content);
         let writer = tx.writer()?;
@@ -149,8 +152,10 @@ impl<'s> StreamedArchive<'s> {
         copy_unnamed(&mut whole, writer, tx.store().path(), intake).map(|staged| Some(Object::Copied(staged)))
     }
 
-    /// Refuses a member as soon as it says that it, or all until now, cannot fit.
-    fn claim(&mut self, size: u64) -> Result<()> {
+    /// Refuses a member as soon as it says that it, or all until now, cannot fit; makes room first, where the policy says so.
+    fn claim(&mut self, size: u64, intake: &Intake<'_>) -> Result<()> {
+        let made = make_room(self.store, size, intake.now, intake.cancel)?;
+        self.space = (self.space.0.saturating_add(made), self.space.1.saturating_add(made));
         let (free, left) = self.space;
         let needed = (free - left).saturating_add(size);
         let now = self.store.free_space()?;

@@ -86,18 +86,18 @@ pub fn policy_of(store: &Store) -> Result<Policy> {
 }
 
 /// Makes room for so many bytes and what `min_free` wants beside them, if there is a policy that wants it; or refuses, and then
-/// nothing was changed. What shall not go is leased before.
-pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel) -> Result<()> {
+/// nothing was changed. What shall not go is leased before. Returns the bytes that were freed.
+pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel) -> Result<u64> {
     let policy = policy_of(store)?;
-    let Some(min_free) = policy.min_free else { return Ok(()) };
+    let Some(min_free) = policy.min_free else { return Ok(0) };
     let (free, total) = store.disk_space()?;
     if min_free.of(total).saturating_add(bytes) <= free {
-        return Ok(());
+        return Ok(0);
     }
     let occasion = Occasion::Incoming(bytes);
     let options =
         Options { policy: &policy, occasion, grace: crate::gc::GRACE, now, mode: Mode::Sweep, cancel };
-    prune(store, &options).map(drop)
+    Ok(prune(store, &options)?.freed_bytes)
 }
 
 /// Prunes.

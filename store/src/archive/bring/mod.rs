@@ -21,6 +21,7 @@ use crate::layers::{LayerCache, LayerFacts};
 use crate::manifest::ImageManifest;
 use crate::media_type;
 use crate::progress::Event;
+use crate::prune::make_room;
 use crate::transaction::Transaction;
 
 pub(super) struct Bring<'s, 'o> {
@@ -184,8 +185,10 @@ impl<'s, 'o> Bring<'s, 'o> {
         blobs.filter(is_new).cloned().collect()
     }
 
-    /// What an archive claims must fit before anything is written (and compressed layers will be smaller still).
+    /// What an archive claims must fit before anything is written (and compressed layers will be smaller still). What is there
+    /// of it is leased by now, so that making room does not take it.
     fn check_space(&self, needed: u64) -> Result<()> {
+        make_room(self.tx.store(), needed, self.options.now, &self.options.cancel)?;
         let free = self.tx.store().free_space()?;
         if needed > free {
             return Err(Error::NoSpace { path: self.shown.clone(), needed, free });
