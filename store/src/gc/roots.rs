@@ -60,8 +60,11 @@ pub(super) fn look(store: &Store, cancel: &Cancel) -> Result<Found> {
     })?;
     let first_seen = first_seen(store)?;
     let mut unneeded = Vec::new();
-    store.blobs().list(&mut |digest, size| {
-        if !needed.contains_key(&digest) && !kept.contains(&digest) {
+    for digest in store.blobs().digests()? {
+        if !needed.contains_key(&digest)
+            && !kept.contains(&digest)
+            && let Some(size) = store.blobs().contains(&digest)?
+        {
             let is_released = let_go.contains_key(&digest);
             unneeded.push(Unneeded {
                 digest,
@@ -70,7 +73,7 @@ pub(super) fn look(store: &Store, cancel: &Cancel) -> Result<Found> {
                 first_seen: first_seen.get(&digest).copied(),
             });
         }
-    })?;
+    }
     let still_released =
         released.into_iter().filter(|digest| kept.contains(digest) && !needed.contains_key(digest));
     Ok(Found { unneeded, forgotten, still_released: still_released.collect() })
@@ -94,13 +97,16 @@ impl References<'_> {
         for entry in index.entries() {
             self.expected.extend(index::stored_children(entry));
             let node = self.node(entry, Kind::Document);
-            let is_nameless = !entry.annotations.contains_key(index::REF_NAME);
-            match self.store.document(entry) {
-                Ok(Some(raw)) if is_nameless && node.1 == Kind::Document && raw.subject().is_some() => {
-                    weak.extend(raw.subject().map(|subject| (node, subject.digest)));
-                }
+            // A name keeps a referrer whatever it refers to.
+            let may_be_weak = node.1 == Kind::Document && !entry.annotations.contains_key(index::REF_NAME);
+            let subject = match may_be_weak.then(|| self.store.document(entry)) {
+                Some(Ok(Some(raw))) => raw.subject().map(|subject| subject.digest),
                 // Whatever is wrong with it, the mark says so.
-                _ => roots.push(node),
+                _ => None,
+            };
+            match subject {
+                Some(subject) => weak.push((node, subject)),
+                None => roots.push(node),
             }
         }
         loop {
