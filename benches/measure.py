@@ -510,4 +510,5 @@ def main():
         print(f"NOT MET: {len(missed)}\n  " + "\n  ".join(missed))
 
 
-main()
+if __name__ == "__main__":
+    main()

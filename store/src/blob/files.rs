@@ -84,15 +84,8 @@ impl BlobStore for FileBlobs {
         Ok(self.contains(digest)?.is_some() && self.dir.unlink(&digest.hex())?)
     }
 
-    fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()> {
-        for name in self.dir.names()? {
-            if let Some(digest) = Digest::from_hex(&name)
-                && let Some(stat) = self.dir.stat(&name)?.filter(|stat| stat.is_file)
-            {
-                each(digest, stat.size);
-            }
-        }
-        Ok(())
+    fn digests(&self) -> Result<Vec<Digest>> {
+        Ok(self.dir.names()?.iter().filter_map(|name| Digest::from_hex(name)).collect())
     }
 
     fn strangers(&self) -> Result<Vec<String>> {

@@ -57,8 +57,18 @@ pub trait BlobStore: Send + Sync {
     /// Removes a blob; whether it was there.
     fn remove(&self, digest: &Digest) -> Result<bool>;
 
+    /// The names of all blobs, in order. What stands under such a name and is no blob may be among them.
+    fn digests(&self) -> Result<Vec<Digest>>;
+
     /// Calls `each` for every blob with its size. What is no blob is left out.
-    fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()>;
+    fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()> {
+        for digest in self.digests()? {
+            if let Some(size) = self.contains(&digest)? {
+                each(digest, size);
+            }
+        }
+        Ok(())
+    }
 
     /// The names of what stands among the blobs and is none: somebody else's files.
     fn strangers(&self) -> Result<Vec<String>>;

@@ -44,8 +44,8 @@ pub(crate) struct View<'a> {
     pub(crate) kept: HashSet<Digest>,
     /// The index.
     pub(crate) index: Index,
-    /// All blobs that are there, with their sizes in bytes.
-    pub(crate) blobs: HashMap<Digest, u64>,
+    /// All blobs that are there; what only bears such a name may be among them.
+    blobs: Vec<Digest>,
     /// The digests of its entries.
     entries: HashSet<Digest>,
     refs: References<'a>,
@@ -62,10 +62,7 @@ impl<'a> View<'a> {
             leases.iter().flat_map(|lease| lease.digests.iter().copied()).collect();
         kept.extend(journal::roots(private)?);
         let index = store.index()?;
-        let mut blobs = HashMap::new();
-        store.blobs().list(&mut |digest, size| {
-            blobs.insert(digest, size);
-        })?;
+        let blobs = store.blobs().digests()?;
         let mut refs = References {
             store,
             cancel,
@@ -76,6 +73,17 @@ impl<'a> View<'a> {
         let weak = refs.take_in(&index)?;
         let entries = index.entries().iter().map(|entry| entry.digest).collect();
         Ok(View { leases, kept, index, blobs, entries, refs, weak })
+    }
+
+    /// The sizes of all blobs, in bytes.
+    pub(crate) fn sizes(&self) -> Result<HashMap<Digest, u64>> {
+        let mut sizes = HashMap::with_capacity(self.blobs.len());
+        for digest in &self.blobs {
+            if let Some(size) = self.refs.store.blobs().contains(digest)? {
+                sizes.insert(*digest, size);
+            }
+        }
+        Ok(sizes)
     }
 
     /// Whether an entry of the index or a lease names this.
@@ -120,15 +128,14 @@ impl<'a> View<'a> {
             Ok::<_, Error>(look_inside(store, &digest).unwrap_or_default())
         })?;
         let first_seen = times(store, UNNEEDED)?;
-        let is_unneeded = |digest: &Digest| !needed.contains_key(digest) && !self.kept.contains(digest);
-        let unneeded =
-            self.blobs.iter().filter(|(digest, _)| is_unneeded(digest)).map(|(digest, size)| Unneeded {
-                digest: *digest,
-                size: *size,
-                is_released: let_go.contains_key(digest),
-                first_seen: first_seen.get(digest).copied(),
-            });
-        let unneeded = unneeded.collect();
+        let is_unneeded = |digest: &&Digest| !needed.contains_key(digest) && !self.kept.contains(digest);
+        let mut unneeded = Vec::new();
+        for digest in self.blobs.iter().filter(is_unneeded) {
+            let Some(size) = store.blobs().contains(digest)? else { continue };
+            let is_released = let_go.contains_key(digest);
+            let first_seen = first_seen.get(digest).copied();
+            unneeded.push(Unneeded { digest: *digest, size, is_released, first_seen });
+        }
         let is_kept = |digest: &&Digest| self.kept.contains(digest) && !needed.contains_key(digest);
         let still_released = released.iter().chain(&gone).filter(is_kept).copied().collect();
         Ok(Found { unneeded, forgotten, gone, still_released })

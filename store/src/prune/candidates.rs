@@ -18,7 +18,12 @@ use crate::usage;
 const SEEN: &str = "seen";
 
 /// All content of the index, once each.
-pub(super) fn candidates(store: &Store, view: &mut View<'_>, now: i64) -> Result<Vec<Candidate>> {
+pub(super) fn candidates(
+    store: &Store,
+    view: &mut View<'_>,
+    sizes: &HashMap<Digest, u64>,
+    now: i64,
+) -> Result<Vec<Candidate>> {
     let needs = view.needs()?;
     let folded = store.layout().root().stat("index.json")?.map_or(0, |stat| stat.modified);
     // A second's slack: times are coarse.
@@ -36,7 +41,7 @@ pub(super) fn candidates(store: &Store, view: &mut View<'_>, now: i64) -> Result
         }
     }
     let images = entries.into_iter().map(|(digest, entries)| {
-        let parts = needs[&digest].iter().filter_map(|part| Some((*part, *view.blobs.get(part)?)));
+        let parts = needs[&digest].iter().filter_map(|part| Some((*part, *sizes.get(part)?)));
         let known = entries.iter().filter_map(|entry| index::time(entry, index::IMPORTED)).max();
         let imported = known.or(seen.get(&digest).copied()).unwrap_or(now);
         let last_used = uses.get(&digest).map_or(imported, |used| imported.max(*used));

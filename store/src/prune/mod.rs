@@ -107,7 +107,9 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
         let _index_lock = store.locks().index()?;
         let mut view = View::open(store, options.cancel)?;
         let look = Look::at(store, &mut view, options)?;
-        let decision = decide(options.policy, &look.state(&view, options.now), options.occasion);
+        let is_busy = view.leases.iter().any(Seen::is_hold);
+        let decision =
+            decide(options.policy, &look.state(&view.kept, is_busy, options.now), options.occasion);
         if let Occasion::Incoming(needed) = options.occasion
             && decision.short_of_space > 0
         {
@@ -138,7 +140,7 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
                 .zip(decision.verdicts)
                 .map(|(image, verdict)| Judged { image, verdict })
                 .collect(),
-            stored_bytes: view.blobs.values().sum::<u64>() - freed,
+            stored_bytes: look.stored.saturating_sub(freed),
             free_bytes: look.free.saturating_add(freed - look.unneeded),
             disk_bytes: look.total,
             freed_by_images: freed - look.unneeded,
@@ -158,6 +160,10 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
 /// What the policy decides on.
 struct Look {
     images: Vec<Candidate>,
+    /// Bytes of all blobs.
+    stored: u64,
+    /// Bytes of blobs that belong to none of the images, and stay.
+    other: u64,
     /// Bytes of blobs that nothing needs, and that go in any case.
     unneeded: u64,
     /// Bytes that are free once they are gone.
@@ -172,21 +178,29 @@ impl Look {
         let left = leftovers(store, options.now, |digest| view.knows(digest))?;
         let left: u64 = left.iter().map(|left| left.bytes).sum();
         let (free, total) = store.disk_space()?;
-        let images = candidates(store, view, options.now)?;
-        Ok(Look { images, unneeded, free: free.saturating_add(unneeded).saturating_add(left), total })
+        let sizes = view.sizes()?;
+        let images = candidates(store, view, &sizes, options.now)?;
+        let parts: HashSet<_> =
+            images.iter().flat_map(|image| &image.parts).map(|(digest, _)| *digest).collect();
+        let others = sizes.iter().filter(|(digest, _)| !parts.contains(digest));
+        Ok(Look {
+            stored: sizes.values().sum(),
+            other: others.map(|(_, size)| size).sum::<u64>().saturating_sub(unneeded),
+            unneeded,
+            free: free.saturating_add(unneeded).saturating_add(left),
+            total,
+            images,
+        })
     }
 
-    fn state<'a>(&'a self, view: &'a View<'_>, now: i64) -> State<'a> {
-        let parts: HashSet<_> =
-            self.images.iter().flat_map(|image| &image.parts).map(|(digest, _)| digest).collect();
-        let others = view.blobs.iter().filter(|(digest, _)| !parts.contains(digest));
+    fn state<'a>(&'a self, kept: &'a HashSet<Digest>, is_busy: bool, now: i64) -> State<'a> {
         State {
             images: &self.images,
-            kept: &view.kept,
-            other: others.map(|(_, size)| size).sum::<u64>().saturating_sub(self.unneeded),
+            kept,
+            other: self.other,
             free: self.free,
             total: self.total,
-            is_busy: view.leases.iter().any(Seen::is_hold),
+            is_busy,
             now,
         }
     }

@@ -122,11 +122,8 @@ impl BlobStore for PackBlobs {
         Ok(was_there)
     }
 
-    fn list(&self, each: &mut dyn FnMut(Digest, u64)) -> Result<()> {
-        // Copied, so that `each` may use the store.
-        let places = self.state().places.clone();
-        places.into_iter().for_each(|(digest, (_, size))| each(digest, size));
-        Ok(())
+    fn digests(&self) -> Result<Vec<Digest>> {
+        Ok(self.state().places.keys().copied().collect())
     }
 
     fn strangers(&self) -> Result<Vec<String>> {
