@@ -94,8 +94,8 @@ struct Work<'a> {
     /// How many images that stay need each blob.
     owners: HashMap<Digest, usize>,
     sizes: Sizes,
-    /// What may go, in order.
-    order: Vec<usize>,
+    /// What nothing protects.
+    may_go: Vec<usize>,
     /// What went to make room, in order.
     victims: Vec<usize>,
 }
@@ -124,17 +124,23 @@ impl<'a> Work<'a> {
                 () => Kept::WithinLimits,
             }));
         }
+        let may_go = |at: &usize| verdicts[*at] == Verdict::Keep(Kept::WithinLimits);
+        let may_go = (0..state.images.len()).filter(may_go).collect();
         let sizes = Sizes { stored, free: state.free, freed: 0 };
-        let mut work =
-            Work { state, limits, verdicts, owners, sizes, order: Vec::new(), victims: Vec::new() };
-        let may_go = |at: &usize| work.verdicts[*at] == Verdict::Keep(Kept::WithinLimits);
-        let mut order: Vec<_> = (0..state.images.len()).filter(may_go).collect();
+        Work { state, limits, verdicts, owners, sizes, may_go, victims: Vec::new() }
+    }
+
+    /// What is still there of what may go: what lost its name first, then what was used least recently, then what frees most now.
+    fn in_order(&self) -> Vec<usize> {
+        let is_there = |at: &usize| matches!(self.verdicts[*at], Verdict::Keep(_));
+        let mut order: Vec<usize> = self.may_go.iter().copied().filter(is_there).collect();
         order.sort_by_cached_key(|at| {
-            let image = &state.images[*at];
-            (!image.names.is_empty(), image.last_used.min(state.now), Reverse(work.frees(*at)), image.digest)
+            let image = &self.state.images[*at];
+            // A time of the future is now.
+            let last_used = image.last_used.min(self.state.now);
+            (!image.names.is_empty(), last_used, Reverse(self.frees(*at)), image.digest)
         });
-        work.order = order;
-        work
+        order
     }
 
     /// What would be freed if this went now, bytes.
@@ -155,7 +161,7 @@ impl<'a> Work<'a> {
     }
 
     fn drop_outdated(&mut self) {
-        for at in self.order.clone() {
+        for at in self.may_go.clone() {
             let (image, limits) = (&self.state.images[at], self.limits[at]);
             let unused = age(self.state.now, image.last_used);
             let old = age(self.state.now, image.imported);
@@ -169,12 +175,9 @@ impl<'a> Work<'a> {
 
     /// Takes one after the other while something is missing, never bringing the store below `reserve`.
     fn make_room(&mut self, why: Dropped, reserve: u64, missing: impl Fn(&Sizes) -> u64) {
-        for at in self.order.clone() {
+        for at in self.in_order() {
             if missing(&self.sizes) == 0 {
                 return;
-            }
-            if matches!(self.verdicts[at], Verdict::Drop(_)) {
-                continue;
             }
             let image = &self.state.images[at];
             let nameless = age(self.state.now, image.nameless_since);
@@ -207,7 +210,7 @@ impl<'a> Work<'a> {
 
 /// Seconds from then to now; a time of the future is now.
 fn age(now: i64, then: i64) -> u64 {
-    u64::try_from(now.saturating_sub(then)).unwrap_or(0)
+    now.abs_diff(then.min(now))
 }
 
 /// For each image a group in which it is one of the newest that are kept: what has its name there comes before what lost it,

@@ -7,6 +7,8 @@
 mod config;
 mod decide;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
