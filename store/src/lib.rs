@@ -2,7 +2,7 @@
 //!
 //! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
 //! (`fs`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
-//! and transactions (`lock` … `store`), sizes and checks (`df`, `verify`), and compression and archives (`codec`, `archive`).
+//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression and archives (`codec`, `archive`).
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
@@ -28,7 +28,9 @@ pub mod lock;
 pub mod manifest;
 pub mod media_type;
 pub mod progress;
+pub mod quarantine;
 pub mod reference;
+pub mod repair;
 pub mod store;
 pub mod summary;
 pub mod transaction;

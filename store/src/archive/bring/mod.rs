@@ -1,7 +1,7 @@
 //! The middle of an import: what is in the store is leased and used, what is not is read, checked and published.
 
 mod eaten;
-mod layers;
+pub(super) mod layers;
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ids::DiffId;
 use crate::layers::{LayerCache, LayerFacts};
-use crate::manifest::ImageManifest;
+use crate::manifest::{ImageManifest, RawManifest};
 use crate::media_type;
 use crate::progress::Event;
 use crate::transaction::Transaction;
@@ -222,8 +222,6 @@ impl<'s, 'o> Bring<'s, 'o> {
     }
 
     fn make_image(&mut self, image: &PlannedImage, made: &MadeImage) -> Result<Ready> {
-        let config =
-            Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.bytes.len() as u64);
         let mut layers = Vec::new();
         for layer in &made.layers {
             let facts = self
@@ -232,7 +230,7 @@ impl<'s, 'o> Bring<'s, 'o> {
                 .ok_or_else(|| Error::damaged(format!("layer {}", layer.diff_id), "is missing"))?;
             layers.push(facts.descriptor());
         }
-        let manifest = ImageManifest::write(&config, &layers);
+        let (config, manifest) = manifest_of(made, &layers);
         self.put(&made.config.bytes)?;
         self.put(&manifest.bytes)?;
         let parts: Vec<_> = layers
@@ -275,6 +273,13 @@ impl<'s, 'o> Bring<'s, 'o> {
             (self.options.watch)(Event::Done(count));
         }
     }
+}
+
+/// The manifest of an image of which we have the layers in this form, and its descriptor of the config.
+pub(super) fn manifest_of(made: &MadeImage, layers: &[Descriptor]) -> (Descriptor, RawManifest) {
+    let config = Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.bytes.len() as u64);
+    let manifest = ImageManifest::write(&config, layers);
+    (config, manifest)
 }
 
 fn total(parts: &[(Digest, u64)]) -> u64 {
