@@ -13,6 +13,7 @@ mod hostile;
 mod import;
 mod interop;
 mod kill;
+mod repair;
 mod roundtrip;
 mod support;
 mod verbs;

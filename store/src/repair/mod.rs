@@ -20,6 +20,7 @@ use crate::blob::{Blob, Staged, from_io};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::fs::Dir;
+use crate::ids::DiffId;
 use crate::progress::Event;
 use crate::quarantine;
 use crate::store::Store;
@@ -98,10 +99,15 @@ pub fn repair(
         event => (options.watch)(event),
     };
     let options = Options { watch: &watch, ..*options };
-    let mut repair =
-        Repair { store, options: &options, sources, refused: BTreeMap::new(), outcome: Outcome::default() };
+    let mut repair = Repair {
+        store,
+        options: &options,
+        sources,
+        asked: HashSet::new(),
+        refused: BTreeMap::new(),
+        outcome: Outcome::default(),
+    };
     let mut whole = HashSet::new();
-    let mut asked = HashSet::new();
     for _ in 0..ROUNDS {
         let checked = check(store, &options, &whole)?;
         whole.extend(checked.whole);
@@ -110,7 +116,7 @@ pub fn repair(
             let part = finding.digest.and_then(|digest| checked.parts.get(&digest));
             // A layer is asked for again once it is known what it must unpack to.
             if let Some(part) = part.filter(|_| is_for_us(finding.problem))
-                && asked.insert((part.descriptor.digest, part.diff_id))
+                && repair.asked.insert((part.descriptor.digest, part.diff_id))
             {
                 wrong.push((finding, part));
             }
@@ -135,6 +141,8 @@ struct Repair<'r, 's> {
     store: &'r Store,
     options: &'r Options<'r>,
     sources: &'r mut [&'s mut dyn RepairSource],
+    /// Parts that were dealt with, and what was known of them.
+    asked: HashSet<(Digest, Option<DiffId>)>,
     refused: BTreeMap<Digest, Vec<Refused>>,
     outcome: Outcome,
 }
@@ -143,8 +151,9 @@ struct Repair<'r, 's> {
 enum Found {
     Nothing,
     Damaged(Blob),
-    /// It is what its digest says, or nobody can tell.
-    NotForUs,
+    /// What its digest says: somebody was faster, or a document lies about it.
+    Whole,
+    Unreadable,
 }
 
 impl Repair<'_, '_> {
@@ -167,8 +176,10 @@ impl Repair<'_, '_> {
     fn one(&mut self, tx: &mut Transaction<'_>, aside: &Dir, finding: &Finding, part: &Part) -> Result<bool> {
         let (digest, what) = (part.descriptor.digest, finding.what.clone());
         let found = self.look_again(&digest)?;
-        if matches!(found, Found::NotForUs) {
-            return Ok(false);
+        match found {
+            Found::Whole => return Ok(true),
+            Found::Unreadable => return Ok(false),
+            Found::Nothing | Found::Damaged(_) => {}
         }
         let (good, from) = self.ask(tx, &what, part)?.unzip();
         let mended = good.is_some();
@@ -177,8 +188,9 @@ impl Repair<'_, '_> {
             (Found::Damaged(damaged), good) if mended || part.role != Role::Document => {
                 let bytes = damaged.size();
                 let _lock = self.store.locks().exclusive()?;
-                // Where somebody else was faster, the next round sees what came of it.
                 let Some(name) = self.store.blobs().set_aside(&damaged, good, aside)? else {
+                    // Somebody was faster, and may have had nothing to put in its place.
+                    self.asked.remove(&(digest, part.diff_id));
                     return Ok(true);
                 };
                 self.outcome.set_aside.push(SetAside { what: what.clone(), digest, bytes, name });
@@ -194,20 +206,20 @@ impl Repair<'_, '_> {
 
     /// Reads what the check has found damaged: it may be whole by now, or always have been where a document lies.
     fn look_again(&self, digest: &Digest) -> Result<Found> {
-        let Ok(blob) = self.store.blobs().open(digest) else { return Ok(Found::NotForUs) };
+        let Ok(blob) = self.store.blobs().open(digest) else { return Ok(Found::Unreadable) };
         let Some(blob) = blob else { return Ok(Found::Nothing) };
         let mut content = blob.verified();
         let mut buffer = vec![0; 256 << 10];
         loop {
             self.options.cancel.check()?;
             match std::io::Read::read(&mut content, &mut buffer) {
-                Ok(0) => return Ok(Found::NotForUs),
+                Ok(0) => return Ok(Found::Whole),
                 Ok(_) => {}
                 Err(error) => {
                     let error = from_io(error, Error::io("read", format!("blob {digest}")));
                     return Ok(match error.kind() {
                         Kind::Damaged => Found::Damaged(blob),
-                        _ => Found::NotForUs,
+                        _ => Found::Unreadable,
                     });
                 }
             }

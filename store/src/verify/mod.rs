@@ -137,10 +137,10 @@ pub(crate) fn check(store: &Store, options: &Options<'_>, known: &HashSet<Digest
         check.entry(entry);
     }
     let _protection = store.protect_digests(&check.digests(), "verify", guard)?;
+    let quarantine = quarantine::held(store)?;
     check.blobs(options)?;
     if options.queries.is_empty() {
         check.strangers()?;
     }
-    let quarantine = quarantine::held(store)?;
     Ok(check.done(entries.len(), quarantine))
 }

@@ -111,12 +111,14 @@ impl BlobStore for PackBlobs {
         if old != bytes {
             return Ok(None);
         }
-        quarantine.replace(&digest.hex(), &bytes, quarantine)?;
+        let is_taken = quarantine.stat(&digest.hex())?.is_some();
+        let name = if is_taken { format!("{}.{offset}", digest.hex()) } else { digest.hex() };
+        quarantine.replace(&name, &bytes, quarantine)?;
         match good {
             Some(good) => self.put(&mut state, &good)?,
             None => drop(state.places.remove(&digest)),
         }
-        Ok(Some(digest.hex()))
+        Ok(Some(name))
     }
 
     fn settle(&self, digest: &Digest) -> Result<()> {
