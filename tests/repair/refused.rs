@@ -11,7 +11,7 @@ use crate::roundtrip::imported;
 use crate::support::sandbox::NOBODY;
 use crate::support::store::{blob_path, blobs, document, index_text, named, tree};
 use crate::support::tarball::{Oci, Tarball, docker_archive, layer, noise, sha256};
-use crate::support::{Sandbox, describe, fixture, need, run};
+use crate::support::{Sandbox, describe, fixture, need, peer, run};
 use crate::verbs::read_only;
 
 /// Manifest, config and first layer of an image.
@@ -197,6 +197,53 @@ fn what_is_whole_stays_whatever_a_document_says_of_it() {
     assert_eq!(column(&done, "findings", "problem"), ["wrong-size"]);
     assert!(before.0.contains_key(sha256(&content).trim_start_matches("sha256:")));
     assert!(state(&store) == before && quarantine(&store).is_empty());
+}
+
+#[test]
+fn a_child_of_somebodys_index_keeps_its_layers_from_gc_while_it_is_damaged() {
+    let sandbox = imported("multiarch-oci.tar");
+    let store = sandbox.store();
+    // As another tool would have written it: without a word about which children came along.
+    let mut index: serde_json::Value = serde_json::from_str(&index_text(&store)).unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    index["manifests"][0]["annotations"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|key, _| !key.starts_with("dev.larder"));
+    std::fs::write(store.join("index.json"), index.to_string()).unwrap();
+    let child = document(&store, &digest)["manifests"][0]["digest"].as_str().unwrap().to_owned();
+    let before = state(&store);
+    Harm::Flip.befall(&blob_path(&store, &child));
+    let harmed = state(&store);
+    let (code, done) = repair(&sandbox, &[fixture("docker20.tar")], &[]);
+    assert_eq!(
+        (code, column(&done, "findings", "digest")),
+        (5, vec![child]),
+        "it would be normal, were it gone"
+    );
+    sandbox.fail(["gc", "--grace", "0s"], 5);
+    assert!(state(&store) == harmed && quarantine(&store).is_empty());
+    let (code, done) = repair(&sandbox, &[fixture("multiarch-oci.tar")], &[]);
+    assert_eq!(code, 0, "{done}");
+    assert!(state(&store) == before);
+}
+
+#[test]
+fn a_file_system_that_cannot_exchange_names_gets_two_renames() {
+    let sandbox = imported("docker20.tar");
+    let before = state(&sandbox.store());
+    for digest in parts(&sandbox, GCC) {
+        let damaged = Harm::Flip.befall(&blob_path(&sandbox.store(), &digest)).unwrap();
+        let larder = sandbox.command(["verify", "--repair", "--from"]);
+        let mut strace = sandbox.enclose(need!(peer::tool("strace"), "strace"));
+        strace.args(["-f", "-qq", "-o", "calls.log", "-e", "inject=renameat2:error=EINVAL"]);
+        strace.arg(larder.get_program()).args(larder.get_args()).arg(fixture("docker20.tar"));
+        run(&mut strace);
+        let refused = std::fs::read_to_string(sandbox.path("calls.log")).unwrap();
+        assert_eq!(refused.matches("RENAME_EXCHANGE").count(), 1, "{refused}");
+        assert!(state(&sandbox.store()) == before);
+        assert_eq!(quarantine(&sandbox.store())[digest.trim_start_matches("sha256:")], damaged);
+    }
 }
 
 #[test]
