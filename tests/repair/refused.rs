@@ -124,6 +124,15 @@ fn a_layer_that_is_made_again_must_come_out_the_same() {
     let (code, done) = repair(&sandbox, std::slice::from_ref(&archive), &[]);
     assert_eq!(code, 5, "{done}");
     assert!(column(&done, "refused", "why")[0].contains("--compression"), "{done}");
+    // So is its manifest, whose other parts are all there.
+    let manifest = parts(&sandbox, "image:1")[0].clone();
+    let good = std::fs::read(blob_path(&sandbox.store(), &manifest)).unwrap();
+    Harm::Flip.befall(&blob_path(&sandbox.store(), &manifest));
+    std::fs::remove_dir_all(sandbox.store().join(".larder/cache")).unwrap();
+    let (code, done) = repair(&sandbox, std::slice::from_ref(&archive), &[]);
+    assert_eq!(code, 5, "{done}");
+    assert!(column(&done, "refused", "why")[0].contains("comes out as another"), "{done}");
+    std::fs::write(blob_path(&sandbox.store(), &manifest), good).unwrap();
     // The remedy for it.
     sandbox.ok(["import".as_ref(), archive.as_os_str(), "--compression".as_ref(), "zstd:19".as_ref()]);
     sandbox.ok(["verify"]);

@@ -8,9 +8,10 @@ use larder_store::Store;
 use super::{Harm, column, quarantine, repair, state};
 use crate::import::{CLANG, GCC};
 use crate::roundtrip::imported;
+use crate::support::sandbox::NOBODY;
 use crate::support::store::{assert_nothing_pending, assert_sound, blob_path, document, named};
 use crate::support::tarball::{docker_archive, layer, noise};
-use crate::support::{Sandbox, describe, fixture, holder, wait_for};
+use crate::support::{Sandbox, describe, fixture, holder, need, peer, run, wait_for};
 
 fn layers(sandbox: &Sandbox, name: &str) -> Vec<String> {
     let manifest = document(&sandbox.store(), &named(&sandbox.store(), name).unwrap());
@@ -125,6 +126,26 @@ fn an_export_that_has_begun_reads_what_was_repaired() {
     other.ok(["import".as_ref(), sandbox.path("out.tar").as_os_str()]);
     other.ok(["verify"]);
     assert!(state(&sandbox.store()) == before);
+}
+
+#[test]
+fn a_member_of_the_group_repairs_what_root_imported() {
+    const GROUP: u32 = 54_321;
+    need!(peer::root(), "root");
+    let sandbox = Sandbox::new();
+    std::fs::copy(fixture("docker20.tar"), sandbox.path("image.tar")).unwrap();
+    sandbox.ok(["init", "--shared", &GROUP.to_string()]);
+    sandbox.ok(["import", "image.tar"]);
+    let before = state(&sandbox.store());
+    for digest in [named(&sandbox.store(), GCC).unwrap(), layers(&sandbox, GCC)[0].clone()] {
+        Harm::Flip.befall(&blob_path(&sandbox.store(), &digest));
+        let args = ["verify", "--repair", "--from", "image.tar"];
+        let mut larder = need!(sandbox.command_as(NOBODY, &[GROUP], args), "setpriv");
+        run(&mut larder);
+        assert!(state(&sandbox.store()) == before);
+    }
+    assert_eq!(quarantine(&sandbox.store()).len(), 2);
+    sandbox.ok(["verify"]);
 }
 
 #[test]

@@ -113,25 +113,26 @@ impl ArchiveSource {
     /// A manifest is made again from its config and from what its layers are as blobs: what the store has seen, or
     /// else what they become in one form or the other.
     fn made_manifest(&mut self, part: &Part, bench: &Bench<'_>) -> Result<Option<Staged>> {
-        let is_wanted = |image: &&MadeImage| part.image_id.is_none_or(|id| id == image.image_id());
-        let images: Vec<_> = self.made.iter().filter(is_wanted).cloned().collect();
-        for image in &images {
-            for (form, believes_cache) in FORMS.into_iter().flat_map(|form| [(form, true), (form, false)]) {
-                let mut layers = Vec::new();
-                for layer in &image.layers {
-                    let seen = self.layers.by_diff_id(&layer.diff_id).filter(|_| believes_cache);
-                    layers.push(match seen {
-                        Some(facts) => facts.descriptor(),
-                        None => self.encoded(layer, form, bench)?,
-                    });
-                }
-                let (_, manifest) = manifest_of(image, &layers);
-                if manifest.digest == part.descriptor.digest {
-                    return bench.stage(part, &*manifest.bytes).map(Some);
-                }
+        // The entry of an image that larder made notes its ID; without it all images would have to be compressed.
+        let is_wanted = |image: &&MadeImage| part.image_id == Some(image.image_id());
+        let Some(image) = self.made.iter().find(is_wanted).cloned() else { return Ok(None) };
+        for (form, believes_cache) in FORMS.into_iter().flat_map(|form| [(form, true), (form, false)]) {
+            let mut layers = Vec::new();
+            for layer in &image.layers {
+                let seen = self.layers.by_diff_id(&layer.diff_id).filter(|_| believes_cache);
+                layers.push(match seen {
+                    Some(facts) => facts.descriptor(),
+                    None => self.encoded(layer, form, bench)?,
+                });
+            }
+            let (_, manifest) = manifest_of(&image, &layers);
+            if manifest.digest == part.descriptor.digest {
+                return bench.stage(part, &*manifest.bytes).map(Some);
             }
         }
-        Ok(None)
+        let why = "its manifest comes out as another one: it was kept as it came, or made with another --compression \
+                       or by another larder";
+        Err(Error::invalid(format!("image {}", image.image_id()), why))
     }
 
     /// What a layer becomes in a form.
