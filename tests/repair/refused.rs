@@ -90,7 +90,7 @@ fn a_source_that_lies_is_bounded_and_believed_nothing() {
         }),
         ("is not a regular file", |path, _| run(Command::new("mkfifo").arg(path)).clear()),
         ("is not a regular file", |path, _| std::fs::create_dir(path).unwrap()),
-        // A petabyte that costs nothing.
+        // Eight terabytes that cost nothing.
         ("were announced", |path, _| std::fs::File::create(path).unwrap().set_len(1 << 43).unwrap()),
         ("digest mismatch", |path, good| std::fs::write(path, vec![0; good.len()]).unwrap()),
     ];
@@ -109,6 +109,39 @@ fn a_source_that_lies_is_bounded_and_believed_nothing() {
         assert_eq!(code, 5, "{said}: {done}");
         assert!(column(&done, "refused", "why")[0].contains(said), "{said}: {done}");
         assert!(state(&sandbox.store()) == before, "{said}");
+    }
+}
+
+#[test]
+fn more_than_there_is_room_for_is_refused_before_it_is_written() {
+    // Document and source lie together.
+    let size = 1u64 << 43;
+    let missing = layer("file", b"content");
+    let mut oci = Oci::image("lie:1", std::slice::from_ref(&missing));
+    let mut manifest = oci.manifest();
+    manifest["layers"][0]["size"] = size.into();
+    oci.root("lie:1", &manifest);
+    oci.blobs.remove(sha256(&missing).trim_start_matches("sha256:"));
+    let sandbox = Sandbox::new();
+    let liar = sandbox.path("liar");
+    for dir in [sandbox.store(), liar.clone()] {
+        write_layout(&dir, &oci);
+    }
+    std::fs::File::create(blob_path(&liar, &sha256(&missing))).unwrap().set_len(size).unwrap();
+    let before = state(&sandbox.store());
+    let (code, done) = repair(&sandbox, &[liar], &[]);
+    assert_eq!(code, 5, "{done}");
+    assert!(column(&done, "refused", "why")[0].contains("bytes are needed"), "{done}");
+    assert!(state(&sandbox.store()) == before);
+}
+
+/// Writes a layout as another tool would.
+fn write_layout(dir: &Path, oci: &Oci) {
+    std::fs::create_dir_all(dir.join("blobs/sha256")).unwrap();
+    std::fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    std::fs::write(dir.join("index.json"), oci.index.to_string()).unwrap();
+    for (hex, bytes) in &oci.blobs {
+        std::fs::write(blob_path(dir, hex), bytes).unwrap();
     }
 }
 
@@ -194,12 +227,7 @@ fn what_is_whole_stays_whatever_a_document_says_of_it() {
     oci.root("lie:1", &manifest);
     let sandbox = Sandbox::new();
     let store = sandbox.store();
-    std::fs::create_dir_all(store.join("blobs/sha256")).unwrap();
-    std::fs::write(store.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    std::fs::write(store.join("index.json"), oci.index.to_string()).unwrap();
-    for (hex, bytes) in &oci.blobs {
-        std::fs::write(blob_path(&store, hex), bytes).unwrap();
-    }
+    write_layout(&store, &oci);
     let before = state(&store);
     let (code, done) = repair(&sandbox, &[], &[]);
     assert_eq!(code, 5, "{done}");

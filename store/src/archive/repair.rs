@@ -157,7 +157,7 @@ impl ArchiveSource {
         let mut encoder =
             Encoder::new(Encoding::of(form), self.jobs, self.cancel.clone(), self.shown.clone())?;
         encoder
-            .layer(&mut source, bench.writer()?, &|count| (bench.watch)(Event::Done(count)))
+            .layer(&mut source, bench.writer(layer.size)?, &|count| (bench.watch)(Event::Done(count)))
             .map_err(within)?;
         match encoder.finish().map_err(within)?.pop() {
             Some(encoded) if encoded.diff_id == layer.diff_id => Ok(encoded.staged),

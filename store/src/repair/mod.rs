@@ -230,7 +230,7 @@ impl Repair<'_, '_> {
     fn ask(&mut self, tx: &Transaction<'_>, what: &str, part: &Part) -> Result<Option<(Staged, String)>> {
         let (digest, size) = (part.descriptor.digest, part.descriptor.size);
         let cancel = self.options.cancel;
-        let bench = Bench { ingest: tx.ingest(), cancel, watch: self.options.watch };
+        let bench = Bench { store: self.store, ingest: tx.ingest(), cancel, watch: self.options.watch };
         self.refused.remove(&digest);
         for source in self.sources.iter_mut() {
             let from = source.label().to_owned();

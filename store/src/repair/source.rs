@@ -6,6 +6,7 @@ use crate::blob::{BlobWriter, Ingest, Staged, from_io};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::progress::{Event, Watch};
+use crate::store::Store;
 use crate::verify::Part;
 
 /// An archive, a layout, a registry: what may have a good copy of a damaged blob.
@@ -22,6 +23,7 @@ pub trait RepairSource {
 
 /// Where a source writes what it has.
 pub struct Bench<'a> {
+    pub(super) store: &'a Store,
     pub(super) ingest: &'a Ingest,
     pub(super) cancel: &'a Cancel,
     /// Told of progress.
@@ -29,8 +31,13 @@ pub struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Starts a blob that the source makes itself.
-    pub fn writer(&self) -> Result<BlobWriter> {
+    /// Starts a blob that the source makes itself, from so many bytes. More of them than there is room for are refused
+    /// before anything is written: what announces them may lie.
+    pub fn writer(&self, size: u64) -> Result<BlobWriter> {
+        let free = self.store.free_space()?;
+        if size > free {
+            return Err(Error::NoSpace { path: self.store.path().to_path_buf(), needed: size, free });
+        }
         self.ingest.writer()
     }
 
@@ -40,7 +47,7 @@ impl Bench<'_> {
         let (digest, size) = (part.descriptor.digest, part.descriptor.size);
         let failed = |action| move |e| from_io(e, Error::io(action, format!("blob {digest}")));
         let mut source = source.take(size.saturating_add(1));
-        let mut writer = self.writer()?;
+        let mut writer = self.writer(size)?;
         let mut buffer = vec![0; 256 << 10];
         loop {
             self.cancel.check()?;
