@@ -24,8 +24,8 @@ const STORE: &[(u32, &[&str])] = &[
     ),
     (1, &["abilities", "blob", "fs"]),
     (2, &["index", "layout", "walk"]),
-    (3, &["journal", "layers", "lease", "lock", "store", "transaction", "usage"]),
-    (4, &["df", "gc", "policy", "prune", "summary", "verify"]),
+    (3, &["journal", "layers", "lease", "lock", "quarantine", "store", "transaction", "usage"]),
+    (4, &["df", "gc", "policy", "prune", "repair", "summary", "verify"]),
     (5, &["archive", "codec"]),
 ];
 /// Modules of the program, above all of the library.

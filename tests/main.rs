@@ -14,6 +14,7 @@ mod import;
 mod interop;
 mod kill;
 mod prune;
+mod repair;
 mod roundtrip;
 mod support;
 mod verbs;

@@ -7,6 +7,7 @@ use larder_store::error::Error;
 use larder_store::fs::Dir;
 use larder_store::lease;
 use larder_store::lock::Locks;
+use larder_store::quarantine::{self, Held};
 use larder_store::store::Store;
 use serde::Serialize;
 
@@ -38,6 +39,8 @@ struct Findings {
     leases: Vec<String>,
     /// Directories of imports that died.
     leftovers: usize,
+    /// Damaged blobs that were put aside.
+    quarantine: Held,
     engine: Option<EngineFindings>,
     engine_error: Option<String>,
     problems: Vec<String>,
@@ -105,6 +108,7 @@ fn look(store: &Store, found: &mut Findings) -> Result<(), Error> {
     for seen in lease::live(&private.ensure_dir("leases")?)? {
         found.leases.push(format!("{} ({})", seen.purpose, count(seen.digests.len(), "digest")));
     }
+    found.quarantine = quarantine::held(store)?;
     let ingest = private.ensure_dir("ingest")?;
     for name in ingest.names()? {
         found.leftovers += usize::from(is_left_over(&ingest, &name));
@@ -143,6 +147,10 @@ fn show(found: &Findings) -> Outcome {
     rows.push(("Leases", list(&found.leases, "none")));
     if found.leftovers > 0 {
         rows.push(("Leftovers", format!("{} of imports that died", found.leftovers)));
+    }
+    if found.quarantine.blobs > 0 {
+        let Held { blobs, bytes } = found.quarantine;
+        rows.push(("Quarantine", format!("{}, {}", count(blobs, "damaged blob"), human(bytes))));
     }
     match (&found.engine, &found.engine_error) {
         (Some(engine), _) => {

@@ -1,19 +1,38 @@
-//! `larder verify`: whether the store still is what it says.
+//! `larder verify`: whether the store still is what it says, and putting right what is not.
 
-use larder_store::verify::{Depth, Finding, Problem, verify};
+use std::path::PathBuf;
 
-use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, note, print_json};
+use larder_store::archive::repair::ArchiveSource;
+use larder_store::repair::{self, RepairSource, repair};
+use larder_store::store::Store;
+use larder_store::verify::{Depth, Finding, Options, Problem, Report, verify};
+
+use crate::cli::{
+    Bar, CommandError, Context, Format, Outcome, Table, count, fail, human, line, note, print_json,
+};
 
 /// Check that everything an image needs is there and is what its digest says
 ///
-/// Reads every reachable document and blob and hashes it; nothing is changed. Prints one line for each finding and
-/// ends with 5 where an image is affected. Without REF the whole store is checked, and strangers among the blobs
-/// (files that are no blobs) are listed too; those alone are no failure.
+/// Reads every reachable document and blob and hashes it; nothing is changed without --repair. Prints one line for each
+/// finding and ends with 5 where an image is affected. Without REF the whole store is checked, and strangers among the
+/// blobs (files that are no blobs) are listed too; those alone are no failure.
+///
+/// --repair puts good blobs in the place of damaged and missing ones, from the sources in their order. The damaged ones
+/// go to .larder/quarantine, also where no source has a good one (but for manifests, which stay then). Ends with 0
+/// where everything is whole afterwards.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these images
     #[arg(value_name = "REF")]
     references: Vec<String>,
+
+    /// Put damaged blobs into the quarantine and good ones in their place
+    #[arg(long)]
+    repair: bool,
+
+    /// Where good blobs may be had: a plain docker-archive or oci-archive, a layout or another store
+    #[arg(long, value_name = "PATH", requires = "repair")]
+    from: Vec<PathBuf>,
 
     /// Read the documents only; blobs must be there with the right size
     #[arg(long)]
@@ -30,25 +49,70 @@ pub(crate) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
-    let depth = if args.quick { Depth::Quick } else { Depth::Full };
     let bar = Bar::new("verify");
-    let jobs = super::jobs(args.jobs);
-    let report = verify(&store, &args.references, depth, jobs, &context.cancel, &|event| bar.on(event))?;
+    let options = Options {
+        queries: &args.references,
+        depth: if args.quick { Depth::Quick } else { Depth::Full },
+        jobs: super::jobs(args.jobs),
+        cancel: &context.cancel,
+        watch: &|event| bar.on(event),
+    };
+    let done = if args.repair {
+        mend(&store, &options, &args.from)?
+    } else {
+        repair::Outcome { report: verify(&store, &options)?, ..repair::Outcome::default() }
+    };
     drop(bar);
     match args.format {
-        Format::Json => print_json(&report)?,
-        Format::Table if report.findings.is_empty() => {}
-        Format::Table => table(&report.findings)?,
+        Format::Json if args.repair => print_json(&done)?,
+        Format::Json => print_json(&done.report)?,
+        Format::Table => show(&done)?,
     }
+    conclude(&store, args, &done.report)
+}
+
+fn mend(store: &Store, options: &Options<'_>, from: &[PathBuf]) -> Result<repair::Outcome, CommandError> {
+    let open = |path: &PathBuf| ArchiveSource::open(path, store, options.jobs, options.cancel);
+    let mut archives = from.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let mut sources: Vec<_> = archives.iter_mut().map(|archive| archive as &mut dyn RepairSource).collect();
+    Ok(repair(store, options, &mut sources)?)
+}
+
+fn conclude(store: &Store, args: &Args, report: &Report) -> Outcome {
     let (images, blobs) = (count(report.images, "image"), count(report.blobs, "blob"));
     note(format_args!("checked {images}, {blobs}, {}", human(report.bytes)));
+    if report.quarantine.blobs > 0 {
+        let (blobs, bytes) = (count(report.quarantine.blobs, "damaged blob"), human(report.quarantine.bytes));
+        note(format_args!("{blobs} ({bytes}) in {}", store.layout().private().at("quarantine").display()));
+    }
     if report.is_clean() {
         return Ok(());
     }
     let problems = report.findings.iter().filter(|finding| finding.problem != Problem::Stranger).count();
-    let hint = "importing an affected image again with --verify puts back what is missing or damaged";
+    let hint = match args.repair {
+        false => "--repair --from ARCHIVE puts back what is missing or damaged",
+        true => {
+            "--from names an archive or a layout that has it; importing the image again with --verify heals it too"
+        }
+    };
     let said = format!("{} in {}", count(problems, "problem"), store.path().display());
     Err(fail(said).with_hint(hint).damaged())
+}
+
+fn show(done: &repair::Outcome) -> Outcome {
+    for repaired in &done.repaired {
+        line(format!("repaired {} from {}", repaired.what, repaired.from))?;
+    }
+    for aside in &done.set_aside {
+        line(format!("put aside {} as .larder/quarantine/{}", aside.what, aside.name))?;
+    }
+    for refused in &done.refused {
+        note(format_args!("{}: {}: {}", refused.from, refused.what, refused.why));
+    }
+    match &done.report.findings[..] {
+        [] => Ok(()),
+        findings => table(findings),
+    }
 }
 
 fn table(findings: &[Finding]) -> Outcome {

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self as sys, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -43,6 +43,8 @@ pub struct Stat {
     pub is_dir: bool,
     /// Bytes.
     pub size: u64,
+    /// The inode's number.
+    pub inode: u64,
     /// Owner's user ID.
     pub uid: u32,
     /// Last change of the content, seconds since 1970.
@@ -217,6 +219,16 @@ impl Dir {
         sys::renameat(&self.fd, name, &to.fd, new).map_err(|e| self.err("rename", name, e))
     }
 
+    /// Lets two names of one file system, which both are taken, change places in one step; whether this file system
+    /// can do that.
+    pub fn exchange(&self, name: &str, to: &Dir, new: &str) -> Result<bool> {
+        match sys::renameat_with(&self.fd, name, &to.fd, new, RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(true),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+            Err(e) => Err(self.err("rename", name, e)),
+        }
+    }
+
     /// Removes a file; whether there was one.
     pub fn unlink(&self, name: &str) -> Result<bool> {
         match sys::unlinkat(&self.fd, name, AtFlags::empty()) {
@@ -244,6 +256,7 @@ impl Dir {
                     is_file: kind == FileType::RegularFile,
                     is_dir: kind == FileType::Directory,
                     size: stat.st_size.try_into().unwrap_or(0),
+                    inode: stat.st_ino,
                     uid: stat.st_uid,
                     modified: stat.st_mtime,
                 }))

@@ -2,7 +2,7 @@
 //!
 //! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
 //! (`fs`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
-//! and transactions (`lock` … `store`), sizes and checks (`df`, `verify`), and compression and archives (`codec`, `archive`).
+//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression and archives (`codec`, `archive`).
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
@@ -31,7 +31,9 @@ pub mod policy;
 pub mod progress;
 pub mod prune;
 pub mod quantity;
+pub mod quarantine;
 pub mod reference;
+pub mod repair;
 pub mod store;
 pub mod summary;
 pub mod transaction;

@@ -184,3 +184,23 @@ fn without_a_free_inode_the_store_is_read_and_names_can_go() {
     assert_nothing_pending(&sandbox.path("after"));
     assert!(!names(&sandbox.path("after")).contains("other:1"));
 }
+
+#[test]
+fn a_repair_without_room_loses_nothing_and_is_done_when_there_is_some() {
+    let sandbox = prepare();
+    for (name, disk) in DISKS {
+        // The largest blob is the layer of 16 MiB.
+        let script = "larder import big.tar >/dev/null; cp store/index.json index
+            blob=store/blobs/sha256/$(ls -S store/blobs/sha256 | head -n 1)
+            cp $blob good; chmod u+w $blob; printf x | dd of=$blob bs=1 seek=1000000 conv=notrunc 2>/dev/null
+            fill; try larder verify --repair --from big.tar; ls store/.larder/quarantine | wc -l
+            unfill; rm store/.larder/quarantine/*; try larder verify --repair --from big.tar; cmp $blob good && echo same";
+        let output = need!(on_disk(&sandbox, disk, script), "root");
+        let said = text(&output);
+        assert!(said.starts_with("5\n"), "{name}: {said}");
+        assert!(said.contains("bytes are needed and"), "{name}: {said}");
+        assert!(said.contains("\n1\n0\nrepaired layer ") && said.ends_with("same\n"), "{name}: {said}");
+        let index = std::fs::read_to_string(sandbox.path("index")).unwrap();
+        assert_as_before(&sandbox.path("after"), &index);
+    }
+}

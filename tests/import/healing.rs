@@ -51,7 +51,10 @@ fn documents_of(sandbox: &Sandbox) -> [String; 2] {
 #[test]
 fn damage_that_is_seen_is_put_right_without_being_asked() {
     for number in 0..2 {
-        for is_piped in [false, true] {
+        // Under another name nothing is found by its name, and the same documents are there all the same.
+        for (is_piped, args) in
+            [false, true].into_iter().flat_map(|piped| [(piped, &[][..]), (piped, &["--name", "other:1"])])
+        {
             let sandbox = Sandbox::new();
             import(&sandbox, "docker20.tar", &[]);
             let path = blob_path(&sandbox.store(), &documents_of(&sandbox)[number]);
@@ -62,8 +65,8 @@ fn damage_that_is_seen_is_put_right_without_being_asked() {
             std::fs::write(&path, bytes).unwrap();
             sandbox.fail(["verify"], 5);
             match is_piped {
-                true => import_stdin(&sandbox, "docker20.tar", &[]),
-                false => import(&sandbox, "docker20.tar", &[]),
+                true => import_stdin(&sandbox, "docker20.tar", args),
+                false => import(&sandbox, "docker20.tar", args),
             };
             sandbox.ok(["verify"]);
             assert_sound(&sandbox.store());

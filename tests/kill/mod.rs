@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use crate::import::{CLANG, GCC};
-use crate::support::store::{assert_blobs_match, assert_sound, entries};
+use crate::support::store::{assert_blobs_match, assert_sound, blob_path, blobs, document, entries, named};
 use crate::support::tarball::{docker_archive, layer, noise};
 use crate::support::{Sandbox, describe, fixture, need, run};
 use points::{Length, Point, for_every, points};
@@ -50,6 +50,12 @@ const CONSUME: Scenario = Scenario {
 };
 /// What a name let go is swept; the names stay as they are.
 const GC: Scenario = Scenario { prepare: &[IMPORT_TWO, &["rm", GCC]], command: &["gc"], can_repeat: true };
+/// A manifest and a layer that were damaged are put right.
+const REPAIR: Scenario = Scenario {
+    prepare: &[IMPORT_TWO],
+    command: &["verify", "--repair", "--from", "docker20-two.tar", "--jobs", "1"],
+    can_repeat: true,
+};
 const RM: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["rm", GCC], can_repeat: false };
 
 /// The names, and what they mean.
@@ -80,6 +86,13 @@ impl Scenario {
         for args in self.prepare {
             run(sandbox.command(*args).env("LARDER_STORE", store));
         }
+        if self.is_repair() {
+            damaged(store).iter().for_each(|path| flip(path));
+        }
+    }
+
+    fn is_repair(&self) -> bool {
+        self.command.contains(&"--repair")
     }
 
     /// What the names mean before and after.
@@ -94,7 +107,8 @@ impl Scenario {
     fn is_killed_everywhere(&self, length: Length) -> Option<()> {
         let sandbox = self.sandbox();
         let (before, after) = self.before_and_after(&sandbox);
-        assert!(before != after || [["init"], ["gc"]].iter().any(|same| self.command == same));
+        let keeps_names = [["init"], ["gc"]].iter().any(|same| self.command == same) || self.is_repair();
+        assert!(before != after || keeps_names);
         let points = points(&sandbox, self, length)?;
         for_every(&points, |number, point| {
             let store = sandbox.path(format!("killed-{number}"));
@@ -104,7 +118,10 @@ impl Scenario {
             assert_eq!(output.status.signal(), Some(9), "{point:?}: {}", describe(&strace, &output));
             let found = meaning(&store);
             assert!(found == before || found == after, "{point:?}: neither old nor new: {found:?}");
-            check(&store, point);
+            match self.is_repair() {
+                true => check_repair(&store, &sandbox.path("clean"), point),
+                false => check(&store, point),
+            }
             self.goes_on(&sandbox, &store, point, found == after, &after);
             std::fs::remove_dir_all(&store).unwrap();
         });
@@ -158,6 +175,34 @@ fn check(store: &Path, point: &Point) {
     }
 }
 
+/// The first image's manifest and its last layer, which the other image does not have.
+fn damaged(store: &Path) -> [PathBuf; 2] {
+    let manifest = named(store, GCC).unwrap();
+    let layer = document(store, &manifest)["layers"].as_array().unwrap().last().unwrap()["digest"].clone();
+    [blob_path(store, &manifest), blob_path(store, layer.as_str().unwrap())]
+}
+
+fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// What a killed repair may leave: every blob is there, and is good or as damaged as it was.
+fn check_repair(store: &Path, clean: &Path, point: &Point) {
+    assert_eq!(blobs(store), blobs(clean), "{point:?}: a blob is missing, or of another size");
+    let harmed = damaged(clean);
+    for hex in blobs(clean).keys() {
+        let (got, good) =
+            (std::fs::read(blob_path(store, hex)).unwrap(), std::fs::read(blob_path(clean, hex)).unwrap());
+        let is_harmed = harmed.contains(&blob_path(clean, hex));
+        let differ = got.iter().zip(&good).filter(|(got, good)| got != good).count();
+        assert!(differ <= usize::from(is_harmed), "{point:?}: {hex}");
+    }
+}
+
 /// The entries of the index: names, those that were lost, and digests. None where there is no index yet.
 fn meaning(store: &Path) -> Meaning {
     if !store.join("index.json").exists() {
@@ -202,5 +247,6 @@ kill! {
     tag, tag_at_every_call: TAG;
     rm, rm_at_every_call: RM;
     gc, gc_at_every_call: GC;
+    a_repair, a_repair_at_every_call: REPAIR;
     a_consuming_import, a_consuming_import_at_every_call: CONSUME;
 }

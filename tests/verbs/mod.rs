@@ -16,6 +16,7 @@ mod shared;
 mod tag;
 mod verify;
 
+pub(crate) use self::readonly::larder as read_only;
 use crate::import::{CLANG, GCC};
 use crate::roundtrip::imported;
 use crate::support::Sandbox;

@@ -6,7 +6,7 @@ use crate::support::store::{names, tree};
 use crate::support::{Sandbox, describe, need, peer};
 
 /// Runs a larder command with the store mounted read-only, for this command alone.
-fn larder(sandbox: &Sandbox, args: &[&str]) -> Option<std::process::Output> {
+pub(crate) fn larder(sandbox: &Sandbox, args: &[&str]) -> Option<std::process::Output> {
     let larder = sandbox.command(args);
     let mut unshare = sandbox.enclose(peer::root().and_then(|()| peer::tool("unshare"))?);
     unshare.args(["--mount", "--propagation", "private", "sh", "-euc"]);

@@ -87,7 +87,7 @@ fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
 }
 
 /// What stands around an archive in a file, which is read from its start again afterwards.
-fn outer_of(file: &File, path: &Path) -> Result<Outer> {
+pub(super) fn outer_of(file: &File, path: &Path) -> Result<Outer> {
     let mut head = [0; HEAD];
     let count = file.read_at(&mut head, 0).map_err(Error::io("read", path))?;
     Ok(Outer::sniff(&head[..count]))

@@ -18,6 +18,7 @@ pub mod import;
 pub mod options;
 pub mod package;
 pub mod plan;
+pub mod repair;
 pub mod seekable;
 mod standing;
 pub mod stream;

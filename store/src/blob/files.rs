@@ -55,6 +55,29 @@ impl BlobStore for FileBlobs {
         self.put(&staged)
     }
 
+    fn set_aside(&self, damaged: &Blob, good: Option<Staged>, quarantine: &Dir) -> Result<Option<String>> {
+        let hex = damaged.digest().hex();
+        let inode = damaged.inode().map_err(Error::io("stat", self.dir.at(&hex)))?;
+        if self.dir.stat(&hex)?.is_none_or(|stat| stat.inode != inode) {
+            return Ok(None);
+        }
+        let is_taken = quarantine.stat(&hex)?.is_some();
+        let name = if is_taken { format!("{hex}.{}", fs::unique()) } else { hex.clone() };
+        let Some(good) = good else {
+            return self.dir.rename(&hex, quarantine, &name).map(|()| Some(name));
+        };
+        let (ingest, slot) = good.location();
+        // In one step, so that the name is never free: a missing child of somebody's index would pass for one that
+        // never came.
+        if ingest.exchange(slot, &self.dir, &hex)? {
+            ingest.rename(slot, quarantine, &name)?;
+        } else {
+            self.dir.rename(&hex, quarantine, &name)?;
+            ingest.rename(slot, &self.dir, &hex)?;
+        }
+        Ok(Some(name))
+    }
+
     fn settle(&self, digest: &Digest) -> Result<()> {
         let name = digest.hex();
         match self.dir.open_file(&name)? {

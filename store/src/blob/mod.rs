@@ -10,7 +10,7 @@ mod verify;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -43,6 +43,11 @@ pub trait BlobStore: Send + Sync {
     /// Like [`BlobStore::publish`], but what stands under the name is replaced even if it has the same size:
     /// for a caller who knows that it is damaged.
     fn heal(&self, staged: Staged) -> Result<()>;
+
+    /// Moves a blob that was read and found damaged into the quarantine, and puts a good one in its place: in one step
+    /// where the file system can. The name that it has there; `None`, and nothing is done, where another file stands
+    /// under its name by now: somebody has healed or removed it. Durable after the next [`BlobStore::sync`].
+    fn set_aside(&self, damaged: &Blob, good: Option<Staged>, quarantine: &Dir) -> Result<Option<String>>;
 
     /// Makes a blob that was found durable: whoever wrote it may not have been as careful.
     fn settle(&self, digest: &Digest) -> Result<()>;
@@ -97,6 +102,11 @@ impl Blob {
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The inode's number of the file that it is in. It is nobody else's while this is open.
+    pub(crate) fn inode(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.ino())
     }
 
     /// Reads at a position, without a check; 0 at the end.

@@ -35,7 +35,19 @@ pub struct Encoding {
 
 impl Default for Encoding {
     fn default() -> Encoding {
-        Encoding { compression: Compression::Zstd, level: 3 }
+        Encoding::of(Compression::Zstd)
+    }
+}
+
+impl Encoding {
+    /// How a format is written where no level is asked for.
+    pub fn of(compression: Compression) -> Encoding {
+        let level = match compression {
+            Compression::Zstd => 3,
+            Compression::Gzip => 6,
+            Compression::None => 0,
+        };
+        Encoding { compression, level }
     }
 }
 
@@ -48,13 +60,13 @@ impl FromStr for Encoding {
             }
             None => (text, None),
         };
-        let (compression, default, range) = match name {
-            "zstd" => (Compression::Zstd, 3, 1..=19),
-            "gzip" => (Compression::Gzip, 6, 1..=9),
-            "none" if level.is_none() => return Ok(Encoding { compression: Compression::None, level: 0 }),
+        let (compression, range) = match name {
+            "zstd" => (Compression::Zstd, 1..=19),
+            "gzip" => (Compression::Gzip, 1..=9),
+            "none" if level.is_none() => return Ok(Encoding::of(Compression::None)),
             _ => return Err("expected zstd[:1-19], gzip[:1-9] or none".into()),
         };
-        let level = level.unwrap_or(default);
+        let level = level.unwrap_or(Encoding::of(compression).level);
         if !range.contains(&level) {
             return Err(format!("{name} has levels {} to {}", range.start(), range.end()));
         }

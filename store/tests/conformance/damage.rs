@@ -103,3 +103,40 @@ pub fn healed<F: Form>(bench: Bench<F>) {
         "heal puts what was not there as well"
     );
 }
+
+pub fn set_aside<F: Form>(bench: Bench<F>) {
+    let quarantine = larder_store::fs::Dir::open(&bench.root.path().join("blobs"))
+        .unwrap()
+        .ensure_dir("quarantine")
+        .unwrap();
+    let content = noise(11, 50_000);
+    let digest = bench.publish(&content);
+    F::damage(&bench.dir(), &digest, Harm::Flip(12_345));
+    let blobs = F::open(&bench.dir());
+    let damaged = blobs.open(&digest).unwrap().unwrap();
+    let name = blobs.set_aside(&damaged, Some(bench.staged(&content)), &quarantine).unwrap();
+    assert_eq!(name, Some(digest.hex()));
+    assert!(super::read(&blobs, &digest).unwrap() == content);
+    let aside = quarantine.read(&digest.hex(), 1 << 20).unwrap().unwrap();
+    assert!(aside.len() == content.len() && aside != content);
+    assert_eq!(bench.in_ingest(), Vec::<String>::new());
+
+    // It is another one by now: nothing is moved, with a good copy or without.
+    for good in [Some(bench.staged(&content)), None] {
+        assert_eq!(blobs.set_aside(&damaged, good, &quarantine).unwrap(), None);
+        assert!(super::read(&blobs, &digest).unwrap() == content);
+    }
+    assert_eq!(bench.in_ingest(), Vec::<String>::new(), "the copy that nobody needs is thrown away");
+
+    F::damage(&bench.dir(), &digest, Harm::Flip(1));
+    let blobs = F::open(&bench.dir());
+    let damaged = blobs.open(&digest).unwrap().unwrap();
+    assert!(blobs.set_aside(&damaged, None, &quarantine).unwrap().is_some());
+    assert_eq!(blobs.contains(&digest).unwrap(), None);
+    assert_eq!(
+        quarantine.read(&digest.hex(), 1 << 20).unwrap(),
+        Some(aside),
+        "the first one stays what it was"
+    );
+    assert_eq!(blobs.set_aside(&damaged, None, &quarantine).unwrap(), None, "it is gone");
+}

@@ -144,7 +144,7 @@ macro_rules! suite {
             cases: what_is_not_there, a_life, the_empty_blob, a_large_blob, published_twice, a_writer_that_is_dropped,
                 a_staged_blob_that_is_dropped, the_ingest_goes_last, announced_wrong, read_at_edges, read_far_behind_the_end, listed, removed,
                 settled, opened_by_another, read_while_removed;
-            damage: verified_reads, a_failed_read_stays_failed, in_the_way, healed;
+            damage: verified_reads, a_failed_read_stays_failed, in_the_way, healed, set_aside;
             threads: the_same_blob_at_once, different_blobs_at_once, one_blob_read_at_once;
         }
     };

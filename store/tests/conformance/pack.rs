@@ -94,6 +94,33 @@ impl BlobStore for PackBlobs {
         self.put(&mut self.state(), &staged)
     }
 
+    fn set_aside(
+        &self,
+        damaged: &Blob,
+        good: Option<Staged>,
+        quarantine: &larder_store::fs::Dir,
+    ) -> Result<Option<String>> {
+        let digest = damaged.digest();
+        let mut state = self.state();
+        // Bytes of a pack are never written over: another place is another blob.
+        let Some((offset, size)) = state.places.get(&digest).copied() else { return Ok(None) };
+        let mut bytes = vec![0; size as usize];
+        self.pack.read_exact_at(&mut bytes, offset).map_err(Error::io("read", &self.path))?;
+        let mut old = Vec::new();
+        damaged.reader().read_to_end(&mut old).map_err(Error::io("read", &self.path))?;
+        if old != bytes {
+            return Ok(None);
+        }
+        let is_taken = quarantine.stat(&digest.hex())?.is_some();
+        let name = if is_taken { format!("{}.{offset}", digest.hex()) } else { digest.hex() };
+        quarantine.replace(&name, &bytes, quarantine)?;
+        match good {
+            Some(good) => self.put(&mut state, &good)?,
+            None => drop(state.places.remove(&digest)),
+        }
+        Ok(Some(name))
+    }
+
     fn settle(&self, digest: &Digest) -> Result<()> {
         match self.contains(digest)? {
             Some(_) => self.sync(),

@@ -200,7 +200,10 @@ impl Bring<'_, '_> {
 }
 
 /// The plain bytes of a layer that may be compressed; some tools put gzip'd layers into docker-archives.
-fn plain<'r>(mut source: impl Read + Send + 'r, size: u64) -> Result<Box<dyn Read + Send + 'r>> {
+pub(in crate::archive) fn plain<'r>(
+    mut source: impl Read + Send + 'r,
+    size: u64,
+) -> Result<Box<dyn Read + Send + 'r>> {
     let failed = |e| from_io(e, Error::io("read", "the archive"));
     let mut head = Vec::new();
     source.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
@@ -208,6 +211,6 @@ fn plain<'r>(mut source: impl Read + Send + 'r, size: u64) -> Result<Box<dyn Rea
     decoder(compression, io::Cursor::new(head).chain(source), size, Limits::default()).map_err(failed)
 }
 
-pub(super) fn wrong_diff_id(expected: DiffId, got: DiffId) -> Error {
+pub(in crate::archive) fn wrong_diff_id(expected: DiffId, got: DiffId) -> Error {
     Error::damaged(format!("layer {expected}"), format!("diff ID mismatch: it unpacks to {got}"))
 }

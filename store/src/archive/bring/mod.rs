@@ -1,7 +1,7 @@
 //! The middle of an import: what is in the store is leased and used, what is not is read, checked and published.
 
 mod eaten;
-mod layers;
+pub(super) mod layers;
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ids::DiffId;
 use crate::layers::{LayerCache, LayerFacts};
-use crate::manifest::ImageManifest;
+use crate::manifest::{ImageManifest, RawManifest};
 use crate::media_type;
 use crate::progress::Event;
 use crate::prune::make_room;
@@ -216,8 +216,12 @@ impl<'s, 'o> Bring<'s, 'o> {
         let digest = Digest::of(bytes);
         let size = bytes.len() as u64;
         if self.present.contains(&digest) || self.reuse(&[(digest, size)])?.contains(&digest) {
-            self.present.insert(digest);
-            return Ok(());
+            // A document is small, and much hangs on it: its size alone does not say that it is whole.
+            if self.tx.store().is_whole(&digest)? {
+                self.present.insert(digest);
+                return Ok(());
+            }
+            self.damaged.insert(digest);
         }
         let mut writer = self.tx.writer()?;
         writer.write_all(bytes).map_err(Error::io("write", &self.shown))?;
@@ -225,8 +229,6 @@ impl<'s, 'o> Bring<'s, 'o> {
     }
 
     fn make_image(&mut self, image: &PlannedImage, made: &MadeImage) -> Result<Ready> {
-        let config =
-            Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.bytes.len() as u64);
         let mut layers = Vec::new();
         for layer in &made.layers {
             let facts = self
@@ -235,7 +237,7 @@ impl<'s, 'o> Bring<'s, 'o> {
                 .ok_or_else(|| Error::damaged(format!("layer {}", layer.diff_id), "is missing"))?;
             layers.push(facts.descriptor());
         }
-        let manifest = ImageManifest::write(&config, &layers);
+        let (config, manifest) = manifest_of(made, &layers);
         self.put(&made.config.bytes)?;
         self.put(&manifest.bytes)?;
         let parts: Vec<_> = layers
@@ -278,6 +280,13 @@ impl<'s, 'o> Bring<'s, 'o> {
             (self.options.watch)(Event::Done(count));
         }
     }
+}
+
+/// The manifest of an image of which we have the layers in this form, and its descriptor of the config.
+pub(super) fn manifest_of(made: &MadeImage, layers: &[Descriptor]) -> (Descriptor, RawManifest) {
+    let config = Descriptor::new(media_type::OCI_CONFIG, made.image_id().0, made.config.bytes.len() as u64);
+    let manifest = ImageManifest::write(&config, layers);
+    (config, manifest)
 }
 
 fn total(parts: &[(Digest, u64)]) -> u64 {
