@@ -48,6 +48,7 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
         "stored_bytes": pruned.stored_bytes,
         "free_bytes": pruned.free_bytes,
         "disk_bytes": pruned.disk_bytes,
+        "waiting_for_holds": pruned.is_waiting,
         "over_size": pruned.over_size,
         "short_of_space": pruned.short_of_space,
     })

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 ///
 /// First goes what is too old or unused for too long. Then, while the store is larger than `max_size`, and then while less
 /// than `min_free` is free (up to `target_free`), the next in order: what lost its name, what was used least recently, what frees
-/// most. Where a limit cannot be reached, all that helps goes, and what does not help stays.
+/// most (counted when room begins to be made). Where a limit cannot be reached, all that helps goes, and what does not help stays.
 pub fn decide(policy: &Policy, state: &State<'_>, occasion: Occasion) -> Decision {
     let space = Space::of(policy, state, occasion);
     let is_waiting = state.is_busy && policy.when_busy == WhenBusy::Skip;

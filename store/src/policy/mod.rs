@@ -158,7 +158,8 @@ pub struct State<'a> {
 pub enum Occasion {
     /// All limits are to hold.
     Prune,
-    /// So many bytes are about to be written, and `min_free` is to hold after that. Nothing else matters.
+    /// So many bytes are about to be written, and `min_free` is to hold after that. Where it would not, room is made up to
+    /// `target_free`; limits of age and size do not matter, and neither does a `hold`.
     Incoming(u64),
 }
 
@@ -218,6 +219,6 @@ pub struct Decision {
     pub freed: u64,
     /// Bytes by which `max_size` is still exceeded.
     pub over_size: u64,
-    /// Bytes of free space that are still missing.
+    /// Bytes of free space that are still missing: to `min_free`, and where a prune had to make room, to `target_free`.
     pub short_of_space: u64,
 }

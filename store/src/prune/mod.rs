@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
-use crate::policy::{self, Candidate, Decision, Occasion, Policy, State, Verdict, decide};
+use crate::policy::{self, Candidate, Decision, Occasion, Policy, State, Verdict, WhenBusy, decide};
 use crate::store::Store;
 use candidates::{candidates, note_seen};
 
@@ -63,6 +63,8 @@ pub struct Pruned {
     pub free_bytes: u64,
     /// Bytes of the disk.
     pub disk_bytes: u64,
+    /// Whether a `hold` lives, and limits of age and size wait for its end.
+    pub is_waiting: bool,
     /// Bytes by which the store is still larger than `max_size`.
     pub over_size: u64,
     /// Bytes of free space that are still missing.
@@ -72,7 +74,7 @@ pub struct Pruned {
 impl Pruned {
     /// Whether a limit could not be reached.
     pub fn is_short(&self) -> bool {
-        self.over_size > 0 || self.short_of_space > 0
+        self.over_size > 0 && !self.is_waiting || self.short_of_space > 0
     }
 }
 
@@ -146,6 +148,7 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
             freed_by_images: freed - look.unneeded,
             swept: plan.sweep,
             freed_bytes,
+            is_waiting: is_busy && options.policy.when_busy == WhenBusy::Skip,
             over_size: decision.over_size,
             short_of_space: decision.short_of_space,
         }
