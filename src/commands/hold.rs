@@ -11,9 +11,9 @@ use larder_store::store::Store;
 use super::platform;
 use super::to_docker::{self, HandOvers};
 use crate::cli::{Context, Outcome, human, note, run_child};
-use crate::docker::{Engine, Fate, Mode, Removal};
+use crate::docker::{Engine, Fate, Mode, Removal, Uses};
 
-/// Seconds for which the hand-over of another larder keeps an image in the engine: it may be about to be used.
+/// Seconds for which an `export --to-docker` keeps an image in the engine: it may be about to be used.
 const MIN_AGE: u64 = 600;
 
 /// Run a command, and keep its images while it runs
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     names: Vec<Reference>,
 
     /// Afterwards take out of the engine what larder brought in, unless a container, another hold or
-    /// a hand-over of the last 10 minutes uses it
+    /// an `export --to-docker` of the last 10 minutes uses it
     #[arg(long, requires = "to_docker")]
     rmi: bool,
 
@@ -89,24 +89,23 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
     // At least one word: the arguments say so.
     let (program, words) = args.command.split_at(1);
     let code = run_child(context, &program[0], words)?;
-    let id = lease.id().to_owned();
     // What CMD left running in the background keeps the lease, and so counts as a hold of its own.
     drop(lease);
     if args.rmi {
-        remove(context, &store, &handed, &id);
+        remove(context, &store, &handed);
     }
     Ok(code)
 }
 
 /// Takes out of the engine what this hold has handed over; whatever becomes of that, CMD has ended as it has ended.
-fn remove(context: &Context, store: &Store, handed: &[Digest], hold: &str) {
+fn remove(context: &Context, store: &Store, handed: &[Digest]) {
     let removed = Engine::connect(&context.cancel).and_then(|engine| {
         let removal = Removal {
             store,
             engine: &engine,
             now: super::now(),
             min_age: MIN_AGE,
-            ended_hold: Some(hold),
+            uses: Uses::NotOfHolds,
             can_give_again: &|_| true,
             mode: Mode::Take,
             cancel: &context.cancel,

@@ -8,6 +8,7 @@
 //!
 //! Not seen: users of other stores and other tools before they have a container.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use larder_store::cancel::Cancel;
@@ -27,13 +28,22 @@ pub(crate) struct Removal<'a> {
     pub(crate) now: i64,
     /// Seconds for which a hand-over counts as a use.
     pub(crate) min_age: u64,
-    /// The lease of a hold whose own hand-overs are no reason to keep anything any more.
-    pub(crate) ended_hold: Option<&'a str>,
+    pub(crate) uses: Uses,
     /// Whether the store could give an image (by its manifest) once more. It is asked under the hand-over lock, which
     /// comes before the store's locks.
     pub(crate) can_give_again: &'a dyn Fn(&Digest) -> bool,
     pub(crate) mode: Mode,
     pub(crate) cancel: &'a Cancel,
+}
+
+/// Which hand-overs count as uses while they are young.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uses {
+    /// Every one.
+    #[allow(dead_code, reason = "`prune --docker` asks for it")]
+    All,
+    /// Those that nothing else speaks for: a hold is seen while it lives, and is over when it has ended.
+    NotOfHolds,
 }
 
 /// Whether anything is done.
@@ -182,9 +192,7 @@ impl Removal<'_> {
         if let Some(hold) = facts.holds.iter().find(|hold| hold.digests.iter().any(is_it)) {
             return Some(Why::Held(hold.command.join(" ")));
         }
-        let is_own = |record: &Record| record.lease.is_some() && record.lease.as_deref() == self.ended_hold;
-        let uses = facts.records.iter().filter(|record| record.id == *id && record.effect != Effect::Taken);
-        let last = uses.filter(|record| !is_own(record)).map(|record| record.at).max();
+        let last = last_use(id, self.uses, &facts.records);
         // A clock that was set back must not make it look old.
         let age = last.map(|last| u64::try_from(self.now.saturating_sub(last)).unwrap_or(0));
         if let Some(age) = age.filter(|age| *age < self.min_age) {
@@ -227,6 +235,20 @@ impl Removal<'_> {
             Record { effect: Effect::Taken, failed: true, at: self.now, lease: None, ..record.clone() };
         Ok(records.append(&taken)?)
     }
+}
+
+/// The latest hand-over of an image that is still in the engine by it.
+fn last_use(id: &Digest, uses: Uses, records: &[Record]) -> Option<i64> {
+    let mut last = BTreeMap::new();
+    for record in records.iter().filter(|record| record.id == *id) {
+        if record.effect == Effect::Taken {
+            last.remove(&record.name);
+        } else if uses == Uses::All || record.lease.is_none() {
+            let at = last.entry(&record.name).or_insert(record.at);
+            *at = record.at.max(*at);
+        }
+    }
+    last.into_values().max()
 }
 
 /// The names of an image; one without any has a placeholder in some engines.

@@ -9,7 +9,7 @@ use crate::support::tarball::{docker_archive, layer, noise};
 use crate::support::{Sandbox, describe, fixture, need, peer};
 
 /// How the store's disk is made.
-const DISKS: [(&str, &str); 2] = [
+pub(crate) const DISKS: [(&str, &str); 2] = [
     ("ext4", "truncate -s 64M disk; mkfs.ext4 -q -m 0 disk; mount -o loop disk store"),
     ("tmpfs", "mount -t tmpfs -o size=64m tmpfs store"),
 ];
@@ -28,7 +28,7 @@ try() { status=0; "$@" >out 2>err || status=$?; echo "$status"; cat out; sed 's/
 "#;
 
 /// Runs a script with `store` on a disk of its own; what it leaves there is copied to `after`.
-fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
+pub(crate) fn on_disk(sandbox: &Sandbox, disk: &str, script: &str) -> Option<Output> {
     let mut unshare = peer::root().and_then(|()| peer::tool("unshare"))?;
     peer::tool("mkfs.ext4")?;
     unshare.args(["--mount", "--propagation", "private", "bash", "-euc"]);

@@ -3,7 +3,7 @@
 mod archives;
 mod damaged;
 mod docker;
-mod full;
+pub(crate) mod full;
 mod layouts;
 mod moments;
 mod oci;
