@@ -115,7 +115,7 @@ fn remove(context: &Context, store: &Store, handed: &[Digest]) {
     match removed {
         Ok((copies, version)) => {
             for copy in copies {
-                let names = copy.names.join(", ");
+                let names = if copy.names.is_empty() { copy.id.short() } else { copy.names.join(", ") };
                 let size = copy.size.map(|size| format!(" ({})", human(size))).unwrap_or_default();
                 match copy.fate {
                     Fate::Removed => note(format_args!("{names}: taken out of Docker {version}{size}")),

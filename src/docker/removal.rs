@@ -260,3 +260,51 @@ fn names(found: &Inspected) -> Vec<String> {
 fn repository_of(name: &str) -> &str {
     name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(repository, _)| repository)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_before_a_removal_is_no_use_any_more() {
+        let record = |name: &str, at, effect, lease: Option<&str>| Record {
+            name: name.into(),
+            id: Digest::of(b"id"),
+            manifest: Digest::of(b"m"),
+            layers: Vec::new(),
+            at,
+            failed: false,
+            effect,
+            lease: lease.map(str::to_owned),
+        };
+        let loaded = |name, at, lease| record(name, at, Effect::Loaded, lease);
+        let found = |name, at| record(name, at, Effect::Found, None);
+        for (records, all, without_holds) in [
+            (vec![], None, None),
+            (vec![loaded("a", 5, None)], Some(5), Some(5)),
+            (vec![loaded("a", 5, None), loaded("a", 9, Some("hold"))], Some(9), Some(5)),
+            (vec![loaded("a", 9, None), found("a", 7), found("b", 8)], Some(9), Some(9)),
+            (vec![loaded("a", 5, None), record("a", 6, Effect::Taken, None)], None, None),
+            (
+                vec![loaded("a", 5, None), found("b", 4), record("a", 6, Effect::Taken, None)],
+                Some(4),
+                Some(4),
+            ),
+            (vec![record("a", 6, Effect::Taken, None), loaded("a", 7, Some("hold"))], Some(7), None),
+        ] {
+            let id = Digest::of(b"id");
+            assert_eq!(last_use(&id, Uses::All, &records), all, "{records:?}");
+            assert_eq!(last_use(&id, Uses::NotOfHolds, &records), without_holds, "{records:?}");
+            assert_eq!(last_use(&Digest::of(b"other"), Uses::All, &records), None);
+        }
+    }
+
+    #[test]
+    fn a_port_is_no_tag() {
+        for (name, repository) in
+            [("app:1", "app"), ("host:5000/app", "host:5000/app"), ("host:5000/app:1", "host:5000/app")]
+        {
+            assert_eq!(repository_of(name), repository);
+        }
+    }
+}
