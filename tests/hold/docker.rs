@@ -1,11 +1,22 @@
 //! `hold --to-docker`: the images are handed over before the command begins.
 
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+
+use rustix::process::{Pid, Signal};
+
 use super::{Running, WAITS, swept};
 use crate::handover::images::{app, base, store};
+use crate::handover::proxy::{Verdict, answer};
 use crate::handover::{Desk, on_every_engine};
 use crate::support::Docker;
+use crate::support::store::assert_nothing_pending;
 
-on_every_engine!(a_container_runs_while_its_image_is_held, without_the_image_nothing_runs);
+on_every_engine!(
+    a_container_runs_while_its_image_is_held,
+    without_the_image_nothing_runs,
+    a_signal_before_the_command_is_larders,
+);
 
 fn a_container_runs_while_its_image_is_held(docker: &Docker) {
     let desk = Desk::new(docker);
@@ -35,10 +46,33 @@ fn without_the_image_nothing_runs(docker: &Docker) {
     let sandbox = &desk.sandbox;
     store(sandbox, "base:1", &base());
     desk.proxy.before_load(|| {
-        let answer = crate::handover::proxy::answer("500 Internal Server Error", r#"{"message":"no room"}"#);
-        crate::handover::proxy::Verdict::Answer(answer)
+        let answer = answer("500 Internal Server Error", r#"{"message":"no room"}"#);
+        Verdict::Answer(answer)
     });
     let said = sandbox.fail(["hold", "base:1", "--to-docker", "--", "touch", "ran"], 125);
     assert!(said.contains("no room") && !sandbox.path("ran").exists(), "{said}");
-    crate::support::store::assert_nothing_pending(&sandbox.store());
+    assert_nothing_pending(&sandbox.store());
+}
+
+fn a_signal_before_the_command_is_larders(docker: &Docker) {
+    let desk = Desk::new(docker);
+    let sandbox = &desk.sandbox;
+    store(sandbox, "base:1", &base());
+    let (reached, at_load) = channel();
+    let (tell, told) = channel::<()>();
+    desk.proxy.before_load(move || {
+        reached.send(()).unwrap();
+        let _ = told.recv();
+        Verdict::Break
+    });
+    let mut command = sandbox.command(["hold", "base:1", "--to-docker", "--rmi", "--", "touch", "ran"]);
+    let larder = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    at_load.recv().unwrap();
+    rustix::process::kill_process(Pid::from_child(&larder), Signal::TERM).unwrap();
+    let output = larder.wait_with_output().unwrap();
+    drop(tell);
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "larder: interrupted\n");
+    assert!(!sandbox.path("ran").exists());
+    assert_nothing_pending(&sandbox.store());
 }

@@ -23,6 +23,7 @@ on_every_engine!(
     layers_of_others_stay,
     a_hand_over_waits_for_a_removal,
     a_removal_waits_for_a_hand_over,
+    holds_that_come_and_go_never_miss_their_image,
 );
 
 const HOLD: [&str; 5] = ["hold", "base:1", "--to-docker", "--rmi", "--"];
@@ -217,4 +218,19 @@ fn a_removal_waits_for_a_hand_over(docker: &Docker) {
     let (export, hold) = (export.wait_with_output().unwrap(), hold.wait_with_output().unwrap());
     assert!(export.status.success() && hold.status.success(), "{export:?} {hold:?}");
     assert_eq!(docker.run("app:1", &["/bin/hello", "whole"]), "hello from larder whole\n");
+}
+
+/// Each of them may take the copy just when the next one counts on it.
+fn holds_that_come_and_go_never_miss_their_image(docker: &Docker) {
+    let desk = desk(docker);
+    let round =
+        || (0..6).map(|_| rmi(&desk, "exec docker image inspect base:1 >/dev/null", 0)).collect::<String>();
+    let said = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(round)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<String>()
+    });
+    // The last one at the least takes it; of two that end at once, one may find it gone.
+    assert!(said.contains("base:1: taken out"), "{said}");
+    assert_eq!(docker.image_id("base:1"), None, "{said}");
+    assert!(desk.take().loads > 0);
 }
