@@ -21,6 +21,7 @@ on_every_engine!(
     a_name_of_somebody_elses_keeps_it,
     what_the_engine_had_before_stays,
     layers_of_others_stay,
+    a_copy_that_lost_its_name_goes_as_well,
     a_hand_over_waits_for_a_removal,
     a_removal_waits_for_a_hand_over,
     holds_that_come_and_go_never_miss_their_image,
@@ -167,6 +168,16 @@ fn layers_of_others_stay(docker: &Docker) {
     assert!(rmi(&desk, "true", 0).contains("taken out"));
     assert_eq!(docker.image_id("base:1"), None);
     assert_eq!(docker.run("app:1", &["/bin/hello", "whole"]), "hello from larder whole\n");
+}
+
+fn a_copy_that_lost_its_name_goes_as_well(docker: &Docker) {
+    let desk = desk(docker);
+    store(&desk.sandbox, "app:1", &app());
+    let larder = desk.sandbox.command::<&str>([]).get_program().display().to_string();
+    rmi(&desk, &format!("{larder} export --to-docker app:1 --as base:1 >/dev/null"), 0);
+    let ids = docker.ok(["image", "ls", "--all", "--quiet", "--no-trunc"]);
+    assert_eq!(ids.lines().collect::<Vec<_>>(), [docker.image_id("base:1").unwrap()]);
+    assert_eq!(docker.run("base:1", &["/bin/hello", "app"]), "hello from larder app\n");
 }
 
 /// The lock of hand-overs, held as a removal holds it: whoever hands over asks the engine only afterwards.
