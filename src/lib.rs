@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use larder_store::cancel::Cancel;
 
-use crate::cli::{Context, Outcome, fail, install_signals, note, safe};
+use crate::cli::{CommandError, Context, Outcome, Signals, fail, note, safe};
 use crate::commands::Verb;
 
 /// Keeps container images once, in one OCI image layout, and hands them to Docker when a job needs them.
@@ -27,7 +27,7 @@ use crate::commands::Verb;
 #[command(name = "larder", version, max_term_width = 100, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 4 a limit of prune cannot be reached · 5 content is damaged or does not \
-verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal"
+verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal (`hold` has its own)"
 )]
 pub(crate) struct Cli {
     /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use]
@@ -55,19 +55,30 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             complain(&error);
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(if error.use_stderr() { usage_code() } else { 0 });
         }
     };
     let cancel = Cancel::new();
-    let interrupted_by = install_signals(&cancel);
+    let signals = Signals::install(&cancel);
+    let failure = cli.verb.failure();
     let done = default_store(cli.store).and_then(|store_path| {
-        let context = Context { store_path, lock_timeout: Duration::from_secs(cli.lock_timeout), cancel };
+        let lock_timeout = Duration::from_secs(cli.lock_timeout);
+        let context = Context { store_path, lock_timeout, cancel, signals: signals.clone() };
         cli.verb.run(&context)
     });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(interrupted_by()),
+    let report = |error: CommandError| error.report(signals.came());
+    match (done, failure) {
+        (Ok(code), _) => code,
+        (Err(error), Some(code)) => report(error.exits(code)),
+        (Err(error), None) => report(error),
     }
+}
+
+/// 2, or what the verb says instead, if it got as far as that.
+fn usage_code() -> u8 {
+    let known = Cli::command().ignore_errors(true).try_get_matches();
+    let is_hold = known.is_ok_and(|known| known.subcommand_name() == Some("hold"));
+    if is_hold { commands::HOLD_FAILED } else { 2 }
 }
 
 /// What is wrong with the arguments. They may come from anywhere, and be repeated in the message.

@@ -9,6 +9,7 @@ mod badinput;
 mod format;
 mod gc;
 mod handover;
+mod hold;
 mod hostile;
 mod import;
 mod interop;

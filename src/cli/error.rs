@@ -31,6 +31,8 @@ enum ErrorKind {
     Interrupted,
     /// Some of several things were done before the failure.
     InPart,
+    /// The verb has codes of its own for this.
+    Code(u8),
     /// Whoever read our answer went away: no failure of ours, and nobody is there to hear of it. (An archive that
     /// could not be written whole is another matter.)
     BrokenPipe,
@@ -80,6 +82,14 @@ impl CommandError {
         self
     }
 
+    /// Gives it an exit code of the verb's own, unless it has one or a signal was the reason.
+    pub(crate) fn exits(mut self, code: u8) -> CommandError {
+        if !matches!(self.kind, ErrorKind::Interrupted | ErrorKind::Code(_)) {
+            self.kind = ErrorKind::Code(code);
+        }
+        self
+    }
+
     /// Tells people on stderr, and the caller by the exit code.
     pub(crate) fn report(&self, signal: Option<u8>) -> ExitCode {
         let code = match self.kind {
@@ -91,6 +101,7 @@ impl CommandError {
             ErrorKind::Damaged => 5,
             ErrorKind::LockTimeout => 6,
             ErrorKind::InPart => 7,
+            ErrorKind::Code(code) => code,
             ErrorKind::Interrupted => 128 + signal.unwrap_or(2),
         };
         super::note(format_args!("larder: {}", safe(&self.message)));

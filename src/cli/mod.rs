@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
+mod child;
 mod error;
 mod output;
 mod progress;
@@ -13,10 +14,11 @@ use clap::ValueEnum;
 use larder_store::Store;
 use larder_store::cancel::Cancel;
 
+pub(crate) use child::run as run_child;
 pub(crate) use error::{CommandError, Outcome, fail};
 pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;
-pub(crate) use signals::install as install_signals;
+pub(crate) use signals::Signals;
 pub(crate) use stdin::interruptible_stdin;
 
 /// How answers are rendered.
@@ -34,6 +36,7 @@ pub(crate) struct Context {
     pub(crate) store_path: PathBuf,
     pub(crate) lock_timeout: Duration,
     pub(crate) cancel: Cancel,
+    pub(crate) signals: Signals,
 }
 
 impl Context {

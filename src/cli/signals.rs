@@ -1,22 +1,58 @@
 //! SIGINT, SIGTERM and SIGHUP raise a flag that all long work looks at, so that nothing half done stays behind.
-//! A second one ends the process at once; what that leaves, the next GC takes.
+//! A second one ends the process at once; what that leaves, the next GC takes. A signal that was ignored when larder
+//! started (`nohup`, a shell's background job) stays ignored.
 
+use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use larder_store::cancel::Cancel;
+use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Installs the handlers; the function that is returned tells which signal came.
-pub(crate) fn install(cancel: &Cancel) -> impl Fn() -> Option<u8> + use<> {
-    let came = Arc::new(AtomicUsize::new(0));
-    let twice = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // Order matters: the handler that ends the process looks at what an earlier signal has set.
-        let _ = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&twice));
-        let _ = signal_hook::flag::register(signal, Arc::clone(&twice));
-        let _ = signal_hook::flag::register_usize(signal, Arc::clone(&came), signal as usize);
-        let _ = signal_hook::flag::register(signal, cancel.flag());
+/// The handlers that larder's own work has.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    came: Arc<AtomicUsize>,
+    handlers: Vec<SigId>,
+}
+
+impl Signals {
+    /// Installs the handlers.
+    pub(crate) fn install(cancel: &Cancel) -> Signals {
+        let came = Arc::new(AtomicUsize::new(0));
+        let twice = Arc::new(AtomicBool::new(false));
+        let mut handlers = Vec::new();
+        for signal in not_ignored(&[SIGINT, SIGTERM, SIGHUP]) {
+            // Order matters: the handler that ends the process looks at what an earlier signal has set.
+            let installed = [
+                signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&twice)),
+                signal_hook::flag::register(signal, Arc::clone(&twice)),
+                signal_hook::flag::register_usize(signal, Arc::clone(&came), signal as usize),
+                signal_hook::flag::register(signal, cancel.flag()),
+            ];
+            handlers.extend(installed.into_iter().flatten());
+        }
+        Signals { came, handlers }
     }
-    move || u8::try_from(came.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+
+    /// Which signal came.
+    pub(crate) fn came(&self) -> Option<u8> {
+        u8::try_from(self.came.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+    }
+
+    /// From now on signals are somebody else's, who has installed handlers already.
+    pub(super) fn give_up(&self) {
+        for handler in &self.handlers {
+            signal_hook::low_level::unregister(*handler);
+        }
+    }
+}
+
+/// Those signals that whoever started larder did not have ignored.
+pub(super) fn not_ignored(signals: &[c_int]) -> Vec<c_int> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    signals.iter().copied().filter(|signal| mask & (1 << (signal - 1)) == 0).collect()
 }

@@ -105,7 +105,7 @@ fn look(store: &Store, found: &mut Findings) -> Result<(), Error> {
             Err(error) => return Err(error),
         }
     }
-    for seen in lease::live(&private.ensure_dir("leases")?)? {
+    for seen in lease::glance(&private.ensure_dir("leases")?)? {
         found.leases.push(format!("{} ({})", seen.purpose, count(seen.digests.len(), "digest")));
     }
     found.quarantine = quarantine::held(store)?;

@@ -9,17 +9,16 @@ use clap::ValueEnum;
 use larder_store::archive::image::{Images, LayerForm};
 use larder_store::archive::package::{Form, Item, Package, package};
 use larder_store::archive::write::{Output, Sink, write};
-use larder_store::descriptor::{Descriptor, Platform};
+use larder_store::descriptor::Platform;
 use larder_store::error::Error;
 use larder_store::fs::{Dir, unique};
-use larder_store::index;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::json;
 
 use super::platform::{self, Wanted, choose};
-use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
-use crate::docker::{Engine, HandOver, Sent, hand_over};
+use super::to_docker::{self, HandOvers};
+use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
 
 /// Write images into one archive, or hand them over to Docker
 ///
@@ -100,19 +99,7 @@ enum Layers {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    if !args.names.is_empty() && args.names.len() != args.images.len() {
-        let counts = format!("{} images and {} names (--as)", args.images.len(), args.names.len());
-        return Err(fail(counts).with_hint("--as is given once for each REF, or not at all").usage());
-    }
-    let mut given: Vec<_> = args.names.iter().map(Reference::full).collect();
-    given.sort_unstable();
-    given.dedup();
-    if given.len() < args.names.len() {
-        return Err(fail("two images cannot have the same name (--as)").usage());
-    }
-    if args.names.iter().any(|name| name.digest().is_some()) {
-        return Err(fail("--as takes a name and a tag, no digest").usage());
-    }
+    to_docker::check_names(&args.names, &args.images)?;
     let store = context.store()?;
     if args.to_docker { to_docker(context, args, &store) } else { to_archive(context, args, &store) }
 }
@@ -120,77 +107,38 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
     // The image first: whether there is an engine does not matter where there is no image.
     let (_protection, entries) = store.protect(&args.images, "export --to-docker")?;
-    let names = names(args, &entries)?;
-    let engine = Engine::connect(&context.cancel)?;
-    let wanted = Wanted::new(args.platform.as_ref(), &engine.platform);
-    let now = jiff::Timestamp::now().as_second();
-    // All of them are found before the first one is sent.
-    let mut chosen = Vec::new();
-    for ((entry, name), query) in entries.iter().zip(&names).zip(&args.images) {
-        let nameless = || fail(format!("{query}: has no name")).with_hint("--as gives it one");
-        let name = name.as_ref().ok_or_else(nameless)?;
-        chosen.push((entry, name, choose(store, entry, wanted).map_err(|e| e.within(query))?));
-    }
+    let wanted = HandOvers {
+        images: &args.images,
+        names: &args.names,
+        platform: args.platform.as_ref(),
+        jobs: super::jobs(args.jobs),
+        lease: None,
+    };
     let mut answers = Vec::new();
     let mut said = Ok(());
-    for (at, (entry, name, manifest)) in chosen.iter().enumerate() {
-        let bar = Bar::new(&name.familiar());
-        let handed = hand_over(&HandOver {
-            store,
-            engine: &engine,
-            manifest,
-            name,
-            platform: args.platform.as_ref(),
-            jobs: super::jobs(args.jobs),
-            cancel: &context.cancel,
-            watch: &|event| bar.on(event),
-            notice: &|text| note(format_args!("{text}")),
-            now,
-        });
-        drop(bar);
-        let sent = match handed {
-            Ok(sent) => sent,
-            Err(error) => {
-                // What was done is said all the same.
-                if args.format == Format::Json && at > 0 {
-                    print_json(&answers)?;
+    let handed =
+        to_docker::hand_over_all(context, store, &entries, &wanted, &mut |handed| match args.format {
+            Format::Table => {
+                let printed = line(handed.name.familiar());
+                if said.is_ok() {
+                    said = printed;
                 }
-                let error = CommandError::from(error);
-                return Err(if at > 0 { error.in_part() } else { error });
             }
-        };
-        store.record_use(&entry.digest, now)?;
-        note(format_args!("{name}: {}", describe(&sent, &engine)));
-        match args.format {
-            Format::Table => said = said.and(line(name.familiar())),
             Format::Json => answers.push(json!({
-                "name": name.familiar(),
-                "digest": manifest.digest,
-                "engine": engine.id,
-                "sent_bytes": sent.bytes,
-                "sent_layers": sent.layers,
-                "spared_bytes": sent.spared_bytes,
-                "spared_layers": sent.spared_layers,
+                "name": handed.name.familiar(),
+                "digest": handed.manifest.digest,
+                "engine": handed.engine.id,
+                "sent_bytes": handed.sent.bytes,
+                "sent_layers": handed.sent.layers,
+                "spared_bytes": handed.sent.spared_bytes,
+                "spared_layers": handed.sent.spared_layers,
             })),
-        }
+        });
+    // What was done before a failure is said all the same.
+    if args.format == Format::Json && (handed.is_ok() || !answers.is_empty()) {
+        print_json(&answers)?;
     }
-    if args.format == Format::Json { print_json(&answers) } else { said }
-}
-
-fn describe(sent: &Sent, engine: &Engine) -> String {
-    let Sent { bytes, layers, spared_bytes, spared_layers } = *sent;
-    let engine = format!("Docker {}", engine.version);
-    match (bytes, spared_layers) {
-        (0, _) => format!("{engine} has it, nothing sent ({} spared)", human(spared_bytes)),
-        (_, 0) => format!("{} sent to {engine} ({})", human(bytes), count(layers, "layer")),
-        _ => format!(
-            "{} sent to {engine} ({}), {} spared ({})",
-            human(bytes),
-            count(layers, "layer"),
-            human(spared_bytes),
-            count(spared_layers, "layer")
-        ),
-    }
+    handed.and(said)
 }
 
 fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
@@ -202,7 +150,7 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
             .usage());
     }
     let (_protection, entries) = store.protect(&args.images, "export")?;
-    let names = names(args, &entries)?;
+    let names = to_docker::names(&args.names, &entries);
     let host = Platform::host();
     let wanted = Wanted::new(args.platform.as_ref(), &host);
     let mut items = Vec::new();
@@ -247,15 +195,6 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
         note(format_args!("{}: {}", output.display(), human(archive.size())));
     }
     Ok(())
-}
-
-/// The names that images get outside: what `--as` says, else their own.
-fn names(args: &Args, entries: &[Descriptor]) -> Outcome<Vec<Option<Reference>>> {
-    if !args.names.is_empty() {
-        return Ok(args.names.iter().cloned().map(Some).collect());
-    }
-    let name = |entry: &Descriptor| entry.annotation(index::REF_NAME).and_then(|_| index::reference(entry));
-    Ok(entries.iter().map(name).collect())
 }
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive.

@@ -6,6 +6,8 @@ mod df;
 mod doctor;
 mod export;
 mod gc;
+mod hold;
+mod holds;
 mod images;
 mod import;
 mod init;
@@ -16,7 +18,10 @@ mod platform;
 mod prune;
 mod rm;
 mod tag;
+mod to_docker;
 mod verify;
+
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use larder_store::descriptor::Descriptor;
@@ -24,6 +29,9 @@ use larder_store::error::Error;
 use larder_store::index::{self, Index};
 
 use crate::cli::{CommandError, Context, Outcome, fail};
+
+/// How `hold` says that larder itself failed: 1 and 2 are the command's.
+pub(crate) const HOLD_FAILED: u8 = 125;
 
 /// What larder can do.
 #[derive(Debug, Subcommand)]
@@ -44,6 +52,8 @@ pub(crate) enum Verb {
     /// Take the protection of `pin` away again
     Unpin(pin::Args),
     Export(export::Args),
+    Hold(hold::Args),
+    Holds(holds::Args),
     Gc(gc::Args),
     Prune(prune::Args),
     Verify(verify::Args),
@@ -53,9 +63,9 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    /// Does it.
-    pub(crate) fn run(&self, context: &Context) -> Outcome {
-        match self {
+    /// Does it; the exit code, where it is not an error's.
+    pub(crate) fn run(&self, context: &Context) -> Outcome<ExitCode> {
+        let done = match self {
             Verb::Init(args) => init::run(context, args),
             Verb::Import(args) => import::run(context, args),
             Verb::Images(args) => images::run(context, args),
@@ -67,13 +77,21 @@ impl Verb {
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
+            Verb::Hold(args) => return hold::run(context, args).map(ExitCode::from),
+            Verb::Holds(args) => holds::run(context, args),
             Verb::Gc(args) => gc::run(context, args),
             Verb::Prune(args) => prune::run(context, args),
             Verb::Verify(args) => verify::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// The exit code of larder's own failures, where all other codes are somebody else's.
+    pub(crate) fn failure(&self) -> Option<u8> {
+        matches!(self, Verb::Hold(_)).then_some(HOLD_FAILED)
     }
 }
 
@@ -94,6 +112,11 @@ fn damaged_images(damaged: &[String]) -> Outcome {
         [] => Ok(()),
         some => Err(fail(some.join("; ")).with_hint("`larder verify` says which images need it").damaged()),
     }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 /// Threads for compressing: what was asked for, else one for each core; by itself no more than 100 MiB allow.

@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bollard::errors::Error as ApiError;
-use bollard::query_parameters::{ListImagesOptions, TagImageOptions};
+use bollard::query_parameters::{
+    ListContainersOptions, ListImagesOptions, RemoveImageOptions, TagImageOptions,
+};
 use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use larder_store::descriptor::Platform;
@@ -63,6 +65,12 @@ pub(crate) struct Inspected {
     pub(crate) os: String,
     pub(crate) architecture: String,
     pub(crate) diff_ids: Vec<DiffId>,
+    /// Its names, as people type them.
+    pub(crate) names: Vec<String>,
+    /// What it was pulled by: `NAME@DIGEST`.
+    pub(crate) digests: Vec<String>,
+    /// Bytes that the engine says it has.
+    pub(crate) size: Option<u64>,
 }
 
 impl Engine {
@@ -143,6 +151,9 @@ impl Engine {
                     os: image.os.unwrap_or_default(),
                     architecture: image.architecture.unwrap_or_default(),
                     diff_ids: layers.iter().filter_map(|layer| layer.parse().ok().map(DiffId)).collect(),
+                    names: image.repo_tags.unwrap_or_default(),
+                    digests: image.repo_digests.unwrap_or_default(),
+                    size: image.size.and_then(|size| u64::try_from(size).ok()),
                 }))
             }
             Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
@@ -156,6 +167,32 @@ impl Engine {
         let images = within(&self.runtime, cancel, self.api.list_images(Some(all)))?
             .map_err(|e| self.failed("list images", &e))?;
         Ok(images.iter().filter_map(|image| image.id.parse().ok()).collect())
+    }
+
+    /// The images of all its containers, running or not: the name of a container by the ID of its image.
+    pub(crate) fn containers(&self, cancel: &Cancel) -> Result<Vec<(String, String)>> {
+        let all = ListContainersOptions { all: true, ..ListContainersOptions::default() };
+        let listed = within(&self.runtime, cancel, self.api.list_containers(Some(all)))?
+            .map_err(|e| self.failed("list containers", &e))?;
+        let mut found = Vec::new();
+        for container in listed {
+            let name = container.names.and_then(|names| names.into_iter().next()).or(container.id);
+            let name = name.unwrap_or_default().trim_start_matches('/').to_owned();
+            let manifest = container.image_manifest_descriptor.and_then(|manifest| manifest.digest);
+            let images = [container.image_id, manifest].into_iter().flatten();
+            found.extend(images.map(|image| (image, name.clone())));
+        }
+        Ok(found)
+    }
+
+    /// Takes a name away; the image goes with its last one, unless a container uses it.
+    pub(crate) fn untag(&self, name: &str, cancel: &Cancel) -> Result<()> {
+        // Images that it was built on are not ours to take.
+        let gently = RemoveImageOptions { force: false, noprune: true, platforms: None };
+        match within(&self.runtime, cancel, self.api.remove_image(name, Some(gently), None))? {
+            Ok(_) | Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            Err(error) => Err(self.failed(&format!("remove {name}"), &error)),
+        }
     }
 
     /// Gives an image that is there a name.

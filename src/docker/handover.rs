@@ -15,7 +15,7 @@ use larder_store::store::Store;
 
 use super::engine::{Engine, ImageStore, Inspected};
 use super::error::{Error, Result};
-use super::record::{Record, Records};
+use super::record::{Effect, Record, Records};
 use super::{present, send};
 
 /// What is asked for.
@@ -33,8 +33,10 @@ pub(crate) struct HandOver<'a> {
     pub(crate) watch: Watch<'a>,
     /// Told in a sentence when the cheap way did not work.
     pub(crate) notice: &'a dyn Fn(&str),
+    /// The lease of the hold that this is for.
+    pub(crate) lease: Option<&'a str>,
     /// Seconds since 1970.
-    pub(crate) now: i64,
+    pub(crate) clock: &'a dyn Fn() -> i64,
 }
 
 /// What was sent and what was spared, bytes on the socket and bytes of layers in the store.
@@ -44,6 +46,8 @@ pub(crate) struct Sent {
     pub(crate) layers: usize,
     pub(crate) spared_bytes: u64,
     pub(crate) spared_layers: usize,
+    /// The engine's ID of the image.
+    pub(crate) id: Digest,
 }
 
 /// Hands an image over.
@@ -65,13 +69,22 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     let there =
         is_whole && (has_name || engine.inspect(&id.to_string(), cancel)?.as_ref().is_some_and(is_it));
     let layers: Vec<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
+    let effect = match (has_name, there) {
+        // Whoever loaded it gave it this name; it stays theirs even if it is loaded once more.
+        (true, _) => Effect::Found,
+        (false, true) => Effect::Tagged,
+        (false, false) => Effect::Loaded,
+    };
     let record = |failed| Record {
         name: name.familiar(),
         id,
         manifest: ask.manifest.digest,
         layers: layers.clone(),
-        at: ask.now,
+        // The end of it: a large image takes its time.
+        at: (ask.clock)(),
         failed,
+        effect: if failed { Effect::Found } else { effect },
+        lease: ask.lease.map(str::to_owned),
     };
     let sent = if there {
         if !has_name {
@@ -79,7 +92,7 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
         }
         let spared_bytes = image.parts.content_size();
         (ask.watch)(Event::Spared(spared_bytes));
-        Sent { bytes: 0, layers: 0, spared_bytes, spared_layers: all_layers.len() }
+        Sent { bytes: 0, layers: 0, spared_bytes, spared_layers: all_layers.len(), id }
     } else {
         match transfer(ask, &image, id, &records) {
             Ok(sent) => sent,
@@ -159,7 +172,7 @@ fn transfer(ask: &HandOver<'_>, image: &Image, id: Digest, records: &Records) ->
     };
     if !spared.is_empty() {
         // An engine can take it and still lack what was spared: only the verified name is success.
-        let tried = load(ask, image, &spared).and_then(|sent| {
+        let tried = load(ask, image, id, &spared).and_then(|sent| {
             verify(ask, image, id, engine.inspect(&ask.name.familiar(), cancel)?)?;
             Ok(sent)
         });
@@ -175,10 +188,10 @@ fn transfer(ask: &HandOver<'_>, image: &Image, id: Digest, records: &Records) ->
             )),
         }
     }
-    load(ask, image, &HashSet::new())
+    load(ask, image, id, &HashSet::new())
 }
 
-fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Result<Sent> {
+fn load(ask: &HandOver<'_>, image: &Image, id: Digest, spared: &HashSet<Digest>) -> Result<Sent> {
     let HandOver { store, engine, cancel, watch, .. } = ask;
     // containerd reads the OCI part; a graph driver reads manifest.json and need not be sent more.
     let form = match engine.image_store {
@@ -199,7 +212,7 @@ fn load(ask: &HandOver<'_>, image: &Image, spared: &HashSet<Digest>) -> Result<S
     }
     watch(Event::Spared(spared_bytes));
     let bytes = send::send(engine, store, &archive, ask.jobs, cancel, *watch)?;
-    Ok(Sent { bytes, layers: sent_layers, spared_bytes, spared_layers })
+    Ok(Sent { bytes, layers: sent_layers, spared_bytes, spared_layers, id })
 }
 
 /// act looks an image up by name, and pulls what it does not find: the name must be there, and right.

@@ -1,9 +1,9 @@
 //! What was handed over to which engine: `.larder/handovers/<engine id>`, one JSON object a line.
 //!
-//! Lines are appended under the hand-over lock held shared, each by one write; whoever finds the file large and
-//! nobody else at it makes it short again. A lost line costs a transfer, never more.
+//! Lines are appended under the hand-over lock, each by one write; whoever finds the file large and nobody else at it
+//! makes it short again. A lost line costs a transfer, or leaves an image in the engine, never more.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 
@@ -15,11 +15,30 @@ use serde::{Deserialize, Serialize};
 
 /// Above this the file is made short again, bytes.
 const LARGE: u64 = 1 << 20;
-/// Hand-overs that are kept then: the newest.
+/// Names of images that are kept then: the newest.
 const KEPT: usize = 500;
+/// Records that are kept then as they are: who has been given an image just now must be known.
+const WHOLE: usize = 50;
 const MAX: u64 = 64 << 20;
+const LOCK: &str = "hand-over lock";
 
-/// One hand-over.
+/// What a hand-over did to the engine; later ones outweigh earlier ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Effect {
+    /// The image was there under this name (and all that is known of records that do not say): it is somebody else's,
+    /// unless an earlier hand-over gave it.
+    #[default]
+    Found,
+    /// The image was there, and got the name.
+    Tagged,
+    /// The image was brought in under this name.
+    Loaded,
+    /// The name was taken away again: what was before does not count any more.
+    Taken,
+}
+
+/// One hand-over, or the end of what it gave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     /// The name it has in the engine.
@@ -35,9 +54,31 @@ pub(super) struct Record {
     /// Whether the engine failed to take it; what it kept of it then cannot be trusted.
     #[serde(default)]
     pub(super) failed: bool,
+    #[serde(default)]
+    pub(super) effect: Effect,
+    /// The lease of the hold that it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease: Option<String>,
 }
 
-/// The records of one engine, with the hand-over lock held shared.
+/// The last record of each name and image, in their order, with all that was done to the engine under it since the
+/// name was last taken away.
+pub(super) fn summed(mut records: Vec<Record>) -> Vec<Record> {
+    let key = |record: &Record| (record.name.clone(), record.id);
+    let mut effects: HashMap<_, Effect> = HashMap::new();
+    for record in &records {
+        let effect = effects.entry(key(record)).or_default();
+        *effect = if *effect == Effect::Taken { record.effect } else { record.effect.max(*effect) };
+    }
+    records.reverse();
+    records.retain_mut(|record| {
+        effects.remove(&key(record)).inspect(|effect| record.effect = *effect).is_some()
+    });
+    records.reverse();
+    records
+}
+
+/// The records of one engine, with the hand-over lock held.
 #[must_use = "the hand-over lock falls when this is dropped"]
 pub(super) struct Records {
     dir: Dir,
@@ -49,6 +90,23 @@ pub(super) struct Records {
 impl Records {
     /// Takes the hand-over lock of an engine, shared. The lease comes before, inspecting the engine after.
     pub(super) fn open(store: &Store, engine_id: &str) -> Result<Records> {
+        let records = Records::unlocked(store, engine_id)?;
+        if let Some(lock) = &records.lock {
+            store.locks().wait_shared(lock, LOCK)?;
+        }
+        Ok(records)
+    }
+
+    /// Takes it exclusively: until this is dropped nobody hands anything over. The store's locks come after.
+    pub(super) fn open_alone(store: &Store, engine_id: &str) -> Result<Records> {
+        let records = Records::unlocked(store, engine_id)?;
+        let lock = records.lock.as_ref();
+        let lock = lock.ok_or_else(|| Error::invalid(LOCK, "cannot be made in this store"))?;
+        store.locks().wait_exclusive(lock, LOCK)?;
+        Ok(records)
+    }
+
+    fn unlocked(store: &Store, engine_id: &str) -> Result<Records> {
         let dir = store.layout().private().ensure_dir("handovers")?;
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let name: String = engine_id.chars().take(100).map(safe).collect();
@@ -56,9 +114,6 @@ impl Records {
             Err(error) if fs::is_read_only(&error) || fs::is_full(&error) || fs::is_not_found(&error) => None,
             lock => Some(lock?),
         };
-        if let Some(lock) = &lock {
-            store.locks().wait_shared(lock, "hand-over lock")?;
-        }
         Ok(Records { dir, name, lock })
     }
 
@@ -93,7 +148,7 @@ impl Records {
         }
     }
 
-    /// Keeps the last record of each name and image, of the newest. Appending needs the lock shared, so that with the lock to
+    /// Sums up all but the newest. Appending needs the lock shared, so that with the lock to
     /// ourselves nothing can get lost; if we do not get it now, the next one does it.
     fn shorten(self) -> Result<()> {
         let Some(lock) = &self.lock else { return Ok(()) };
@@ -101,11 +156,11 @@ impl Records {
         if lock.try_lock().is_err() {
             return Ok(());
         }
-        let mut seen = HashSet::new();
         let mut kept = self.read()?;
-        kept.reverse();
-        kept.retain(|record| seen.len() < KEPT && seen.insert((record.name.clone(), record.id)));
-        kept.reverse();
+        let newest = kept.split_off(kept.len().saturating_sub(WHOLE));
+        kept = summed(kept);
+        kept.drain(..kept.len().saturating_sub(KEPT));
+        kept.extend(newest);
         let lines: Vec<u8> = kept
             .iter()
             .flat_map(|record| [serde_json::to_vec(record).unwrap_or_default(), b"\n".to_vec()].concat())
@@ -130,6 +185,8 @@ mod tests {
             layers: vec![Digest::of(b"l"); 60],
             at,
             failed: false,
+            effect: Effect::Found,
+            lease: None,
         };
         for at in 0..400 {
             let records = Records::open(&store, "AB:CD/..").expect("opened");
@@ -152,5 +209,40 @@ mod tests {
             .expect("there")
             .size;
         assert!(size < LARGE + 10_000, "{size}");
+    }
+
+    #[test]
+    fn what_a_hand_over_gave_stays_known_until_it_is_taken() {
+        use Effect::{Found, Loaded, Tagged, Taken};
+        for (done, sum) in [
+            (&[Found, Found][..], Found),
+            (&[Loaded, Found, Found], Loaded),
+            (&[Found, Tagged, Found], Tagged),
+            (&[Loaded, Taken], Taken),
+            (&[Loaded, Taken, Found], Found),
+            (&[Taken, Found, Loaded, Tagged], Loaded),
+        ] {
+            let record = |(at, effect): (usize, &Effect)| Record {
+                name: "n:1".into(),
+                id: Digest::of(b"id"),
+                manifest: Digest::of(b"m"),
+                layers: Vec::new(),
+                at: at as i64,
+                failed: false,
+                effect: *effect,
+                lease: None,
+            };
+            let records: Vec<_> = done.iter().enumerate().map(record).collect();
+            let [last] = &summed(records.clone())[..] else { panic!("one record") };
+            assert_eq!((last.effect, last.at), (sum, done.len() as i64 - 1), "{done:?}");
+            // Summed up in the middle, it comes to the same.
+            let (older, newer) = records.split_at(done.len() / 2);
+            let again = summed([summed(older.to_vec()), newer.to_vec()].concat());
+            assert_eq!(again[0].effect, sum, "{done:?}");
+        }
+        let old = r#"{"name":"n","id":"ID","manifest":"ID","layers":[],"at":5}"#;
+        let old: Record =
+            serde_json::from_str(&old.replace("ID", &Digest::of(b"x").to_string())).expect("a record");
+        assert_eq!((old.effect, old.failed), (Found, false), "who gave it is not known");
     }
 }

@@ -1,20 +1,69 @@
 //! Leases: what a running process protects from GC.
 //!
 //! A lease is a file below `.larder/leases/`, flocked by its owner; alive means that the lock is held, no PIDs.
-//! It lists digests, one a line. It is made, and grows, under the store lock held shared; a digest that is
-//! leased may be absent (what is about to be written is leased first).
+//! Its first line says what it is for (`# ` and JSON); then come digests, one a line. It is made, and grows, under the
+//! store lock held shared; a digest that is leased may be absent (what is about to be written is leased first).
+//!
+//! A child may inherit the open file ([`Lease::inherit`]): then the lease lives as long as the child or anything that it
+//! started has it open, whatever becomes of the owner.
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
-use crate::lock::SharedGuard;
+use crate::lock::{self, Owner, SharedGuard};
 
-/// A live lease; it ends when this is dropped.
+/// The purpose of what a person holds while a command runs.
+pub const HOLD: &str = "hold";
+
+/// What a lease says of itself, for people. Nothing is decided by it but whether it is a hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// What it is for: `hold`, `import`.
+    pub purpose: String,
+    /// Since when, seconds since 1970, where its owner knew.
+    pub since: Option<i64>,
+    /// The command that runs meanwhile, word by word.
+    pub command: Vec<String>,
+    /// The images, as they were asked for.
+    pub images: Vec<String>,
+}
+
+impl From<&str> for About {
+    fn from(purpose: &str) -> About {
+        About { purpose: purpose.to_owned(), ..About::default() }
+    }
+}
+
+impl About {
+    /// The first line of a lease. Words are cut, lists too: a lease has to be small.
+    fn line(&self) -> String {
+        let clean = |text: &String| text.chars().filter(|c| !c.is_control()).take(200).collect();
+        let list = |words: &[String]| words.iter().take(100).map(clean).collect();
+        let about = About {
+            purpose: clean(&self.purpose),
+            since: self.since,
+            command: list(&self.command),
+            images: list(&self.images),
+        };
+        format!("# {}\n", serde_json::to_string(&about).unwrap_or_default())
+    }
+
+    /// Reads what stands behind `# `; older leases have their purpose there and no more.
+    fn parse(text: &str) -> About {
+        serde_json::from_str(text).unwrap_or_else(|_| About::from(text))
+    }
+}
+
+/// A live lease; it ends when this is dropped, unless a child has inherited it.
 #[must_use = "the lease ends when this is dropped"]
 #[derive(Debug)]
 pub struct Lease {
@@ -24,31 +73,39 @@ pub struct Lease {
     /// Bytes that were written in full.
     length: u64,
     held: HashSet<Digest>,
+    is_inherited: bool,
 }
 
 /// A lease as another process sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Its name among the leases.
+    pub id: String,
     /// What it is for, as its owner wrote.
     pub purpose: String,
+    /// Since when, seconds since 1970.
+    pub since: Option<i64>,
+    /// The command that runs meanwhile.
+    pub command: Vec<String>,
+    /// The images, as they were asked for.
+    pub images: Vec<String>,
     /// What it protects.
     pub digests: Vec<Digest>,
 }
 
 impl Seen {
-    /// Whether a person or a job holds images by it, and it is not larder's own for the length of some work.
+    /// Whether a command runs with these images, and not just larder.
     pub fn is_hold(&self) -> bool {
-        self.purpose.starts_with("hold")
+        self.purpose == HOLD
     }
 }
 
 impl Lease {
     /// Makes an empty lease. The guard keeps GC out until the file is locked.
-    pub fn create(dir: &Dir, purpose: &str, _guard: &SharedGuard) -> Result<Lease> {
+    pub fn create(dir: &Dir, about: impl Into<About>, _guard: &SharedGuard) -> Result<Lease> {
         let name = fs::unique();
         let file = dir.create_new(&name)?;
-        let purpose: String = purpose.chars().filter(|c| !c.is_control()).take(200).collect();
-        let line = format!("# {purpose}\n");
+        let line = about.into().line();
         // Who only looks holds the lock for a moment.
         let locked = file.lock().map_err(Error::io("lock", dir.at(&name)));
         let made = locked
@@ -57,7 +114,8 @@ impl Lease {
             let _ = dir.unlink(&name);
             return Err(error);
         }
-        Ok(Lease { dir: dir.clone(), name, file, length: line.len() as u64, held: HashSet::new() })
+        let length = line.len() as u64;
+        Ok(Lease { dir: dir.clone(), name, file, length, held: HashSet::new(), is_inherited: false })
     }
 
     /// Protects more digests, present or not.
@@ -78,18 +136,59 @@ impl Lease {
         self.held.extend(new);
         Ok(())
     }
+
+    /// Its name among the leases.
+    pub fn id(&self) -> &str {
+        &self.name
+    }
+
+    /// From now on children get the open file, and with it the lock, which ends with the last of them.
+    pub fn inherit(&mut self) -> Result<()> {
+        let set = fcntl_setfd(&self.file, FdFlags::empty());
+        set.map_err(|e| Error::io("hand down", self.dir.at(&self.name))(e.into()))?;
+        self.is_inherited = true;
+        Ok(())
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if self.is_inherited {
+            // The lock is the open file's, not ours: only another opening of the file can tell whether it is free
+            // once ours is closed. What is still held stays, for a GC to reap.
+            let Ok(Some(fresh)) = self.dir.open_file(&self.name) else { return };
+            drop(std::mem::replace(&mut self.file, fresh));
+            if self.file.try_lock().is_err() {
+                return;
+            }
+        }
         let _ = self.dir.unlink(&self.name);
     }
 }
 
 /// Reads the live leases. Whoever decides by the answer holds the store lock exclusively: only then is a lease
-/// that is not locked a dead one.
+/// that is not locked a dead one. A digest that cannot be read is an error; what a lease says of itself never is.
 pub fn live(dir: &Dir) -> Result<Vec<Seen>> {
-    let mut seen = Vec::new();
+    let mut seen = look(dir)?;
+    match seen.iter().position(|(_, unfinished)| unfinished.is_some()) {
+        None => Ok(seen.into_iter().map(|(lease, _)| lease).collect()),
+        Some(at) => {
+            let (lease, unfinished) = seen.swap_remove(at);
+            let why = format!("ends in the middle of a line: {:?}", unfinished.unwrap_or_default());
+            Err(Error::damaged(dir.at(lease.id).display(), why))
+        }
+    }
+}
+
+/// Reads the live leases without any lock, for people and for whoever is not concerned by a lease that is only being
+/// made: of that, what is written so far is seen.
+pub fn glance(dir: &Dir) -> Result<Vec<Seen>> {
+    Ok(look(dir)?.into_iter().map(|(lease, _)| lease).collect())
+}
+
+/// The live leases, each with what stands in an unfinished last line.
+fn look(dir: &Dir) -> Result<Vec<(Seen, Option<String>)>> {
+    let mut all = Vec::new();
     for name in dir.names()? {
         let Some(mut file) = dir.open_file(&name)? else { continue };
         match file.try_lock_shared() {
@@ -97,19 +196,28 @@ pub fn live(dir: &Dir) -> Result<Vec<Seen>> {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(source)) => return Err(Error::io("lock", dir.at(&name))(source)),
         }
-        let mut text = String::new();
-        file.seek(SeekFrom::Start(0)).map_err(Error::io("read", dir.at(&name)))?;
-        file.read_to_string(&mut text).map_err(Error::io("read", dir.at(&name)))?;
-        let mut lease = Seen { purpose: String::new(), digests: Vec::new() };
-        for line in text.lines() {
-            match line.strip_prefix("# ") {
-                Some(purpose) => lease.purpose = purpose.to_owned(),
-                None => {
-                    lease.digests.push(line.parse().map_err(|e| Error::damaged(dir.at(&name).display(), e))?)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(Error::io("read", dir.at(&name)))?;
+        let mut seen = Seen { id: name.clone(), ..Seen::default() };
+        let mut unfinished = None;
+        for (at, line) in String::from_utf8_lossy(&bytes).split_inclusive('\n').enumerate() {
+            match (line.trim_end().parse(), line.ends_with('\n')) {
+                (Ok(digest), true) => seen.digests.push(digest),
+                (Err(_), _) if at == 0 || line.starts_with('#') => {
+                    let About { purpose, since, command, images } =
+                        About::parse(line.trim_start_matches('#').trim());
+                    seen = Seen { purpose, since, command, images, ..seen };
                 }
+                (Err(error), true) => return Err(Error::damaged(dir.at(&name).display(), error)),
+                (_, false) => unfinished = Some(line.to_owned()),
             }
         }
-        seen.push(lease);
+        all.push((seen, unfinished));
     }
-    Ok(seen)
+    Ok(all)
+}
+
+/// Which process took a lease, as far as the kernel tells; `None` too where the lease has ended.
+pub fn owner(dir: &Dir, id: &str) -> Result<Option<Owner>> {
+    Ok(dir.open_file(id)?.and_then(|file| lock::owner_of(&file)))
 }

@@ -10,6 +10,7 @@
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
@@ -128,19 +129,47 @@ impl Locks {
 
 /// Who holds a lock on the file, for people: process and command, as far as `/proc` tells.
 pub fn holder_of(file: &File) -> String {
-    const UNKNOWN: &str = "a process that this one cannot see";
-    let Ok(meta) = file.metadata() else { return UNKNOWN.into() };
-    let mut holders: Vec<String> = Vec::new();
+    let mut holders: Vec<String> = locking(file).into_iter().map(describe).collect();
+    holders.dedup();
+    if holders.is_empty() { "a process that this one cannot see".into() } else { holders.join(", ") }
+}
+
+/// The process that took a lock. The lock may have outlived it: a child that inherited the open file keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Its number, as this process sees it.
+    pub pid: u32,
+    /// Whether it is gone (its number may be another's by now).
+    pub has_ended: bool,
+}
+
+/// Who took the exclusive lock on the file, as far as `/proc` tells.
+pub fn owner_of(file: &File) -> Option<Owner> {
+    let pid = *locking(file).first()?;
+    let meta = file.metadata().ok()?;
+    let is_it = |open: &Path| {
+        std::fs::metadata(open).is_ok_and(|found| (found.dev(), found.ino()) == (meta.dev(), meta.ino()))
+    };
+    let has_ended = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
+        Ok(files) => !files.flatten().any(|open| is_it(&open.path())),
+        // What another user's process has open is not for us to see.
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    Some(Owner { pid, has_ended })
+}
+
+fn locking(file: &File) -> Vec<u32> {
+    let Ok(meta) = file.metadata() else { return Vec::new() };
+    let mut holders = Vec::new();
     // The table is not read in one piece: while other locks come and go, a line can slip through.
     for _ in 0..5 {
         let Ok(table) = std::fs::read_to_string("/proc/locks") else { break };
-        holders = pids_locking(&table, meta.ino()).map(describe).collect();
+        holders = pids_locking(&table, meta.ino()).collect();
         if !holders.is_empty() {
             break;
         }
     }
-    holders.dedup();
-    if holders.is_empty() { UNKNOWN.into() } else { holders.join(", ") }
+    holders
 }
 
 fn describe(pid: u32) -> String {

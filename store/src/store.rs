@@ -16,7 +16,7 @@ use crate::index::{self, Index, NotOne};
 use crate::json;
 use crate::layers::LayerCache;
 use crate::layout::Layout;
-use crate::lease::Lease;
+use crate::lease::{About, Lease};
 use crate::lock::{Locks, SharedGuard};
 use crate::manifest::{Document, ImageConfig, ImageManifest, RawManifest};
 use crate::transaction::Transaction;
@@ -168,6 +168,22 @@ impl Store {
     /// cannot come in between. Digests that are absent are protected too; reading says what is missing.
     pub fn protect(&self, queries: &[String], purpose: &str) -> Result<(Protection, Vec<Descriptor>)> {
         let guard = self.locks.shared()?;
+        let (found, digests) = self.all_below(queries)?;
+        let about = About { images: queries.to_vec(), ..About::from(purpose) };
+        let protection = self.protect_digests(&digests, about, guard)?;
+        Ok((protection, found))
+    }
+
+    /// Like [`Store::protect`], for whoever runs a command meanwhile: the lease names the images and can be handed
+    /// down, and where none can be written this fails.
+    pub fn hold(&self, queries: &[String], about: About) -> Result<(Lease, Vec<Descriptor>)> {
+        let guard = self.locks.shared()?;
+        let (found, digests) = self.all_below(queries)?;
+        Ok((self.lease(&digests, about, &guard)?, found))
+    }
+
+    /// The entries that the queries mean, and the digests of all that is below them.
+    fn all_below(&self, queries: &[String]) -> Result<(Vec<Descriptor>, Vec<Digest>)> {
         let index = self.index()?;
         let mut found = Vec::new();
         let mut digests = Vec::new();
@@ -180,25 +196,24 @@ impl Store {
             .map_err(|e| e.within(query))?;
             found.push(entry);
         }
-        let protection = self.protect_digests(&digests, purpose, guard)?;
-        Ok((protection, found))
+        Ok((found, digests))
+    }
+
+    // Without the reserve: that is for who frees space.
+    fn lease(&self, digests: &[Digest], about: impl Into<About>, guard: &SharedGuard) -> Result<Lease> {
+        let mut lease = Lease::create(&self.layout.private().ensure_dir("leases")?, about, guard)?;
+        lease.add(digests, guard)?;
+        Ok(lease)
     }
 
     /// Protects digests, present or not, from now on. The guard was held since their names were read.
     pub(crate) fn protect_digests(
         &self,
         digests: &[Digest],
-        purpose: &str,
+        about: impl Into<About>,
         guard: SharedGuard,
     ) -> Result<Protection> {
-        // Without the reserve: that is for who frees space, and a reader has another way.
-        let leases = self.layout.private().ensure_dir("leases");
-        let leased = leases.and_then(|leases| {
-            let mut lease = Lease::create(&leases, purpose, &guard)?;
-            lease.add(digests, &guard)?;
-            Ok(lease)
-        });
-        match leased {
+        match self.lease(digests, about, &guard) {
             Ok(lease) => Ok(Protection { _lease: Some(lease), _guard: None }),
             // Where no lease can be written, the lock itself protects, for as long as the reading lasts.
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => {

@@ -1,10 +1,11 @@
 //! Jobs in images that were handed over: by `-P`, by `container:`, with `services:`, for an architecture.
 
 use super::{Project, act_on_every_engine, workflow};
-use crate::support::{Docker, need, peer};
+use crate::support::{Docker, describe, need, peer};
 
 act_on_every_engine!(
     a_job_runs_in_the_image_of_its_label,
+    a_job_runs_while_its_image_is_held,
     a_container_of_the_job_beats_the_label,
     an_architecture_may_be_asked_for,
 );
@@ -22,6 +23,22 @@ fn a_job_runs_in_the_image_of_its_label(_: &Docker, project: &Project) {
         let traffic = project.desk.take();
         assert_eq!(traffic.loads, loads, "{traffic:?}");
     }
+}
+
+/// act removes its containers, so that afterwards nobody uses the image in the engine.
+fn a_job_runs_while_its_image_is_held(docker: &Docker, project: &Project) {
+    let line = "larder hold capy-job:1 --to-docker --rmi -- act -P ubuntu-latest=capy-job:1 --pull=false";
+    for _ in 0..2 {
+        let script = "echo \"works $(cat /etc/greeting)\"";
+        let said = project.succeed(&workflow("", script), line, &["works from capy-job:1"]);
+        assert!(said.contains("capy-job:1: taken out of Docker"), "{said}");
+        assert_eq!(docker.image_id("capy-job:1"), None);
+        assert_eq!(project.desk.take().loads, 1);
+    }
+    // What act says of its job is what the line says.
+    let (shell, output) = project.line(&workflow("", "exit 9"), line);
+    assert_eq!(output.status.code(), Some(1), "{}", describe(&shell, &output));
+    project.desk.take();
 }
 
 fn a_container_of_the_job_beats_the_label(_: &Docker, project: &Project) {

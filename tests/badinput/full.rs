@@ -9,7 +9,7 @@ use crate::support::tarball::{docker_archive, layer, noise};
 use crate::support::{Sandbox, describe, fixture, need, peer};
 
 /// How the store's disk is made.
-const DISKS: [(&str, &str); 2] = [
+pub(crate) const DISKS: [(&str, &str); 2] = [
     ("ext4", "truncate -s 64M disk; mkfs.ext4 -q -m 0 disk; mount -o loop disk store"),
     ("tmpfs", "mount -t tmpfs -o size=64m tmpfs store"),
 ];

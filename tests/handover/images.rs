@@ -18,19 +18,19 @@ fn hello() -> Vec<u8> {
 }
 
 /// Layers of an image that others are built on.
-pub(super) fn base() -> Vec<Vec<u8>> {
+pub(crate) fn base() -> Vec<Vec<u8>> {
     vec![hello(), layer("usr/lib/base", &noise(1, BASE_SIZE as usize))]
 }
 
 /// Layers of an image on that base.
-pub(super) fn app() -> Vec<Vec<u8>> {
+pub(crate) fn app() -> Vec<Vec<u8>> {
     let mut layers = base();
     layers.push(layer("opt/app", &noise(2, APP_SIZE as usize)));
     layers
 }
 
 /// Puts an image with these layers into the store.
-pub(super) fn store(sandbox: &Sandbox, name: &str, layers: &[Vec<u8>]) {
+pub(crate) fn store(sandbox: &Sandbox, name: &str, layers: &[Vec<u8>]) {
     store_config(sandbox, name, &config("linux", "amd64", layers), layers, &[]);
 }
 

@@ -37,7 +37,7 @@ macro_rules! on_every_engine {
         }
     };
 }
-use on_every_engine;
+pub(crate) use on_every_engine;
 
 /// A sandbox whose larder reaches the engine through a proxy.
 pub(crate) struct Desk {

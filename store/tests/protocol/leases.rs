@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use larder_store::lease::{self, Lease, Seen};
+use larder_store::lease::{self, About, HOLD, Lease, Seen};
 use larder_store::{Digest, Store};
 
 use crate::support::child::{self, Child};
@@ -30,14 +30,13 @@ fn a_lease_lives_as_long_as_its_process() {
     }
     let dir = quick_directory();
     let store = open(dir.path());
-    let expected = Seen {
-        purpose: "a child's import".into(),
-        digests: vec![Digest::of(b"published"), Digest::of(b"absent")],
-    };
+    let expected = [Digest::of(b"published"), Digest::of(b"absent")];
     for end in ["kill", "drop"] {
         let mut process = Child::start(here!(), "importer", 0, dir.path());
         process.expect("leased");
-        assert_eq!(live(&store), std::slice::from_ref(&expected), "before {end}");
+        let [seen] = &live(&store)[..] else { panic!("one lease before {end}") };
+        assert_eq!((seen.purpose.as_str(), &seen.digests[..]), ("a child's import", &expected[..]));
+        assert!(!seen.is_hold());
         if end == "kill" {
             process.kill();
             assert_eq!(leftovers(dir.path()).len(), 2, "its files are there, and are nobody's");
@@ -140,6 +139,46 @@ fn a_live_lease_that_cannot_be_read_is_an_error() {
     let error = lease::live(&store.layout().private().sub("leases").unwrap()).unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     drop(tx);
+}
+
+/// What a lease says of itself is for people: whatever stands there, its digests count.
+#[test]
+fn a_lease_protects_whatever_its_first_line_says() {
+    let dir = quick_directory();
+    let store = open(dir.path());
+    let leases = store.layout().private().sub("leases").unwrap();
+    let guard = store.locks().shared().unwrap();
+    let about = About {
+        purpose: HOLD.into(),
+        since: Some(1_700_000_000),
+        command: vec!["sh".into(), "-c".into(), "echo \u{1b}[2J\n\"x\"".into(), "w".repeat(5000)],
+        images: vec!["gcc15".into(), "x\ty".into()],
+    };
+    let mut lease = Lease::create(&leases, about, &guard).unwrap();
+    let held = Digest::of(b"held");
+    lease.add(&[held], &guard).unwrap();
+    drop(guard);
+    let [seen] = &live(&store)[..] else { panic!("one lease") };
+    assert!(seen.is_hold() && seen.id == lease.id() && seen.since == Some(1_700_000_000), "{seen:?}");
+    assert_eq!(seen.command[..3], ["sh", "-c", "echo [2J\"x\""].map(String::from));
+    assert_eq!((seen.command[3].len(), &seen.images[..]), (200, &["gcc15", "xy"].map(String::from)[..]));
+    let path = dir.path().join(".larder/leases").join(lease.id());
+    for (first, purpose) in [
+        ("# import\n", "import"),
+        ("# {\"purpose\":\"hold\",\"later\":[1]}\n", "hold"),
+        ("# {\"purpose\":7}\n", "{\"purpose\":7}"),
+        ("#\n", ""),
+        ("\u{fffd}\u{0}rubbish\n", "\u{fffd}\u{0}rubbish"),
+        ("", ""),
+    ] {
+        std::fs::write(&path, format!("{first}{held}\n")).unwrap();
+        let [seen] = &live(&store)[..] else { panic!("one lease") };
+        assert_eq!((seen.purpose.as_str(), &seen.digests[..]), (purpose, &[held][..]), "{first:?}");
+    }
+    // Half a line is what a lister may see, and GC may not pass over.
+    std::fs::write(&path, format!("# hold\n{held}\n{}", &held.to_string()[..30])).unwrap();
+    assert_eq!(lease::glance(&leases).unwrap()[0].digests, [held]);
+    assert!(lease::live(&leases).unwrap_err().to_string().contains("middle of a line"));
 }
 
 /// Who only looks (a list of the holds) is not in the way of who makes one.

@@ -1,0 +1,79 @@
+//! A command that larder runs in the foreground and waits for.
+//!
+//! It is in larder's own process group and has its terminal, input and output. While it runs larder ends with it and
+//! not before: signals are passed on, except those that the terminal gave to the whole group.
+
+use std::ffi::{OsStr, OsString, c_int};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+
+use larder_store::Error;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::{Cause, Origin};
+
+use super::signals::{Signals, not_ignored};
+use super::{Context, Outcome, fail};
+
+const FORWARDED: [c_int; 6] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+
+/// Exit code where a command is there and cannot be run, as env(1) has it.
+const CANNOT_RUN: u8 = 126;
+/// Exit code where there is no such command.
+const NOT_FOUND: u8 = 127;
+
+/// Runs a command to its end; its exit code, or 128 and the number of the signal that ended it.
+pub(crate) fn run(context: &Context, program: &OsStr, args: &[OsString]) -> Outcome<u8> {
+    let failed = |what, error| fail(format!("cannot {what} {}: {error}", program.display()));
+    // SIGCHLD is not looked at. Handled, it cannot be ignored: then nobody could wait for the child.
+    let mut handled = not_ignored(&FORWARDED);
+    handled.push(SIGCHLD);
+    let mut signals = SignalsInfo::<WithOrigin>::new(&handled).map_err(|e| failed("prepare", e))?;
+    context.signals.give_up();
+    // Of what came until now the command would know nothing.
+    context.cancel.check()?;
+    let mut child = Command::new(program).args(args).spawn().map_err(|error| {
+        let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
+        failed("run", error).exits(code)
+    })?;
+    let pid = Pid::from_child(&child);
+    let handle = signals.handle();
+    let waiting = std::thread::spawn(move || {
+        // It is not reaped here: as long as signals are passed on its number stays its own.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(rustix::process::waitid(WaitId::Pid(pid), options), Err(rustix::io::Errno::INTR)) {}
+        handle.close();
+    });
+    for origin in &mut signals {
+        if origin.signal != SIGCHLD
+            && !has_it_already(&origin, pid)
+            && let Some(signal) = Signal::from_named_raw(origin.signal)
+        {
+            // One that has just ended needs no signal.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+    let _ = waiting.join();
+    let status = child.wait().map_err(Error::io("wait for", program))?;
+    // What comes after the command is larder's own work again.
+    let _ = Signals::install(&context.cancel);
+    Ok(code(status))
+}
+
+/// Whether the child got a signal by itself: the kernel sends those of a terminal to the whole process group, but for
+/// a hang-up, which it sends to the leader of the session alone.
+fn has_it_already(origin: &Origin, child: Pid) -> bool {
+    let is_hang_up =
+        origin.signal == SIGHUP && rustix::process::getsid(None) == Ok(rustix::process::getpid());
+    let is_in_group = rustix::process::getpgid(Some(child)) == Ok(rustix::process::getpgrp());
+    origin.cause == Cause::Kernel && is_in_group && !is_hang_up
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let ended_by = |signal: i32| 128 + signal;
+    let code = status.code().or_else(|| status.signal().map(ended_by));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+}

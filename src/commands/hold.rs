@@ -1,0 +1,130 @@
+//! `larder hold`: a command runs, and its images stay.
+
+use std::ffi::OsString;
+
+use larder_store::descriptor::Platform;
+use larder_store::digest::Digest;
+use larder_store::lease::{About, HOLD};
+use larder_store::reference::Reference;
+use larder_store::store::Store;
+
+use super::platform;
+use super::to_docker::{self, HandOvers};
+use crate::cli::{Context, Outcome, human, note, run_child};
+use crate::docker::{Engine, Fate, Mode, Removal, Uses};
+
+/// Seconds for which an `export --to-docker` keeps an image in the engine: it may be about to be used.
+const MIN_AGE: u64 = 600;
+
+/// Run a command, and keep its images while it runs
+///
+/// Nothing of the images leaves the store while CMD, or anything that it started, runs: no gc and
+/// no prune takes it, also when a name is removed or gets another image, and also when larder
+/// itself is killed. `larder holds` lists what is held.
+///
+/// With --to-docker the images are first handed over to the engine at DOCKER_HOST (else
+/// /var/run/docker.sock), and --rmi takes them out of it again afterwards. CMD begins only after the
+/// engine has confirmed all names. A job of act in an image of the store:
+///
+///   larder hold gcc15 --to-docker --rmi -- act -P ubuntu-latest=gcc15 --pull=false
+///
+/// CMD has larder's input and output; signals are passed on to it. The exit code is CMD's, or 128
+/// and the number of the signal that ended it; 125 where larder failed (CMD did not run), 126 where
+/// CMD cannot be run, 127 where there is no such command.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The images: names, or digests (also the first 12 or more digits)
+    #[arg(required = true, value_name = "REF")]
+    images: Vec<String>,
+
+    /// Hand over to a Docker engine first
+    #[arg(long)]
+    to_docker: bool,
+
+    /// The name to give the image there; once for each REF, in the same order
+    #[arg(long = "as", value_name = "NAME", requires = "to_docker")]
+    names: Vec<Reference>,
+
+    /// Afterwards take out of the engine what larder brought in, unless a container, another hold or
+    /// an `export --to-docker` of the last 10 minutes uses it
+    #[arg(long, requires = "to_docker")]
+    rmi: bool,
+
+    /// Which image of a multi-platform one [default: the engine's]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform::parse, requires = "to_docker")]
+    platform: Option<Platform>,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
+    to_docker::check_names(&args.names, &args.images)?;
+    let store = context.store()?;
+    let about = About {
+        purpose: HOLD.into(),
+        since: Some(super::now()),
+        command: args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        images: args.images.clone(),
+    };
+    let (mut lease, entries) = store.hold(&args.images, about)?;
+    let mut handed = Vec::new();
+    if args.to_docker {
+        let wanted = HandOvers {
+            images: &args.images,
+            names: &args.names,
+            platform: args.platform.as_ref(),
+            jobs: super::jobs(None),
+            lease: Some(lease.id()),
+        };
+        to_docker::hand_over_all(context, &store, &entries, &wanted, &mut |one| handed.push(one.sent.id))?;
+    } else {
+        for entry in &entries {
+            store.record_use(&entry.digest, super::now())?;
+        }
+    }
+    lease.inherit()?;
+    // At least one word: the arguments say so.
+    let (program, words) = args.command.split_at(1);
+    let code = run_child(context, &program[0], words)?;
+    // What CMD left running in the background keeps the lease, and so counts as a hold of its own.
+    drop(lease);
+    if args.rmi {
+        remove(context, &store, &handed);
+    }
+    Ok(code)
+}
+
+/// Takes out of the engine what this hold has handed over; whatever becomes of that, CMD has ended as it has ended.
+fn remove(context: &Context, store: &Store, handed: &[Digest]) {
+    let removed = Engine::connect(&context.cancel).and_then(|engine| {
+        let removal = Removal {
+            store,
+            engine: &engine,
+            now: super::now(),
+            min_age: MIN_AGE,
+            uses: Uses::NotOfHolds,
+            can_give_again: &|_| true,
+            mode: Mode::Take,
+            cancel: &context.cancel,
+        };
+        Ok((removal.of(handed)?, engine.version))
+    });
+    match removed {
+        Ok((copies, version)) => {
+            for copy in copies {
+                let names = if copy.names.is_empty() { copy.id.short() } else { copy.names.join(", ") };
+                let size = copy.size.map(|size| format!(" ({})", human(size))).unwrap_or_default();
+                match copy.fate {
+                    Fate::Removed => note(format_args!("{names}: taken out of Docker {version}{size}")),
+                    Fate::Kept(why) => note(format_args!("{names}: stays in Docker {version}: {why}")),
+                }
+            }
+        }
+        Err(error) => {
+            note(format_args!("larder: the images stay in the Docker engine (--rmi): {error}"));
+        }
+    }
+}

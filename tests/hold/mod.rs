@@ -1,0 +1,70 @@
+//! `larder hold` and `larder holds`: a command runs, and its images stay.
+
+mod codes;
+mod content;
+mod docker;
+mod full;
+mod lives;
+mod rmi;
+mod signals;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+use crate::support::Sandbox;
+
+/// A hold whose command has said `ready`; it has what it needs to end when its stdin is closed.
+struct Running {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// Says `ready` and waits until its stdin is closed.
+const WAITS: &str = "echo ready; cat >/dev/null";
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut running = Self { stdin: child.stdin.take(), child, stdout };
+        assert_eq!(running.line(), "ready");
+        running
+    }
+
+    /// `larder hold IMAGE -- sh -c SCRIPT`.
+    fn hold(sandbox: &Sandbox, image: &str, script: &str) -> Self {
+        Self::start(sandbox.command(["hold", image, "--", "sh", "-c", script]))
+    }
+
+    /// The next line that the command prints, without its end.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Sends larder a signal.
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Closes stdin and waits; the exit code, where no signal ended larder itself.
+    fn end(mut self) -> Option<i32> {
+        drop(self.stdin.take());
+        self.child.wait().unwrap().code()
+    }
+}
+
+/// How many blobs a GC without any grace takes.
+fn swept(sandbox: &Sandbox) -> usize {
+    sandbox.json(["gc", "--grace", "0s"])["swept"].as_object().unwrap().len()
+}
+
+fn holds(sandbox: &Sandbox) -> Vec<Value> {
+    sandbox.json(["holds"]).as_array().unwrap().clone()
+}
