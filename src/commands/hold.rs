@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
 use larder_store::lease::{About, HOLD};
+use larder_store::prune::policy_of;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 
@@ -12,9 +13,6 @@ use super::platform;
 use super::to_docker::{self, HandOvers};
 use crate::cli::{Context, Outcome, human, note, run_child};
 use crate::docker::{Engine, Fate, Mode, Removal, Uses};
-
-/// Seconds for which an `export --to-docker` keeps an image in the engine: it may be about to be used.
-const MIN_AGE: u64 = 600;
 
 /// Run a command, and keep its images while it runs
 ///
@@ -47,7 +45,7 @@ pub(crate) struct Args {
     names: Vec<Reference>,
 
     /// Afterwards take out of the engine what larder brought in, unless a container, another hold or
-    /// an `export --to-docker` of the last 10 minutes uses it
+    /// a young `export --to-docker` (min_age, 10 minutes by default) uses it
     #[arg(long, requires = "to_docker")]
     rmi: bool,
 
@@ -99,12 +97,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
 
 /// Takes out of the engine what this hold has handed over; whatever becomes of that, CMD has ended as it has ended.
 fn remove(context: &Context, store: &Store, handed: &[Digest]) {
+    // A policy that cannot be read says nothing else.
+    let min_age = policy_of(store).unwrap_or_default().limits.min_age;
     let removed = Engine::connect(&context.cancel).and_then(|engine| {
         let removal = Removal {
             store,
             engine: &engine,
             now: super::now(),
-            min_age: MIN_AGE,
+            min_age,
             uses: Uses::NotOfHolds,
             can_give_again: &|_| true,
             mode: Mode::Take,

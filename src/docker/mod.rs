@@ -18,4 +18,4 @@ mod send;
 pub(crate) use engine::Engine;
 pub(crate) use error::Error;
 pub(crate) use handover::{HandOver, Sent, hand_over};
-pub(crate) use removal::{Fate, Mode, Removal, Uses};
+pub(crate) use removal::{Fate, LoadedCopy, Mode, Removal, Uses};

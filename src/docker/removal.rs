@@ -40,7 +40,6 @@ pub(crate) struct Removal<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Uses {
     /// Every one.
-    #[allow(dead_code, reason = "`prune --docker` asks for it")]
     All,
     /// Those that nothing else speaks for: a hold is seen while it lives, and is over when it has ended.
     NotOfHolds,
@@ -50,7 +49,6 @@ pub(crate) enum Uses {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// All is decided, nothing is changed.
-    #[allow(dead_code, reason = "`prune --docker --dry-run` asks for it")]
     DryRun,
     /// What is decided is done.
     Take,
@@ -58,7 +56,6 @@ pub(crate) enum Mode {
 
 /// An image in the engine, and what became of it.
 #[derive(Debug)]
-#[allow(dead_code, reason = "`prune --docker` prints all of it")]
 pub(crate) struct LoadedCopy {
     /// The names that it has there.
     pub(crate) names: Vec<String>,
@@ -123,7 +120,6 @@ struct Facts {
 
 impl Removal<'_> {
     /// All copies that the engine has by larder.
-    #[allow(dead_code, reason = "`prune --docker` asks for them")]
     pub(crate) fn of_all(&self) -> Result<Vec<LoadedCopy>> {
         self.run(&|_| true)
     }

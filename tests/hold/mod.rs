@@ -5,7 +5,7 @@ mod content;
 mod docker;
 mod full;
 mod lives;
-mod rmi;
+pub(crate) mod rmi;
 mod signals;
 
 use std::io::{BufRead, BufReader};
@@ -17,17 +17,17 @@ use serde_json::Value;
 use crate::support::Sandbox;
 
 /// A hold whose command has said `ready`; it has what it needs to end when its stdin is closed.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
 /// Says `ready` and waits until its stdin is closed.
-const WAITS: &str = "echo ready; cat >/dev/null";
+pub(crate) const WAITS: &str = "echo ready; cat >/dev/null";
 
 impl Running {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -37,7 +37,7 @@ impl Running {
     }
 
     /// `larder hold IMAGE -- sh -c SCRIPT`.
-    fn hold(sandbox: &Sandbox, image: &str, script: &str) -> Self {
+    pub(crate) fn hold(sandbox: &Sandbox, image: &str, script: &str) -> Self {
         Self::start(sandbox.command(["hold", image, "--", "sh", "-c", script]))
     }
 
@@ -54,7 +54,7 @@ impl Running {
     }
 
     /// Closes stdin and waits; the exit code, where no signal ended larder itself.
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         drop(self.stdin.take());
         self.child.wait().unwrap().code()
     }

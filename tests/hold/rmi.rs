@@ -50,7 +50,7 @@ fn handovers(desk: &Desk, end: &str) -> PathBuf {
 }
 
 /// Makes all hand-overs so far an hour older.
-fn age(desk: &Desk) {
+pub(crate) fn age(desk: &Desk) {
     let path = handovers(desk, "");
     let mut aged = String::new();
     for line in std::fs::read_to_string(&path).unwrap().lines() {

@@ -2,6 +2,8 @@
 //!
 //! Which images go is decided by a pure function with tests of its own (`store/src/policy/`); here is what stands around it.
 
+mod busy;
+mod docker;
 mod incoming;
 mod limits;
 mod refused;

@@ -2,12 +2,14 @@
 
 mod answer;
 mod limits;
+mod loaded;
 
 use larder_store::gc::{GRACE, Mode};
 use larder_store::policy::{Occasion, Policy, Verdict};
 use larder_store::prune::{Options, Pruned, policy_of, prune};
 
-use crate::cli::{Context, Format, Outcome, count, fail, human, line, note, print_json};
+use crate::cli::{CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
+use crate::docker::Engine;
 use answer::{name, size, table, value, words};
 use limits::Limits;
 
@@ -28,6 +30,11 @@ pub(crate) struct Args {
     #[arg(long)]
     explain: bool,
 
+    /// Also take loaded copies out of the Docker engine: those that larder gave it, that no container and no hold uses, that are
+    /// older than --min-age, and that the store can give again
+    #[arg(long)]
+    docker: bool,
+
     #[command(flatten)]
     limits: Limits,
 
@@ -39,21 +46,39 @@ pub(crate) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let policy = args.limits.over(policy_of(&store)?);
+    // First, because whoever asks for it wants to know that there is none before anything is gone.
+    let engine = args.docker.then(|| Engine::connect(&context.cancel)).transpose()?;
+    let mode = if args.dry_run { Mode::DryRun } else { Mode::Sweep };
     let pruned = prune(
         &store,
         &Options {
             policy: &policy,
             occasion: Occasion::Prune,
             grace: GRACE,
-            now: jiff::Timestamp::now().as_second(),
-            mode: if args.dry_run { Mode::DryRun } else { Mode::Sweep },
+            now: super::now(),
+            mode,
             cancel: &context.cancel,
         },
     )?;
-    match args.format {
-        Format::Json => print_json(&value(&pruned, args.dry_run))?,
-        Format::Table => say(args, &policy, &pruned)?,
-    }
+    let min_age = policy.limits.min_age;
+    let copies =
+        engine.map(|engine| loaded::take(context, &store, &engine, &pruned, min_age, mode)).transpose();
+    let said = match (args.format, &copies) {
+        (Format::Json, copies) => {
+            let mut answer = value(&pruned, args.dry_run);
+            if let Ok(Some(copies)) = copies {
+                answer["docker"] = loaded::value(copies);
+            }
+            print_json(&answer)
+        }
+        (Format::Table, copies) => say(args, &policy, &pruned).and_then(|()| match copies {
+            Ok(Some(copies)) => loaded::table(copies, args.explain),
+            _ => Ok(()),
+        }),
+    };
+    // What became of the store is said all the same.
+    copies.map_err(CommandError::in_part)?;
+    said?;
     if pruned.is_short() { Err(out_of_reach(&pruned)) } else { Ok(()) }
 }
 
@@ -95,7 +120,7 @@ fn has_limits(policy: &Policy) -> bool {
 }
 
 /// Which limit, and what holds the space: the largest images that stay.
-fn out_of_reach(pruned: &Pruned) -> crate::cli::CommandError {
+fn out_of_reach(pruned: &Pruned) -> CommandError {
     let missing = match (pruned.over_size, pruned.short_of_space) {
         (0, space) => format!("{} of free space are missing", human(space)),
         (size, 0) => format!("the store is {} too large", human(size)),

@@ -34,10 +34,10 @@ pub(super) fn candidates(
     for entry in view.index.entries().iter().filter(|entry| needs.contains_key(&entry.digest)) {
         entries.entry(entry.digest).or_default().push(entry);
     }
-    let mut used_by: HashMap<Digest, &str> = HashMap::new();
+    let mut used_by: HashMap<Digest, String> = HashMap::new();
     for lease in &view.leases {
         for digest in lease.digests.iter().filter(|digest| needs.contains_key(digest)) {
-            used_by.insert(*digest, &lease.purpose);
+            used_by.insert(*digest, [&[lease.purpose.clone()][..], &lease.command].concat().join(" "));
         }
     }
     let images = entries.into_iter().map(|(digest, entries)| {
@@ -58,7 +58,7 @@ pub(super) fn candidates(
             last_used,
             nameless_since: displaced.unwrap_or(last_used),
             is_pinned: entries.iter().any(|entry| entry.annotations.contains_key(index::PINNED)),
-            used_by: used_by.get(&digest).map(|purpose| (*purpose).to_owned()),
+            used_by: used_by.get(&digest).cloned(),
             parts: parts.collect(),
         }
     });

@@ -63,6 +63,8 @@ pub struct Pruned {
     pub free_bytes: u64,
     /// Bytes of the disk.
     pub disk_bytes: u64,
+    /// Whether less than `min_free` was free.
+    pub is_urgent: bool,
     /// Whether a `hold` lives, and limits of age and size wait for its end.
     pub is_waiting: bool,
     /// Bytes by which the store is still larger than `max_size`.
@@ -148,6 +150,7 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
             freed_by_images: freed - look.unneeded,
             swept: plan.sweep,
             freed_bytes,
+            is_urgent: options.policy.min_free.is_some_and(|least| look.free < least.of(look.total)),
             is_waiting: is_busy && options.policy.when_busy == WhenBusy::Skip,
             over_size: decision.over_size,
             short_of_space: decision.short_of_space,
