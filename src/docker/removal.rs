@@ -3,8 +3,7 @@
 //! A copy goes if larder brought it in, if all its names are names that larder gave, and if nobody uses it: no container,
 //! running or not, no live hold, no hand-over of late. The hand-over lock is held exclusively from the decision to the
 //! removal, so that no hand-over finds an image that is just about to go; one that begins later asks the engine and
-//! finds it gone. Nothing is forced: what the engine does not let go stays. The copy is whole or gone: where one name
-//! stays, all stay.
+//! finds it gone. Nothing is forced: what the engine does not let go stays.
 //!
 //! Not seen: users of other stores and other tools before they have a container.
 
@@ -207,29 +206,21 @@ impl Removal<'_> {
         for handle in handles {
             match self.engine.untag(&handle, self.cancel) {
                 Ok(()) => {}
-                // A container, most likely, that came after the look.
+                // A container, most likely, that came after the look. What is still there is still by larder.
                 Err(error @ Error::Request { .. }) => return Ok(Fate::Kept(Why::Refused(error.to_string()))),
                 Err(error) => return Err(error),
-            }
-            // What the engine has under this name from now on is not by larder.
-            for record in facts.summed.iter().filter(|record| record.id == *id && record.name == handle) {
-                self.forget(record, records)?;
             }
         }
         if self.engine.inspect(&id.to_string(), self.cancel)?.is_some() {
             return Ok(Fate::Kept(Why::Refused("the engine needs it for other images".into())));
         }
         for record in facts.summed.iter().filter(|record| record.id == *id) {
-            self.forget(record, records)?;
+            // `failed` for older larders: whatever the engine has of it from now on is not by us.
+            let taken =
+                Record { effect: Effect::Taken, failed: true, at: self.now, lease: None, ..record.clone() };
+            records.append(&taken)?;
         }
         Ok(Fate::Removed)
-    }
-
-    fn forget(&self, record: &Record, records: &Records) -> Result<()> {
-        // `failed` for older larders too: what of it may still be there cannot be trusted.
-        let taken =
-            Record { effect: Effect::Taken, failed: true, at: self.now, lease: None, ..record.clone() };
-        Ok(records.append(&taken)?)
     }
 }
 

@@ -12,7 +12,7 @@ use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -22,6 +22,10 @@ use crate::lock::{self, Owner, SharedGuard};
 
 /// The purpose of what a person holds while a command runs.
 pub const HOLD: &str = "hold";
+
+/// The least number of a descriptor that children get: scripts open 3 to 9 as they like, which would close it, and after
+/// the manual of flock(1) 100 and 200.
+const DESCRIPTOR: i32 = 50;
 
 /// What a lease says of itself, for people. Nothing is decided by it but whether it is a hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +148,10 @@ impl Lease {
 
     /// From now on children get the open file, and with it the lock, which ends with the last of them.
     pub fn inherit(&mut self) -> Result<()> {
+        // Where few descriptors are allowed, the one that it has must do.
+        if let Ok(high) = fcntl_dupfd_cloexec(&self.file, DESCRIPTOR) {
+            self.file = File::from(high);
+        }
         let set = fcntl_setfd(&self.file, FdFlags::empty());
         set.map_err(|e| Error::io("hand down", self.dir.at(&self.name))(e.into()))?;
         self.is_inherited = true;
