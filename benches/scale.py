@@ -156,20 +156,22 @@ class Bench:
         ]:
             warm(path)
 
-            def case(*first):
-                target = self.work / "imported"
-                shutil.rmtree(target, ignore_errors=True)
+            # Removed at the end of all rounds: ext4 looks long for inodes that were not freed just now.
+            imported = self.work / "imported"
+            imported.mkdir()
+
+            def case(number, side, *first):
                 subprocess.run(["sync", "-f", self.work], check=True)
-                return self.measured([*first, *self.larder_in(target, "import", path)])
+                return self.measured([*first, *self.larder_in(imported / f"{side}.{number}", "import", path)])
 
             taken = self.alternate({
-                "with": lambda _: case(*TRACED),
-                "without": lambda _: case(*TRACED, "-e", f"inject={SYNCS}:retval=0"),
-                "plain": lambda _: case(),
+                "with": lambda number: case(number, "with", *TRACED),
+                "without": lambda number: case(number, "without", *TRACED, "-e", f"inject={SYNCS}:retval=0"),
+                "plain": lambda number: case(number, "plain"),
             }, rounds)
-            shutil.rmtree(self.work / "imported")
+            shutil.rmtree(imported)
             self.ratio("durability", f"import of {what}: with fsync / without", taken["with"], taken["without"])
-            self.row("durability", f"the same with fsync, without strace", spread(seconds(taken["plain"])))
+            self.row("durability", "the same with fsync, without strace", spread(seconds(taken["plain"])))
 
 
 def said(command):
