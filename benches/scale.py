@@ -93,9 +93,10 @@ class Bench:
         subprocess.run(["cp", "-a", store, copy], check=True)
         subprocess.run(["sync", "-f", self.work], check=True)
         index = (store / "index.json").stat().st_size
-        blobs = list((store / "blobs/sha256").iterdir())
-        size = sum(blob.stat().st_size for blob in blobs)
-        about = (f"{images:,} images, {len(blobs):,} blobs of {mib(size)}; an entry of the index has {index // images} bytes on average, "
+        count = size = 0
+        for blob in os.scandir(store / "blobs/sha256"):
+            count, size = count + 1, size + blob.stat().st_size
+        about = (f"{images:,} images, {count:,} blobs of {mib(size)}; an entry of the index has {index // images} bytes on average, "
                  f"`index.json` {mib(index)}")
         print(about, flush=True)
         return store, copy, about
