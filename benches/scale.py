@@ -245,7 +245,7 @@ def main():
     load.append(f"{os.getloadavg()[0]:.2f}")
     if whole:
         notes = pathlib.Path(__file__).with_name("scale-notes.md").read_text()
-        pathlib.Path(options.page).write_text(page(bench, abouts, versions, load) + notes)
+        pathlib.Path(options.page).write_text(page(bench, abouts, versions, load) + "\n" + notes)
         print(f"written: {options.page}")
     shutil.rmtree(bench.work)
     if bench.missed:
