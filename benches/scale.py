@@ -93,9 +93,10 @@ class Bench:
         subprocess.run(["cp", "-a", store, copy], check=True)
         subprocess.run(["sync", "-f", self.work], check=True)
         index = (store / "index.json").stat().st_size
-        blobs = list((store / "blobs/sha256").iterdir())
-        size = sum(blob.stat().st_size for blob in blobs)
-        about = (f"{images:,} images, {len(blobs):,} blobs of {mib(size)}; an entry of the index has {index // images} bytes on average, "
+        count = size = 0
+        for blob in os.scandir(store / "blobs/sha256"):
+            count, size = count + 1, size + blob.stat().st_size
+        about = (f"{images:,} images, {count:,} blobs of {mib(size)}; an entry of the index has {index // images} bytes on average, "
                  f"`index.json` {mib(index)}")
         print(about, flush=True)
         return store, copy, about
@@ -156,20 +157,22 @@ class Bench:
         ]:
             warm(path)
 
-            def case(*first):
-                target = self.work / "imported"
-                shutil.rmtree(target, ignore_errors=True)
+            # Removed at the end of all rounds: ext4 looks long for inodes that were not freed just now.
+            imported = self.work / "imported"
+            imported.mkdir()
+
+            def case(number, side, *first):
                 subprocess.run(["sync", "-f", self.work], check=True)
-                return self.measured([*first, *self.larder_in(target, "import", path)])
+                return self.measured([*first, *self.larder_in(imported / f"{side}.{number}", "import", path)])
 
             taken = self.alternate({
-                "with": lambda _: case(*TRACED),
-                "without": lambda _: case(*TRACED, "-e", f"inject={SYNCS}:retval=0"),
-                "plain": lambda _: case(),
+                "with": lambda number: case(number, "with", *TRACED),
+                "without": lambda number: case(number, "without", *TRACED, "-e", f"inject={SYNCS}:retval=0"),
+                "plain": lambda number: case(number, "plain"),
             }, rounds)
-            shutil.rmtree(self.work / "imported")
+            shutil.rmtree(imported)
             self.ratio("durability", f"import of {what}: with fsync / without", taken["with"], taken["without"])
-            self.row("durability", f"the same with fsync, without strace", spread(seconds(taken["plain"])))
+            self.row("durability", "the same with fsync, without strace", spread(seconds(taken["plain"])))
 
 
 def said(command):
@@ -242,7 +245,7 @@ def main():
     load.append(f"{os.getloadavg()[0]:.2f}")
     if whole:
         notes = pathlib.Path(__file__).with_name("scale-notes.md").read_text()
-        pathlib.Path(options.page).write_text(page(bench, abouts, versions, load) + notes)
+        pathlib.Path(options.page).write_text(page(bench, abouts, versions, load) + "\n" + notes)
         print(f"written: {options.page}")
     shutil.rmtree(bench.work)
     if bench.missed:

@@ -183,12 +183,9 @@ impl Index {
     /// What had the name keeps its place as a nameless entry that remembers it ([`WAS`]), since `now` (seconds since 1970).
     /// A pin stays with the name.
     pub fn tag(&mut self, reference: &Reference, mut entry: Descriptor, now: i64) -> Tagged {
-        entry.annotations.insert(REF_NAME.into(), reference.familiar());
-        entry.annotations.insert(FULL_NAME.into(), reference.full());
         let mut tagged = Tagged::New;
         let was = reference.familiar();
-        let entries = self.entries_mut();
-        for old in entries.iter_mut().filter(|old| bears(old, reference)) {
+        for old in self.manifests.iter_mut().filter(|old| bears(old, reference)) {
             if let Some(pin) = old.annotations.remove(PINNED) {
                 entry.annotations.insert(PINNED.into(), pin);
             }
@@ -204,14 +201,22 @@ impl Index {
             old.annotations.insert(WAS.into(), was.clone());
             old.annotations.insert(DISPLACED.into(), timestamp(now));
         }
+        self.tag_new(reference, entry);
+        tagged
+    }
+
+    /// Like [`Index::tag`], for a name that no entry bears.
+    pub fn tag_new(&mut self, reference: &Reference, mut entry: Descriptor) {
+        let name = reference.familiar();
         // The content is back under its name: its nameless entry has nothing left to remember.
-        entries.retain(|old| {
+        self.manifests.retain(|old| {
             old.digest != entry.digest
-                || old.annotation(WAS) != Some(&was)
+                || old.annotation(WAS) != Some(&name)
                 || old.annotations.contains_key(REF_NAME)
         });
-        entries.push(entry);
-        tagged
+        entry.annotations.insert(REF_NAME.into(), name);
+        entry.annotations.insert(FULL_NAME.into(), reference.full());
+        self.manifests.push(entry);
     }
 
     /// Removes every entry that bears the name; they are returned.

@@ -4,6 +4,7 @@
 //! documents, sizes, counts, free space. Blobs are published under a lease as they are done; the index comes
 //! last and once. A failed import leaves the index as it was, and no ingest and no lease.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -246,22 +247,25 @@ fn bring_in(
         let mut imported = Vec::new();
         // Read again under the lock: the name may have gone to somebody else meanwhile.
         check_names(index, store, images, options)?;
+        // To look through the index for each of ten thousand new names would take seconds.
+        let mut taken: HashSet<_> = by_name(index).into_keys().collect();
         for (image, ready) in images.iter().zip(ready) {
             // Somebody may have brought in the same image meanwhile, under another manifest.
             let keeps = |entry: &Descriptor| match todo.existing {
                 Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
                 Existing::Verified => Ok(false),
             };
-            name_it(index, ready, &keeps, options.now, &mut imported)?;
+            name_it(index, ready, &mut taken, &keeps, options.now, &mut imported)?;
         }
         Ok(imported)
     })
 }
 
-/// Gives an image its names; one whose entry `keeps` the same image stays as it is.
+/// Gives an image its names, which are `taken` then; one whose entry `keeps` the same image stays as it is.
 fn name_it(
     index: &mut Index,
     ready: Ready,
+    taken: &mut HashSet<Reference>,
     keeps: &dyn Fn(&Descriptor) -> Result<bool>,
     now: i64,
     imported: &mut Vec<Imported>,
@@ -285,16 +289,21 @@ fn name_it(
         imported.push(line(None, ready.entry.digest, outcome, new_bytes, reused_bytes));
     }
     for name in &ready.names {
-        let other = index.named(name).find(|entry| entry.digest != ready.entry.digest);
-        let (digest, outcome) = match other {
-            Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
-            _ => {
-                let outcome = match index.tag(name, ready.entry.clone(), now) {
-                    Tagged::New => Outcome::Added,
-                    Tagged::Same => Outcome::Unchanged,
-                    Tagged::Displaced(old) => Outcome::Replaced(old),
-                };
-                (ready.entry.digest, outcome)
+        let (digest, outcome) = if taken.insert(name.clone()) {
+            index.tag_new(name, ready.entry.clone());
+            (ready.entry.digest, Outcome::Added)
+        } else {
+            let other = index.named(name).find(|entry| entry.digest != ready.entry.digest);
+            match other {
+                Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
+                _ => {
+                    let outcome = match index.tag(name, ready.entry.clone(), now) {
+                        Tagged::New => Outcome::Added,
+                        Tagged::Same => Outcome::Unchanged,
+                        Tagged::Displaced(old) => Outcome::Replaced(old),
+                    };
+                    (ready.entry.digest, outcome)
+                }
             }
         };
         imported.push(line(Some(name.clone()), digest, outcome, new_bytes, reused_bytes));
