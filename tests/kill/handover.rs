@@ -1,0 +1,78 @@
+//! A hand-over that is killed: the store is sound, and the same hand-over puts the engine right.
+
+use std::os::unix::process::ExitStatusExt;
+
+use super::IMPORT_ONE;
+use super::calls::{SENDS, changes};
+use super::points::watch;
+use super::scenario::Scenario;
+use crate::import::GCC;
+use crate::support::store::{assert_nothing_pending, assert_sound, index_text};
+use crate::support::{Docker, describe, need, peer};
+
+const HAND_OVER: Scenario = Scenario {
+    prepare: &[IMPORT_ONE],
+    command: &["export", "--to-docker", GCC, "--jobs", "1"],
+    can_repeat: true,
+};
+
+/// Kills it at one of so many points: every change of the store is one, and every piece that the engine is sent.
+fn is_killed(docker: &Docker, step: usize) -> Option<()> {
+    let mut sandbox = Scenario::sandbox();
+    sandbox.use_docker(docker);
+    let store = sandbox.store();
+    HAND_OVER.prepare(&sandbox, &store);
+    let command = HAND_OVER.command(&store);
+    let points = changes(&watch(&sandbox, &command, &store)?);
+    let right = docker.image_id(GCC).unwrap();
+    let index = index_text(&store);
+    let mut killed = 0;
+    for point in points.iter().step_by(step) {
+        docker.empty();
+        let mut strace = point.strace(&sandbox, &command, &store, "signal=KILL");
+        let output = strace.output().unwrap();
+        let is_killed = output.status.signal() == Some(9);
+        killed += usize::from(is_killed);
+        // How many pieces there are depends on who is faster.
+        let may_be_missed = SENDS.contains(&point.call.as_str()) && output.status.success();
+        assert!(is_killed || may_be_missed, "{point:?}: {}", describe(&strace, &output));
+        assert_sound(&store);
+        assert_eq!(index_text(&store), index, "{point:?}");
+        let found = docker.image_id(GCC);
+        assert!(found.is_none() || found.as_ref() == Some(&right), "{point:?}: the name means {found:?}");
+        let said = sandbox.ok(["export", "--to-docker", GCC]);
+        assert_eq!(said.trim(), GCC);
+        assert_eq!(docker.image_id(GCC).as_ref(), Some(&right), "{point:?}");
+        let mut hello = docker.command(["run", "--rm", "--pull=never", "--network=host", GCC]);
+        let ran = hello.output().unwrap();
+        assert!(ran.status.success() && !ran.stdout.is_empty(), "{point:?}: {}", describe(&hello, &ran));
+        sandbox.ok(["gc", "--grace", "0s"]);
+        assert_nothing_pending(&store);
+    }
+    assert!(killed * 10 >= points.len() / step * 7, "{killed} of {} were killed", points.len() / step);
+    sandbox.ok(["verify"]);
+    Some(())
+}
+
+macro_rules! on {
+    ($($short:ident, $long:ident: $engine:expr, $name:literal;)+) => {
+        $(
+            #[test]
+            fn $short() {
+                need!(is_killed(&need!($engine, $name), 6), "strace");
+            }
+
+            #[test]
+            #[ignore = "long: every call"]
+            fn $long() {
+                need!(is_killed(&need!($engine, $name), 1), "strace");
+            }
+        )+
+    };
+}
+
+on! {
+    docker20, docker20_at_every_call: peer::docker20(), "Docker 20.10";
+    docker28, docker28_at_every_call: peer::docker28(), "Docker 28";
+    docker28c, docker28c_at_every_call: peer::docker28c(), "Docker 28 with containerd store";
+}
