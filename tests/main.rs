@@ -13,6 +13,8 @@ mod hostile;
 mod import;
 mod interop;
 mod kill;
+mod power;
 mod roundtrip;
+mod soak;
 mod support;
 mod verbs;

@@ -47,7 +47,7 @@ const CHANGES: [&str; 32] = [
 const WRITES: [&str; 5] = ["write", "writev", "pwrite64", "pwritev", "pwritev2"];
 
 /// Calls that tell an engine something. How many there are depends on who is faster.
-pub(super) const SENDS: [&str; 3] = ["sendto", "sendmsg", "shutdown"];
+pub(crate) const SENDS: [&str; 3] = ["sendto", "sendmsg", "shutdown"];
 
 /// Calls that change no file: memory, threads, signals, clocks, looking, reading, waiting, locking.
 const HARMLESS: &[&str] = &[
@@ -127,17 +127,17 @@ const HARMLESS: &[&str] = &[
 
 /// One call of a command.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
-    pub(super) name: &'a str,
-    pub(super) args: &'a str,
+pub(crate) struct Call<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) args: &'a str,
     /// Whether the command's own thread made it.
     is_own: bool,
     /// The how-manieth call of this name it is on its thread, from 1.
-    pub(super) when: usize,
+    pub(crate) when: usize,
 }
 
 /// Reads what `strace -f -y` wrote.
-pub(super) fn read(log: &str) -> Vec<Call<'_>> {
+pub(crate) fn read(log: &str) -> Vec<Call<'_>> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut own = None;
     let mut calls = Vec::new();
@@ -158,7 +158,7 @@ pub(super) fn read(log: &str) -> Vec<Call<'_>> {
 
 impl Call<'_> {
     /// Whether it changes a file or tells an engine something; fails where that cannot be said.
-    pub(super) fn changes(&self) -> bool {
+    pub(crate) fn changes(&self) -> bool {
         let Self { name, args, .. } = *self;
         if CHANGES.contains(&name) || SENDS.contains(&name) {
             true
@@ -181,7 +181,7 @@ impl Call<'_> {
     }
 
     /// The file behind the descriptor in front of the arguments; devices and `/proc` are none.
-    pub(super) fn path(&self) -> Option<&str> {
+    pub(crate) fn path(&self) -> Option<&str> {
         let (_, path) = self.args.split([',', ')']).next()?.split_once('<')?;
         let is_file = path.starts_with('/') && !path.starts_with("/dev/") && !path.starts_with("/proc/");
         (is_file || path.starts_with("/dev/shm/")).then(|| path.trim_end_matches('>'))
@@ -189,7 +189,7 @@ impl Call<'_> {
 }
 
 /// Every call that changes something, and the end.
-pub(super) fn changes(log: &str) -> Vec<Point> {
+pub(crate) fn changes(log: &str) -> Vec<Point> {
     let mut points = Vec::new();
     for call in read(log) {
         if call.changes() {

@@ -8,11 +8,11 @@
 //!
 //! A command that is new here is a line in [`kill!`].
 
-mod calls;
+pub(crate) mod calls;
 mod faults;
 mod handover;
 mod nested;
-mod points;
+pub(crate) mod points;
 mod scenario;
 
 use std::os::unix::process::ExitStatusExt;

@@ -8,14 +8,14 @@ use crate::support::{Sandbox, peer, run};
 
 /// The when-th call of its kind on the command's own thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Point {
-    pub(super) call: String,
-    pub(super) when: usize,
+pub(crate) struct Point {
+    pub(crate) call: String,
+    pub(crate) when: usize,
 }
 
 impl Point {
     /// The command in this store, with something done to it at this point.
-    pub(super) fn strace(&self, sandbox: &Sandbox, args: &[String], store: &Path, what: &str) -> Command {
+    pub(crate) fn strace(&self, sandbox: &Sandbox, args: &[String], store: &Path, what: &str) -> Command {
         let inject = format!("inject={}:{what}:when={}", self.call, self.when);
         let more = ["-e".to_owned(), format!("trace={}", self.call), "-e".to_owned(), inject];
         strace(sandbox, args, store, Path::new("/dev/null"), &more).unwrap()
@@ -31,14 +31,14 @@ fn strace(sandbox: &Sandbox, args: &[String], store: &Path, log: &Path, more: &[
 }
 
 /// Runs the command, which must succeed, and writes down every call of it; `None` without strace.
-pub(super) fn watch(sandbox: &Sandbox, args: &[String], store: &Path) -> Option<String> {
+pub(crate) fn watch(sandbox: &Sandbox, args: &[String], store: &Path) -> Option<String> {
     let log = store.with_extension("calls");
     run(&mut strace(sandbox, args, store, &log, &["-y".to_owned()])?);
     Some(std::fs::read_to_string(log).unwrap())
 }
 
 /// Does this for every item, several at a time.
-pub(super) fn for_every<T: Sync>(items: &[T], work: impl Fn(usize, &T) + Sync) {
+pub(crate) fn for_every<T: Sync>(items: &[T], work: impl Fn(usize, &T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4)

@@ -46,7 +46,7 @@ impl Scenario {
     /// Makes the store in which the command is run.
     pub(super) fn prepare(&self, sandbox: &Sandbox, store: &Path) {
         if self.command.contains(&"ARCHIVE") {
-            let layers = [1, 2].map(|seed| layer("noise", &noise(seed, 5 << 20)));
+            let layers = [1, 2].map(|seed| layer("noise", &noise(seed, (4 << 20) + 5000)));
             std::fs::write(archive_of(store), docker_archive("eaten:1", &layers)).unwrap();
         }
         for args in self.prepare {

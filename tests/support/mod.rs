@@ -2,6 +2,7 @@
 //!
 //! Long tests bear `#[ignore = "long: …"]`; `LARDER_LONG=1 tests/run` (that is `.ci/full`) runs them.
 
+pub mod disks;
 mod docker;
 pub mod peer;
 pub mod sandbox;

@@ -67,6 +67,8 @@ fn is_free(file: File) -> bool {
 /// Takes everything that is planned out of sight.
 pub(super) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Leftover]) -> Result<()> {
     let private = store.layout().private();
+    // A power cut must not bring an older index back, which needs what goes now.
+    store.settle_index()?;
     if !found.forgotten.is_empty() {
         // The index first: it never names what is gone.
         let mut index = store.index()?;
