@@ -46,7 +46,8 @@ impl Scenario {
     /// Makes the store in which the command is run.
     pub(super) fn prepare(&self, sandbox: &Sandbox, store: &Path) {
         if self.command.contains(&"ARCHIVE") {
-            let layers = [1, 2].map(|seed| layer("noise", &noise(seed, (4 << 20) + 5000)));
+            // Large enough to be eaten, and quickly compressed.
+            let layers = [1, 2].map(|seed| layer("noise", &noise(seed, 65_536).repeat(65)));
             std::fs::write(archive_of(store), docker_archive("eaten:1", &layers)).unwrap();
         }
         for args in self.prepare {
