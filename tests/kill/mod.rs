@@ -89,7 +89,6 @@ macro_rules! kill {
             #[test]
             fn $name() {
                 let points = need!($scenario.is_killed_everywhere(), "strace");
-                println!("{points} points");
                 assert!(points >= $least, "only {points} points: is everything seen?");
             }
         )+

@@ -10,7 +10,7 @@ mod moments;
 use std::path::{Path, PathBuf};
 
 use crate::import::{CLANG, GCC};
-use crate::kill::calls::read;
+use crate::kill::calls::{Call, read};
 use crate::kill::points::{Point, watch};
 use crate::support::disks::{Disk, here, own_namespace};
 use crate::support::store::{assert_sound, index_text, named};
@@ -110,8 +110,9 @@ fn last_settling(desk: &Desk, args: &[String]) -> Option<Point> {
     let counted = desk.disk.path().join("counted");
     let log = watch(&desk.sandbox, args, &counted)?;
     let _ = std::fs::remove_dir_all(&counted);
-    let settling = read(&log).into_iter().filter(|call| call.name == "fsync");
-    let last = settling.filter(|call| call.path().is_some_and(|path| Path::new(path) == counted)).next_back();
+    let is_settled =
+        |call: &Call<'_>| call.name == "fsync" && call.path().is_some_and(|path| Path::new(path) == counted);
+    let last = read(&log).into_iter().rfind(is_settled);
     Some(Point { call: "fsync".into(), when: last.expect("an index is made durable").when })
 }
 
@@ -150,7 +151,7 @@ fn gc_takes_nothing_before_the_index_is_durable() {
     sandbox.ok(["rm", GCC]);
     let log = need!(watch(&sandbox, &["gc".to_owned()], &sandbox.store()), "strace");
     let calls = read(&log);
-    let is_settled = |call: &crate::kill::calls::Call<'_>| {
+    let is_settled = |call: &Call<'_>| {
         call.name == "fsync" && call.path().is_some_and(|path| Path::new(path) == sandbox.store())
     };
     let settled = calls.iter().position(is_settled).expect("the index is made durable");

@@ -10,7 +10,7 @@ use super::Desk;
 use crate::support::disks::{here, own_namespace};
 use crate::support::store::{assert_sound, named, names};
 use crate::support::tarball::{docker_archive, layer, noise};
-use crate::support::{Sandbox, describe};
+use crate::support::{Sandbox, describe, say};
 
 const WRITERS: u64 = 3;
 const EATEN: &str = "eaten:1";
@@ -158,7 +158,9 @@ fn nothing_is_lost(rounds: u64) {
     }
     assert!(!names(&desk.store()).is_empty());
     assert!(uncertain > 0, "no command was ever cut off: the moments are badly chosen");
-    println!("{rounds} cuts, {uncertain} of them in the middle of a command on a name, 0 losses");
+    say(format_args!(
+        "{rounds} power cuts, {uncertain} times in the middle of a command on a name, 0 losses"
+    ));
 }
 
 /// What was eaten is in the store, or comes there from what is left; then it goes again.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::store::{assert_nothing_pending, assert_sound, names};
-use crate::support::{Docker, Sandbox, describe, peer};
+use crate::support::{Docker, Sandbox, describe, peer, say};
 use waits::Waits;
 use writers::Writer;
 
@@ -50,7 +50,6 @@ impl Soak {
         let _stop = Stop(&self.is_over);
         for turn in 0.. {
             if self.is_over.load(Ordering::Relaxed) {
-                // The end of the time is no failure, and nobody else need stop for it.
                 return;
             }
             work(turn);
@@ -112,10 +111,11 @@ fn soak(length: Duration, docker: Option<&Docker>) {
     assert_eq!(names(&store).len(), WRITERS as usize + 1);
     let a_minute = soak.freeing.load(Ordering::Relaxed) as u64 * 60 / seconds;
     let (p99, figures) = waits.figures();
-    println!(
-        "{seconds} s, {} commands, 0 losses; {a_minute} collections a minute freed something; waits for locks: {figures}",
-        soak.commands.load(Ordering::Relaxed)
-    );
+    let commands = soak.commands.load(Ordering::Relaxed);
+    say(format_args!(
+        "soak: {seconds} s, {commands} commands, 0 losses; {a_minute} collections a minute freed something; \
+         waits for locks: {figures}"
+    ));
     assert!(a_minute >= COLLECTIONS, "only {a_minute} collections a minute freed something");
     assert!(p99 <= PATIENCE, "waits for locks: {figures}");
 }

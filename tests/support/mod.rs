@@ -50,6 +50,11 @@ pub fn succeeded(command: &Command, output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
+/// Says something that a person wants to know of a test that passed, past the harness, which would keep it.
+pub fn say(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
 /// All that a person needs to see of a command that did not do what it should.
 pub fn describe(command: &Command, output: &Output) -> String {
     format!(
