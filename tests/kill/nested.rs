@@ -17,7 +17,7 @@ struct Steps {
 }
 
 const SHORT: Steps = Steps { first: 17, second: 7 };
-const LONG: Steps = Steps { first: 3, second: 1 };
+const LONG: Steps = Steps { first: 9, second: 1 };
 
 /// The command that comes after the first kill.
 #[derive(Debug, Clone, Copy)]
