@@ -86,6 +86,8 @@ pub(super) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         let name = format!("{}.{}", left.name, fs::unique());
         match dir.rename(&left.name, &trash, &name) {
             Err(error) if fs::is_full(&error) => remove(&dir, &left.name)?,
+            // Its owner was not dead but just ending, which takes no lock: it has removed it itself.
+            Err(error) if fs::is_not_found(&error) => {}
             moved => moved?,
         }
     }
