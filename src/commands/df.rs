@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use larder_store::df::{Parts, usage};
 use larder_store::digest::Digest;
-use larder_store::{index, walk};
+use larder_store::index::{self, Index};
+use larder_store::store::Store;
+use larder_store::walk;
 use serde_json::json;
 
 use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
@@ -26,34 +28,7 @@ struct Row {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
-    let index = store.index()?;
-    let mut parts = Parts::new();
-    let mut rows: Vec<Row> = Vec::new();
-    let mut damaged = Vec::new();
-    for entry in index.entries() {
-        let text = |key| entry.annotation(key).map(str::to_owned);
-        let aliases = index.entries().iter().filter(|other| other.digest == entry.digest).count();
-        rows.push(Row {
-            name: index::shown_name(entry),
-            was: text(index::WAS),
-            digest: entry.digest,
-            aliases,
-        });
-        if parts.contains_key(&entry.digest) {
-            continue;
-        }
-        let mut blobs = HashMap::new();
-        let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
-            // What is there counts, not what was announced: a sparse index takes what it takes.
-            if let Some(size) = store.blobs().contains(&node.descriptor.digest)? {
-                blobs.insert(node.descriptor.digest, size);
-            }
-            Ok(())
-        });
-        // The others are as they are: what could be seen of this one is counted.
-        damaged.extend(super::if_damaged(walked)?);
-        parts.insert(entry.digest, blobs);
-    }
+    let ((mut rows, parts), damaged) = super::look(&store, |index| rows(&store, index))?;
     rows.sort_by(|a, b| (&a.name, &a.was, a.digest).cmp(&(&b.name, &b.was, b.digest)));
     let usage = usage(&parts);
     let mut on_disk = 0;
@@ -104,4 +79,38 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         ("Free on the disk", human(free)),
     ])?;
     verdict()
+}
+
+type Rows = (Vec<Row>, Parts);
+
+/// A row for each entry, the blobs of each image that are there, and what is wrong with some.
+fn rows(store: &Store, index: &Index) -> Outcome<(Rows, Vec<String>)> {
+    let mut parts = Parts::new();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut damaged = Vec::new();
+    for entry in index.entries() {
+        let text = |key| entry.annotation(key).map(str::to_owned);
+        let aliases = index.entries().iter().filter(|other| other.digest == entry.digest).count();
+        rows.push(Row {
+            name: index::shown_name(entry),
+            was: text(index::WAS),
+            digest: entry.digest,
+            aliases,
+        });
+        if parts.contains_key(&entry.digest) {
+            continue;
+        }
+        let mut blobs = HashMap::new();
+        let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+            // What is there counts, not what was announced: a sparse index takes what it takes.
+            if let Some(size) = store.blobs().contains(&node.descriptor.digest)? {
+                blobs.insert(node.descriptor.digest, size);
+            }
+            Ok(())
+        });
+        // The others are as they are: what could be seen of this one is counted.
+        damaged.extend(super::if_damaged(walked)?);
+        parts.insert(entry.digest, blobs);
+    }
+    Ok(((rows, parts), damaged))
 }

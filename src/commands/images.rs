@@ -42,15 +42,17 @@ enum Sort {
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let used = store.usage()?;
-    let mut images = Vec::new();
-    let mut damaged = Vec::new();
-    for entry in store.index()?.entries() {
-        let (image, looked) = summarise(&store, entry, &used);
-        damaged.extend(super::if_damaged(looked)?);
-        if matches(&image, args.pattern.as_ref(), args.all) {
-            images.push(image);
+    let (mut images, damaged) = super::look(&store, |index| {
+        let (mut images, mut damaged) = (Vec::new(), Vec::new());
+        for entry in index.entries() {
+            let (image, looked) = summarise(&store, entry, &used);
+            damaged.extend(super::if_damaged(looked)?);
+            if matches(&image, args.pattern.as_ref(), args.all) {
+                images.push(image);
+            }
         }
-    }
+        Ok((images, damaged))
+    })?;
     sort(&mut images, args.sort);
     match args.format {
         Format::Json => print_json(&images.iter().map(value).collect::<Vec<_>>())?,

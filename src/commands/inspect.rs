@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::error::Error;
+use larder_store::index::{self, Index};
 use larder_store::manifest::{Document, RawManifest};
 use larder_store::store::Store;
 use larder_store::summary::summarise;
 use larder_store::usage::Usage;
-use larder_store::{index, walk};
+use larder_store::walk;
 use serde_json::{Value, json};
 
 use super::images;
@@ -34,23 +35,7 @@ pub(crate) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
-    let index = store.index()?;
-    let mut found = Vec::new();
-    for query in &args.images {
-        found.push(store.resolve(&index, query)?);
-    }
-    let sharers = sharers(&store, index.entries());
-    let usage = store.usage()?;
-    let mut values = Vec::new();
-    for entry in &found {
-        let mut value = describe(&store, entry, index.entries(), &usage)?;
-        let image = match &args.platform {
-            Some(platform) => choose(&store, entry, Wanted::Asked(platform))?,
-            None => entry.clone(),
-        };
-        image_details(&store, entry, &image, &sharers, &mut value)?;
-        values.push(value);
-    }
+    let (values, _) = super::look(&store, |index| Ok((values(&store, index, args)?, Vec::new())))?;
     if args.format == Format::Json {
         return print_json(&values);
     }
@@ -61,6 +46,27 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         show(value)?;
     }
     Ok(())
+}
+
+/// All about each image that was asked for.
+fn values(store: &Store, index: &Index, args: &Args) -> Outcome<Vec<Value>> {
+    let mut found = Vec::new();
+    for query in &args.images {
+        found.push(store.resolve(index, query)?);
+    }
+    let sharers = sharers(store, index.entries());
+    let usage = store.usage()?;
+    let mut values = Vec::new();
+    for entry in &found {
+        let mut value = describe(store, entry, index.entries(), &usage)?;
+        let image = match &args.platform {
+            Some(platform) => choose(store, entry, Wanted::Asked(platform))?,
+            None => entry.clone(),
+        };
+        image_details(store, entry, &image, &sharers, &mut value)?;
+        values.push(value);
+    }
+    Ok(values)
 }
 
 /// Which images (by name, or digest where nameless) have a blob.

@@ -27,6 +27,7 @@ use clap::Subcommand;
 use larder_store::descriptor::Descriptor;
 use larder_store::error::Error;
 use larder_store::index::{self, Index};
+use larder_store::store::Store;
 
 use crate::cli::{CommandError, Context, Outcome, fail};
 
@@ -104,6 +105,29 @@ fn if_damaged(looked: Result<(), Error>) -> Result<Option<String>, Error> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Looks at images without protecting them, and says which are damaged. What is missing may only have been let go and
+/// swept meanwhile: then the index is another one by now, and it is looked at again.
+fn look<T>(
+    store: &Store,
+    mut look: impl FnMut(&Index) -> Outcome<(T, Vec<String>)>,
+) -> Outcome<(T, Vec<String>)> {
+    /// So often the index may move on: where something is damaged too, that has to be said in the end.
+    const TIMES: usize = 20;
+    let mut index = store.index()?;
+    for _ in 1..TIMES {
+        let looked = look(&index);
+        if matches!(&looked, Ok((_, damaged)) if damaged.is_empty()) {
+            return looked;
+        }
+        let now = store.index()?;
+        if now == index {
+            return looked;
+        }
+        index = now;
+    }
+    look(&index)
 }
 
 /// The end of a list in which some images are damaged.

@@ -18,7 +18,11 @@ const MAX_JOURNAL: u64 = 64 << 20;
 
 /// Every blob that a journal lists.
 pub fn roots(private: &Dir) -> Result<Vec<Digest>> {
-    let dir = private.ensure_dir("journals")?;
+    // A GC on a full disk could not make it.
+    let dir = match private.sub("journals") {
+        Err(error) if fs::is_not_found(&error) => return Ok(Vec::new()),
+        dir => dir?,
+    };
     let mut roots = Vec::new();
     for name in dir.names()? {
         roots.extend(parse(&dir, &name)?.0.into_values());
@@ -57,6 +61,8 @@ impl Journal {
     /// Opens what an earlier import of the archive left, or begins an empty one.
     pub fn open(private: &Dir, archive: &Digest) -> Result<Journal> {
         let dir = private.ensure_dir("journals")?;
+        // A journal is a root: the directory that it is in must not be lost.
+        private.sync()?;
         let name = archive.hex();
         let (consumed, length) = parse(&dir, &name)?;
         Ok(Journal { dir, name, file: None, length, consumed })

@@ -240,8 +240,16 @@ impl Store {
             // A second's slack: times are coarse, and what is read twice does no harm.
             usage::fold(&self.layout.private().ensure_dir("usage")?, &mut index, written - 1)?;
             self.layout.write_index(&index)?;
+        } else {
+            self.settle_index()?;
         }
         Ok(done)
+    }
+
+    /// Makes the index durable as it stands. Who reports, or builds on, what the index says already needs that: a
+    /// process that was killed between its rename and its fsync leaves an index that a power cut takes back.
+    pub(crate) fn settle_index(&self) -> Result<()> {
+        self.layout.root().sync()
     }
 
     /// Notes digests that were let go on purpose, durably: the next GC takes them without any grace.

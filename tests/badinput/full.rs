@@ -204,3 +204,69 @@ fn a_repair_without_room_loses_nothing_and_is_done_when_there_is_some() {
         assert_as_before(&sandbox.path("after"), &index);
     }
 }
+/// GC works without a free byte, or inode, and what it frees can be used: nothing else is taken away meanwhile.
+#[test]
+fn gc_frees_a_full_disk_and_then_an_import_fits() {
+    let bytes = "truncate -s 32M disk; mkfs.ext4 -q -m 0 disk; mount -o loop disk store";
+    let inodes = "mount -t tmpfs -o size=32m,nr_inodes=200 tmpfs store";
+    let many = "mkdir store/many; i=0; while : >store/many/$i; do i=$((i + 1)); done 2>/dev/null";
+    for (name, disk, fill) in
+        [("ext4", bytes, "fill; fill"), ("tmpfs", DISKS[1].1, "fill"), ("inodes", inodes, many)]
+    {
+        let sandbox = Sandbox::new();
+        std::fs::copy(fixture("docker20.tar"), sandbox.path("small.tar")).unwrap();
+        std::fs::copy(fixture("docker20-two.tar"), sandbox.path("two.tar")).unwrap();
+        let layers: Vec<_> = (0..12).map(|seed| layer("noise", &noise(seed, 300_000))).collect();
+        std::fs::write(sandbox.path("many.tar"), docker_archive("many:1", &layers)).unwrap();
+        let script = format!(
+            "larder import small.tar >/dev/null; larder import many.tar >/dev/null; larder rm many:1 >/dev/null
+            {fill}
+            try larder gc --dry-run --format json; try larder gc --format json; try larder import two.tar
+            try larder verify; rm -rf store/many"
+        );
+        let output = need!(on_disk(&sandbox, disk, &script), "root");
+        let said = text(&output);
+        let codes: Vec<_> = said.lines().filter(|line| line.parse::<u8>().is_ok()).collect();
+        assert_eq!(codes, ["0"; 4], "{name}: {said}");
+        let freed: Vec<_> = said.lines().filter(|line| line.contains("\"freed_bytes\"")).collect();
+        assert_eq!(freed.len(), 2, "{name}: {said}");
+        assert_eq!(freed[0], freed[1], "{name}: what was planned is what went");
+        assert!(
+            freed[0].trim_end_matches(',').ends_with(|digit: char| digit.is_ascii_digit() && digit != ' ')
+        );
+        let after = sandbox.path("after");
+        assert_sound(&after);
+        assert_nothing_pending(&after);
+        assert!(names(&after).contains(GCC) && names(&after).len() == 2, "{name}");
+        assert!(crate::support::store::blobs(&after).len() < 14, "{name}: nothing went");
+    }
+}
+
+#[test]
+fn with_few_descriptors_a_command_fails_or_does_it_all() {
+    let sandbox = Sandbox::new();
+    std::fs::copy(fixture("docker20-two.tar"), sandbox.path("two.tar")).unwrap();
+    need!(peer::tool("prlimit"), "prlimit");
+    let mut codes = std::collections::BTreeSet::new();
+    for limit in 4..26 {
+        sandbox.ok(["import".as_ref(), fixture("docker20.tar").as_os_str()]);
+        let before = index_text(&sandbox.store());
+        for args in [&["import", "two.tar"][..], &["rm", GCC], &["gc", "--grace", "0s"]] {
+            let larder = sandbox.command(args);
+            let mut limited = sandbox.enclose(peer::tool("prlimit").unwrap());
+            limited.arg(format!("--nofile={limit}")).arg(larder.get_program()).args(larder.get_args());
+            let output = limited.output().unwrap();
+            codes.insert(output.status.code());
+            // The C library's loader has a code of its own.
+            let is_clean = matches!(output.status.code(), Some(0 | 1 | 3 | 127));
+            assert!(is_clean, "{}", describe(&limited, &output));
+            assert_sound(&sandbox.store());
+            let is_changed = index_text(&sandbox.store()) != before;
+            assert!(!is_changed || names(&sandbox.store()).len() <= 2);
+        }
+        sandbox.ok(["verify"]);
+    }
+    sandbox.ok(["gc", "--grace", "0s"]);
+    assert_nothing_pending(&sandbox.store());
+    assert!(codes.contains(&Some(0)) && codes.contains(&Some(1)), "{codes:?}");
+}

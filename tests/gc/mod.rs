@@ -1,8 +1,9 @@
 //! `larder gc`: what nothing needs goes, and nothing else.
 
-mod soak;
-
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use larder_store::Store;
@@ -10,11 +11,13 @@ use serde_json::{Value, json};
 
 use crate::import::{CLANG, GCC};
 use crate::roundtrip::imported;
-use crate::support::Sandbox;
+use crate::support::sandbox::NOBODY;
 use crate::support::store::{
-    assert_nothing_pending, assert_sound, blob_path, blobs, index_text, named, names, tree,
+    assert_nothing_pending, assert_sound, blob_path, blobs, entries, index_text, named, names, reachable,
+    tree,
 };
 use crate::support::tarball::{Oci, layer, noise, sha256};
+use crate::support::{Sandbox, describe, need, run};
 
 fn two() -> Sandbox {
     imported("docker20-two.tar")
@@ -44,13 +47,7 @@ fn what_a_name_let_go_goes_at_once_and_what_others_need_stays() {
     sandbox.ok(["rm", GCC]);
     let whole = tree(&sandbox.store());
     let planned = gc(&sandbox, &["--dry-run"]);
-    let unchanged: Vec<_> =
-        tree(&sandbox.store()).into_iter().filter(|(path, facts)| whole.get(path) != Some(facts)).collect();
-    // Lock files are opened and directories listed; nothing that has content is touched.
-    assert!(
-        unchanged.iter().all(|(path, _)| path.is_dir() || path.starts_with(sandbox.store().join(".larder"))),
-        "{unchanged:?}"
-    );
+    assert_eq!(tree(&sandbox.store()), whole, "a dry run changes nothing, not even a time");
     assert_eq!(blobs(&sandbox.store()), before, "a dry run changes nothing");
     let done = gc(&sandbox, &[]);
     assert_eq!((&done["swept"], &done["freed_bytes"]), (&planned["swept"], &planned["freed_bytes"]));
@@ -152,6 +149,59 @@ fn a_document_that_cannot_be_read_stops_it_and_is_named() {
             assert_eq!((blobs(&sandbox.store()), index_text(&sandbox.store())), before, "{what}");
         }
     }
+}
+
+/// G8: every manifest and index of every image, each kind of harm to each.
+#[test]
+fn each_document_that_is_harmed_stops_it() {
+    let sandbox = two();
+    sandbox.ok(["import".as_ref(), crate::support::fixture("multiarch-oci.tar").as_os_str()]);
+    let needed = entries(&sandbox.store())
+        .into_iter()
+        .flat_map(|entry| reachable(&sandbox.store(), entry["digest"].as_str().unwrap()));
+    let is_document = |digest: &String| {
+        let bytes = crate::support::store::blob(&sandbox.store(), digest);
+        serde_json::from_slice::<Value>(&bytes).is_ok_and(|json| json.get("schemaVersion").is_some())
+    };
+    let documents: BTreeSet<_> = needed.filter(is_document).collect();
+    assert!(documents.len() >= 4, "{documents:?}");
+    let orphan = foreign(&sandbox.store(), b"an orphan");
+    let blobs_dir = sandbox.store().join("blobs/sha256");
+    // Another user's gc, whom a mode stops.
+    run(Command::new("chmod").args(["-R", "a+rwX"]).arg(sandbox.store()));
+    for digest in &documents {
+        let path = blob_path(&sandbox.store(), digest);
+        let whole = std::fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for (what, harmed, mode) in [
+            ("flipped", Some(&flipped[..]), 0o644),
+            ("cut", Some(&whole[..whole.len() - 1]), 0o644),
+            ("deleted", None, 0o644),
+            ("closed", Some(&whole[..]), 0o000),
+        ] {
+            std::fs::remove_file(&path).unwrap();
+            if let Some(bytes) = harmed {
+                std::fs::write(&path, bytes).unwrap();
+                std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            }
+            let before = std::fs::read_dir(&blobs_dir).unwrap().count();
+            let args = ["gc", "--grace", "0s"];
+            let mut larder = match mode {
+                0o000 => need!(sandbox.command_as(NOBODY, &[], args), "root"),
+                _ => sandbox.command(args),
+            };
+            let output = larder.output().unwrap();
+            assert!(matches!(output.status.code(), Some(1 | 5)), "{what}: {}", describe(&larder, &output));
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains(digest.trim_start_matches("sha256:")), "{what}: {said}");
+            assert_eq!(std::fs::read_dir(&blobs_dir).unwrap().count(), before, "{what}: something went");
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(&path, &whole).unwrap();
+        }
+    }
+    sandbox.ok(["gc", "--grace", "0s"]);
+    assert!(!blob_path(&sandbox.store(), &orphan).exists(), "with all of them whole it goes on");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Long tests bear `#[ignore = "long: …"]`; `LARDER_LONG=1 tests/run` (that is `.ci/full`) runs them.
 
+pub mod disks;
 mod docker;
 pub mod peer;
 pub mod sandbox;
@@ -47,6 +48,11 @@ pub fn feed(command: &mut Command, bytes: &[u8]) -> Output {
 pub fn succeeded(command: &Command, output: &Output) -> String {
     assert!(output.status.success(), "{}", describe(command, output));
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Says something that a person wants to know of a test that passed, past the harness, which would keep it.
+pub fn say(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// All that a person needs to see of a command that did not do what it should.

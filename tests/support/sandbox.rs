@@ -25,7 +25,15 @@ pub struct Sandbox {
 impl Sandbox {
     /// Makes the directories; the store itself is left to larder.
     pub fn new() -> Self {
-        let root = tempfile::Builder::new().prefix("larder-test.").tempdir().unwrap();
+        Self::of(named().tempdir().unwrap())
+    }
+
+    /// The same in memory where there is one, for tests of many steps that are not about what a disk keeps.
+    pub fn in_memory() -> Self {
+        Self::of(named().tempdir_in("/dev/shm").unwrap_or_else(|_| named().tempdir().unwrap()))
+    }
+
+    fn of(root: TempDir) -> Self {
         let mut sandbox = Self { root, environment: BTreeMap::new() };
         for (variable, name) in [("HOME", "home"), ("TMPDIR", "tmp")] {
             let dir = sandbox.path(name);
@@ -129,4 +137,10 @@ impl Sandbox {
         let output = command.output().unwrap();
         serde_json::from_str(&succeeded(&command, &output)).unwrap()
     }
+}
+
+fn named() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("larder-test.");
+    builder
 }

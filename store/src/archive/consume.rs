@@ -11,6 +11,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::fs::Dir;
 use crate::journal::Journal;
 use crate::json::MAX_DOCUMENT;
 use crate::store::Store;
@@ -81,9 +82,14 @@ impl Consume {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &self.path)(error))
             }
-            _ => Ok(()),
+            // One that came back after a power cut would be full of holes, and without a journal.
+            _ => Dir::open(parent_of(&self.path))?.sync(),
         }
     }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether a path is the name of this very file, and not a link to it.

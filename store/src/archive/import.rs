@@ -113,7 +113,7 @@ fn import_at_hand(
     let todo = Todo::of(&index, store, images, options)?;
     (options.watch)(Event::Spared(todo.spared()));
     let brought = match todo.left.is_empty() {
-        true => Vec::new(),
+        true => all_is_there(store)?,
         false => bring_in(store.begin("import")?, contents, &todo, options, consume.as_mut(), true)?,
     };
     let imported = todo.merge(brought);
@@ -145,10 +145,16 @@ fn import_stream(
     check_names(&index, store, &images, options)?;
     let todo = Todo::of(&index, store, images, options)?;
     let brought = match todo.left.is_empty() {
-        true => Vec::new(),
+        true => all_is_there(store)?,
         false => bring_in(tx, &mut archive, &todo, options, None, false)?,
     };
     Ok(todo.merge(brought))
+}
+
+/// Nothing has to be brought: what the index says is what this import promises.
+fn all_is_there(store: &Store) -> Result<Vec<Imported>> {
+    store.settle_index()?;
+    Ok(Vec::new())
 }
 
 /// Chooses the images that are asked for, and gives them their names.

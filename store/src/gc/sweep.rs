@@ -76,6 +76,8 @@ fn is_free(file: File) -> bool {
 /// Takes everything that is planned out of sight.
 pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Leftover]) -> Result<()> {
     let private = store.layout().private();
+    // A power cut must not bring an older index back, which needs what goes now.
+    store.settle_index()?;
     if !found.forgotten.is_empty() || !found.gone.is_empty() {
         // Noted before the names are gone: the other way round a crash in between would forget it.
         let let_go: Vec<_> = found.gone.iter().chain(&found.forgotten).copied().collect();
@@ -101,6 +103,8 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         let name = format!("{}.{}", left.name, fs::unique());
         match dir.rename(&left.name, &trash, &name) {
             Err(error) if fs::is_full(&error) => remove(&dir, &left.name)?,
+            // Its owner was not dead but just ending, which takes no lock: it has removed it itself.
+            Err(error) if fs::is_not_found(&error) => {}
             moved => moved?,
         }
     }
