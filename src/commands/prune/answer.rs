@@ -1,5 +1,6 @@
 //! What became of each image, in words and as JSON.
 
+use larder_store::index::timestamp;
 use larder_store::policy::{Candidate, Dropped, Kept, Verdict};
 use larder_store::prune::{Judged, Pruned};
 use larder_store::quantity::shown_seconds;
@@ -31,8 +32,8 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
                 "was": image.lost,
                 "digest": image.digest,
                 "size": size(image),
-                "imported": image.imported,
-                "last_used": image.last_used,
+                "imported": timestamp(image.imported),
+                "last_used": timestamp(image.last_used),
                 "verdict": word,
                 "code": code,
                 "reason": reason,
