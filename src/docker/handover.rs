@@ -105,8 +105,10 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     if !(there && has_name) {
         named = engine.inspect(&name.familiar(), cancel)?;
     }
-    verify(ask, &image, id, named)?;
-    records.append(&record(false))?;
+    let verified = verify(ask, &image, id, named);
+    // What was loaded is in the engine by us, whatever became of its name.
+    records.append(&Record { failed: verified.is_err(), ..record(false) })?;
+    verified?;
     records.finish();
     Ok(sent)
 }
