@@ -60,8 +60,9 @@ pub(super) fn candidates(store: &Store, view: &mut View<'_>, now: i64) -> Result
     Ok(images.collect())
 }
 
-/// Project, os and variant where they were declared, else the repository; of what lost its name, that of the name it lost.
-fn group(entry: &Descriptor) -> Option<Membership> {
+/// The group that an entry belongs to: project, os and variant where they were declared, else the repository; of what lost its
+/// name, that of the name it lost.
+pub fn group(entry: &Descriptor) -> Option<Membership> {
     let is_named = entry.annotations.contains_key(index::REF_NAME);
     if let Some(project) = entry.annotation(index::PROJECT) {
         let more = [index::OS, index::VARIANT].map(|key| entry.annotation(key).unwrap_or("-"));

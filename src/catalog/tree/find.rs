@@ -1,0 +1,187 @@
+//! What is in the folder, and what each file was made from, without any lock: archives are opened here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use larder_store::archive::plan::{Planned, PlannedImage, plan};
+use larder_store::archive::seekable::SeekableArchive;
+use larder_store::cancel::Cancel;
+use larder_store::digest::Digest;
+use larder_store::error::{Error, Kind, Result};
+use larder_store::exports::{Identity, Recorded};
+use larder_store::fs::Dir;
+use larder_store::ids::ImageId;
+
+use super::{Apart, said};
+use crate::catalog::image_registry::{ImageRegistry, Listed, Refused, is_plain};
+
+/// An archive of the folder.
+pub(super) struct Tar {
+    /// `<project>/<name>.tar`.
+    pub(super) path: String,
+    /// What it was when it was looked at.
+    pub(super) identity: Identity,
+    /// When it came in, and when it was used last (seconds since 1970).
+    pub(super) imported: i64,
+    pub(super) last_used: i64,
+    /// What the store must have, or why the file is none of ours to remove.
+    pub(super) wanted: Result<Vec<Wanted>, Apart>,
+}
+
+/// An image that the store must be able to give again.
+pub(super) struct Wanted {
+    /// Its manifests and indexes.
+    pub(super) manifests: Vec<Digest>,
+    /// Its other blobs, where nothing else says them.
+    pub(super) blobs: Vec<Digest>,
+    /// Enough, where the store has an image of this ID.
+    pub(super) image_id: Option<ImageId>,
+}
+
+/// What the folder's files are judged by.
+pub(super) struct Sources<'a> {
+    /// Records of exports, by path.
+    pub(super) recorded: &'a HashMap<String, Recorded>,
+    pub(super) registry: &'a ImageRegistry,
+    pub(super) now: i64,
+    /// This user's ID.
+    pub(super) user: u32,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// Finds the archives, by path; links and what is hidden are passed over. Entries of the registry that a link stands for are
+/// told.
+pub(super) fn find(dir: &Dir, real: &str, sources: &Sources<'_>) -> Result<(Vec<Tar>, Vec<Refused>)> {
+    let mut tars = BTreeMap::new();
+    let mut links = Vec::new();
+    for project in dir.names()?.into_iter().filter(|name| is_plain(name)) {
+        let stat = dir.stat(&project)?;
+        let is_link = |dir: &Dir, name: &str| Ok::<_, Error>(dir.read_link(name)?.is_some());
+        if stat.is_none_or(|stat| !stat.is_dir) {
+            if is_link(dir, &project)? {
+                links.push(project + "/");
+            }
+            continue;
+        }
+        let below = dir.sub(&project)?;
+        for name in below.names()?.into_iter().filter(|name| is_plain(name) && name.ends_with(".tar")) {
+            sources.cancel.check()?;
+            let path = format!("{project}/{name}");
+            match below.stat(&name)? {
+                Some(stat) if stat.is_file => {
+                    if let Some(tar) = look(&below, &name, &path, real, sources)? {
+                        tars.insert(path, tar);
+                    }
+                }
+                _ if is_link(&below, &name)? => links.push(path),
+                _ => {}
+            }
+        }
+    }
+    let is_linked =
+        |path: &str| links.iter().any(|link| path == link || link.ends_with('/') && path.starts_with(link));
+    let listed = sources.registry.files.keys().filter(|path| is_linked(path));
+    let refused = listed.map(|path| Refused { what: path.clone(), why: "leads through a link" }).collect();
+    Ok((tars.into_values().collect(), refused))
+}
+
+fn look(dir: &Dir, name: &str, path: &str, real: &str, sources: &Sources<'_>) -> Result<Option<Tar>> {
+    let file = match dir.open_file(name) {
+        Ok(Some(file)) => file,
+        // It went, or something else came.
+        Ok(None) => return Ok(None),
+        Err(error) => return unopened(dir, name, path, error),
+    };
+    let meta = file.metadata().map_err(Error::io("stat", dir.at(name)))?;
+    let identity = Identity::of(&meta);
+    let listed = sources.registry.files.get(path);
+    // Another user's word counts for that user's files alone.
+    let is_trusted = |owner: u32| [0, sources.user, meta.uid()].contains(&owner);
+    let recorded = sources.recorded.get(&format!("{real}/{path}")).filter(|record| is_trusted(record.owner));
+    let unchanged = recorded.map(|record| &record.export).filter(|export| export.identity == identity);
+    let wanted = if meta.nlink() > 1 {
+        Err(Apart::Linked)
+    } else if let Some(export) = unchanged {
+        Ok(vec![Wanted { manifests: export.images.clone(), blobs: Vec::new(), image_id: None }])
+    } else if listed.is_some() {
+        planned(file, dir, name, sources.cancel)?
+    } else if recorded.is_some() {
+        Err(Apart::Changed)
+    } else {
+        Err(Apart::Stranger)
+    };
+    let listed = listed.copied().unwrap_or_default();
+    let (imported, last_used) =
+        times(unchanged.map(|export| export.exported), listed, meta.mtime(), sources.now);
+    Ok(Some(Tar { path: path.to_owned(), identity, imported, last_used, wanted }))
+}
+
+/// What is not open to us is not ours to remove; its bytes count all the same.
+fn unopened(dir: &Dir, name: &str, path: &str, error: Error) -> Result<Option<Tar>> {
+    let is_closed = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
+    match &error {
+        Error::Io { source, .. } if is_closed(source) => {
+            let size = dir.stat(name)?.map_or(0, |stat| stat.size);
+            let identity = Identity { size, modified_ns: 0, inode: 0 };
+            let wanted = Err(Apart::Unreadable("this user may not read it".into()));
+            Ok(Some(Tar { path: path.to_owned(), identity, imported: 0, last_used: 0, wanted }))
+        }
+        // No file any more.
+        Error::Damaged { .. } => Ok(None),
+        _ => Err(error),
+    }
+}
+
+/// When a file came in, and when it was used. Nothing lies in the future: what says so is now.
+fn times(exported: Option<i64>, listed: Listed, modified: i64, now: i64) -> (i64, i64) {
+    let imported =
+        exported.unwrap_or_else(|| listed.created.map_or(modified, |created| created.max(modified)));
+    (imported.min(now), listed.last_used.map_or(imported, |used| used.max(imported)).min(now))
+}
+
+/// What an archive that larder has not written itself holds.
+fn planned(file: File, dir: &Dir, name: &str, cancel: &Cancel) -> Result<Result<Vec<Wanted>, Apart>> {
+    let archive = SeekableArchive::open(file, &dir.at(name), cancel);
+    match archive.and_then(|archive| plan(&archive, cancel)) {
+        Ok(images) => Ok(Ok(images.into_iter().map(wanted).collect())),
+        Err(error) if error.kind() == Kind::Interrupted => Err(error),
+        Err(error) => Ok(Err(Apart::Unreadable(said(&error)))),
+    }
+}
+
+fn wanted(image: PlannedImage) -> Wanted {
+    let image_id = image.image_id();
+    let (manifests, blobs) = match image.content {
+        Planned::Made(_) => (Vec::new(), Vec::new()),
+        Planned::Kept(kept) => (
+            kept.documents.iter().map(|raw| raw.digest).collect(),
+            kept.blobs.iter().map(|blob| blob.descriptor.digest).collect(),
+        ),
+    };
+    Wanted { manifests, blobs, image_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_was_used_when_the_latest_word_says() {
+        let listed = |created, last_used| Listed { created, last_used };
+        for (exported, listed, modified, expected) in [
+            (Some(50), Listed::default(), 9, (50, 50)),
+            (Some(50), listed(Some(99), Some(70)), 9, (50, 70)),
+            (Some(50), listed(None, Some(10)), 9, (50, 50)),
+            (None, Listed::default(), 30, (30, 30)),
+            (None, listed(Some(-5), None), 30, (30, 30)),
+            (None, listed(Some(40), Some(35)), 30, (40, 40)),
+            (None, listed(Some(i64::MAX), None), 30, (100, 100)),
+            (None, listed(None, Some(i64::MAX)), 30, (30, 100)),
+            (Some(101), Listed::default(), 9, (100, 100)),
+        ] {
+            assert_eq!(times(exported, listed, modified, 100), expected, "{exported:?} {listed:?}");
+        }
+    }
+}

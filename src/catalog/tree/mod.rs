@@ -1,0 +1,295 @@
+//! The policy of `prune` for a folder of `<project>/<name>.tar` beside a store.
+//!
+//! A file goes only if larder exported it and it is what it was then, or if the folder's `image-registry.yml` lists it; if the
+//! store can give every image in it again; and if nobody holds one of them. All else stays and says why. The folder is read
+//! without any lock. Deciding and unlinking happen with the store to ourselves, so that no hold begins in between; each file is
+//! looked at once more before that. No link is followed.
+//!
+//! Limits: a registry is read and never written here; who writes into the folder without a lock of the store may put another
+//! file under a name in the moment between the last look and the unlink.
+
+mod find;
+mod holdings;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
+
+use larder_store::cancel::Cancel;
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::error::{Error, Result};
+use larder_store::exports::{Identity, Recorded};
+use larder_store::fs::{Dir, disk_space};
+use larder_store::gc::Mode;
+use larder_store::index;
+use larder_store::lease::{self, Seen};
+use larder_store::policy::{Candidate, Decision, Dropped, Occasion, Policy, State, Verdict, decide};
+use larder_store::prune::group;
+use larder_store::store::Store;
+
+use super::image_registry::{ImageRegistry, Refused};
+use find::{Sources, Tar, Wanted, find};
+use holdings::Holdings;
+
+/// How to prune a folder.
+pub(crate) struct Options<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) policy: &'a Policy,
+    /// Seconds since 1970.
+    pub(crate) now: i64,
+    pub(crate) mode: Mode,
+    pub(crate) cancel: &'a Cancel,
+}
+
+/// Why a file is not for the policy to decide on. It stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// Neither larder nor the registry knows it.
+    Stranger,
+    /// Larder exported it, and it is not what it was.
+    Changed,
+    /// It has another name, which would keep its bytes.
+    Linked,
+    /// It cannot be read, or is no archive of images.
+    Unreadable(String),
+    /// The store cannot give it again.
+    Irreplaceable(String),
+    /// It was to go, and could not be removed.
+    Stuck(String),
+}
+
+/// What becomes of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Decided(Verdict),
+    Apart(Apart),
+}
+
+/// A file and what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// `<project>/<name>.tar`.
+    pub(crate) path: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// What the store calls its images.
+    pub(crate) references: BTreeSet<String>,
+    /// Seconds since 1970.
+    pub(crate) imported: i64,
+    pub(crate) last_used: i64,
+    pub(crate) fate: Fate,
+}
+
+impl Judged {
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self.fate, Fate::Decided(Verdict::Drop(_)))
+    }
+}
+
+/// What went, or would go. All sizes are bytes.
+#[derive(Debug)]
+pub(crate) struct Pruned {
+    /// All archives of the folder.
+    pub(crate) files: Vec<Judged>,
+    /// Entries of the registry that were passed over.
+    pub(crate) refused: Vec<Refused>,
+    pub(crate) freed_bytes: u64,
+    /// Of all archives afterwards.
+    pub(crate) stored_bytes: u64,
+    /// Of the folder's disk afterwards: predicted in a dry run, else measured.
+    pub(crate) free_bytes: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) over_size: u64,
+    pub(crate) short_of_space: u64,
+}
+
+/// Prunes a folder.
+pub(crate) fn prune_tree(store: &Store, options: &Options<'_>) -> Result<Pruned> {
+    let dir = Dir::open(options.dir)?;
+    let real = options.dir.canonicalize().map_err(Error::io("open", options.dir))?;
+    let real = real.to_string_lossy().into_owned();
+    let registry = ImageRegistry::read(&dir)?;
+    let recorded: HashMap<_, _> =
+        store.exports()?.into_iter().map(|record| (record.export.path.clone(), record)).collect();
+    let sources = Sources {
+        recorded: &recorded,
+        registry: &registry,
+        now: options.now,
+        user: rustix::process::geteuid().as_raw(),
+        cancel: options.cancel,
+    };
+    let (tars, through_links) = find(&dir, &real, &sources)?;
+    let (free, total) = disk_space(&dir)?;
+    let (mut files, decision) = {
+        let _store_lock = store.locks().exclusive()?;
+        let _index_lock = store.locks().index()?;
+        let (mut files, decision) = judge(store, &tars, options, (free, total))?;
+        options.cancel.check()?;
+        if options.mode == Mode::Sweep {
+            remove(&dir, &tars, &mut files)?;
+        }
+        (files, decision)
+    };
+    if options.mode == Mode::Sweep {
+        forget(store, &dir, &real, &recorded)?;
+    }
+    let sum = |wanted: &dyn Fn(&Judged) -> bool| {
+        files.iter().filter(|file| wanted(file)).map(|file| file.size).sum()
+    };
+    let freed_bytes: u64 = sum(&Judged::is_dropped);
+    let stored_bytes: u64 = sum(&|file| !file.is_dropped());
+    // What could not be removed is missing in the end.
+    let stuck = decision.freed - freed_bytes;
+    let is_for_space = |verdict: &Verdict| *verdict == Verdict::Drop(Dropped::Space);
+    let is_short = decision.short_of_space > 0 || decision.verdicts.iter().any(is_for_space);
+    let most = options.policy.max_size.unwrap_or(u64::MAX);
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Pruned {
+        files,
+        refused: registry.refused.into_iter().chain(through_links).collect(),
+        freed_bytes,
+        stored_bytes,
+        free_bytes: match options.mode {
+            Mode::DryRun => free.saturating_add(freed_bytes),
+            Mode::Sweep => disk_space(&dir)?.0,
+        },
+        disk_bytes: total,
+        over_size: stored_bytes.saturating_sub(most),
+        short_of_space: decision.short_of_space + if is_short { stuck } else { 0 },
+    })
+}
+
+/// Lets the policy decide on what is its own to decide on. The caller holds the store lock exclusively, and the index lock.
+fn judge(
+    store: &Store,
+    tars: &[Tar],
+    options: &Options<'_>,
+    disk: (u64, u64),
+) -> Result<(Vec<Judged>, Decision)> {
+    let leases = lease::live(&store.layout().private().ensure_dir("leases")?)?;
+    let index = store.index()?;
+    let mut holdings = Holdings::of(store, &index);
+    let leased =
+        leases.iter().flat_map(|lease| lease.digests.iter().map(|digest| (*digest, &*lease.purpose)));
+    let leased: HashMap<_, _> = leased.collect();
+    let mut files = Vec::new();
+    let (mut candidates, mut places) = (Vec::new(), Vec::new());
+    for (at, tar) in tars.iter().enumerate() {
+        options.cancel.check()?;
+        let mut file = Judged {
+            path: tar.path.clone(),
+            size: tar.identity.size,
+            references: BTreeSet::new(),
+            imported: tar.imported,
+            last_used: tar.last_used,
+            fate: Fate::Apart(Apart::Stranger),
+        };
+        match &tar.wanted {
+            Err(apart) => file.fate = Fate::Apart(apart.clone()),
+            Ok(wanted) => match holdings.entries_of(wanted)? {
+                Err(why) => file.fate = Fate::Apart(Apart::Irreplaceable(why)),
+                Ok(entries) => {
+                    file.references = entries.iter().filter_map(|entry| index::shown_name(entry)).collect();
+                    candidates.push(candidate(tar, wanted, &entries, &file.references, &leased));
+                    places.push(at);
+                }
+            },
+        }
+        files.push(file);
+    }
+    let others = files.iter().map(|file| file.size).sum::<u64>()
+        - candidates.iter().flat_map(|image| &image.parts).map(|(_, size)| size).sum::<u64>();
+    let state = State {
+        images: &candidates,
+        kept: &HashSet::new(),
+        other: others,
+        free: disk.0,
+        total: disk.1,
+        is_busy: leases.iter().any(Seen::is_hold),
+        now: options.now,
+    };
+    let decision = decide(options.policy, &state, Occasion::Prune);
+    for (at, verdict) in places.into_iter().zip(&decision.verdicts) {
+        files[at].fate = Fate::Decided(verdict.clone());
+    }
+    Ok((files, decision))
+}
+
+/// A file as the policy sees it: content of its own, in the groups of the images that are in it.
+fn candidate(
+    tar: &Tar,
+    wanted: &[Wanted],
+    entries: &[&Descriptor],
+    references: &BTreeSet<String>,
+    leased: &HashMap<Digest, &str>,
+) -> Candidate {
+    let key = Digest::of(tar.path.as_bytes());
+    let mut manifests =
+        wanted.iter().flat_map(|image| &image.manifests).chain(entries.iter().map(|entry| &entry.digest));
+    let user = manifests.find_map(|digest| leased.get(digest));
+    let own = tar.path.trim_end_matches(".tar").to_owned();
+    Candidate {
+        digest: key,
+        names: references.iter().cloned().chain([own]).collect(),
+        lost: Vec::new(),
+        groups: entries.iter().filter_map(|entry| group(entry)).collect(),
+        imported: tar.imported,
+        last_used: tar.last_used,
+        nameless_since: tar.last_used,
+        is_pinned: entries.iter().any(|entry| entry.annotations.contains_key(index::PINNED)),
+        used_by: user.map(|purpose| (*purpose).to_owned()),
+        parts: vec![(key, tar.identity.size)],
+    }
+}
+
+/// Removes what is to go, durably. What cannot be removed, or is another file by now, stays and says so.
+fn remove(dir: &Dir, tars: &[Tar], files: &mut [Judged]) -> Result<()> {
+    let mut changed: HashMap<&str, Dir> = HashMap::new();
+    for (tar, file) in tars.iter().zip(files).filter(|(_, file)| file.is_dropped()) {
+        let Some((project, name)) = tar.path.split_once('/') else { continue };
+        let removed = dir
+            .sub(project)
+            .and_then(|below| Ok((is_still(&below, name, tar)? && below.unlink(name)?, below)));
+        match removed {
+            Ok((true, below)) => drop(changed.insert(project, below)),
+            Ok((false, _)) => file.fate = Fate::Apart(Apart::Changed),
+            Err(error) => file.fate = Fate::Apart(Apart::Stuck(said(&error))),
+        }
+    }
+    changed.values().try_for_each(Dir::sync)
+}
+
+fn is_still(dir: &Dir, name: &str, tar: &Tar) -> Result<bool> {
+    let Some(file) = dir.open_file(name)? else { return Ok(false) };
+    let meta = file.metadata().map_err(Error::io("stat", dir.at(name)))?;
+    Ok(Identity::of(&meta) == tar.identity)
+}
+
+/// Drops the records of files that are not in the folder any more.
+fn forget(store: &Store, dir: &Dir, real: &str, recorded: &HashMap<String, Recorded>) -> Result<()> {
+    for path in recorded.keys() {
+        let below = path.strip_prefix(real).and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
+        let Some((project, name)) = below.filter(|(_, name)| !name.contains('/')) else { continue };
+        let is_there = match dir.sub(project) {
+            Err(error) if larder_store::fs::is_not_found(&error) => false,
+            // A link, or nothing to look into: whatever it is, it says nothing of the file.
+            Err(_) => true,
+            Ok(below) => below.stat(name)?.is_some(),
+        };
+        if !is_there {
+            store.forget_export(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// An error with its causes.
+fn said(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
