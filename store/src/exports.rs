@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
-use crate::fs::Dir;
+use crate::fs::{self, Dir};
 use crate::json;
+use crate::store::Store;
 
 /// What tells a file from every other that may come to bear its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +56,38 @@ pub struct Recorded {
     pub owner: u32,
 }
 
-/// Records an export; what was known of the path before is forgotten. `lock` waits for the record's lock, and not for ever.
-pub fn record(dir: &Dir, export: &Export, lock: &dyn Fn(&File) -> Result<()>) -> Result<()> {
+impl Store {
+    /// Records which file an export wrote. A store that cannot be written loses the record and nothing else.
+    pub fn record_export(&self, export: &Export) -> Result<()> {
+        let lock = |file: &File| self.locks().wait_exclusive(file, "lock of an export record");
+        let dir = self.layout().private().ensure_dir("exports");
+        or_lost(dir.and_then(|dir| record(&dir, export, &lock)))
+    }
+
+    /// The files that exports wrote, as far as that is recorded.
+    pub fn exports(&self) -> Result<Vec<Recorded>> {
+        match self.layout().private().sub("exports") {
+            Err(error) if fs::is_not_found(&error) => Ok(Vec::new()),
+            dir => read_all(&dir?),
+        }
+    }
+
+    /// Forgets what was recorded of a file, where the store can be written.
+    pub fn forget_export(&self, path: &str) -> Result<()> {
+        let dir = self.layout().private().ensure_dir("exports");
+        or_lost(dir.and_then(|dir| dir.unlink(&name(path)).map(drop)))
+    }
+}
+
+fn or_lost(done: Result<()>) -> Result<()> {
+    match done {
+        Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
+        done => done,
+    }
+}
+
+/// Writes a record; what was known of the path before is forgotten. `lock` waits for the record's lock, and not for ever.
+fn record(dir: &Dir, export: &Export, lock: &dyn Fn(&File) -> Result<()>) -> Result<()> {
     let name = name(&export.path);
     let file = dir.open_or_create(&name)?;
     lock(&file)?;
@@ -68,7 +99,7 @@ pub fn record(dir: &Dir, export: &Export, lock: &dyn Fn(&File) -> Result<()>) ->
 }
 
 /// Reads all records. What is damaged, or stands under another path's name, is none.
-pub fn read_all(dir: &Dir) -> Result<Vec<Recorded>> {
+fn read_all(dir: &Dir) -> Result<Vec<Recorded>> {
     let mut records = Vec::new();
     for name in dir.names()? {
         let bytes = match dir.read(&name, json::MAX_DOCUMENT) {
@@ -84,11 +115,6 @@ pub fn read_all(dir: &Dir) -> Result<Vec<Recorded>> {
         }
     }
     Ok(records)
-}
-
-/// Removes the record of a path.
-pub fn forget(dir: &Dir, path: &str) -> Result<()> {
-    dir.unlink(&name(path)).map(drop)
 }
 
 fn name(path: &str) -> String {
@@ -120,9 +146,6 @@ mod tests {
         read.sort_by_key(|recorded| recorded.export.exported);
         let read: Vec<_> = read.into_iter().map(|recorded| recorded.export).collect();
         assert_eq!(read, [export("/a/b.tar", 2), export("/a/ü\n.tar", 3)]);
-        forget(&dir, "/a/b.tar").expect("forgotten");
-        forget(&dir, "/a/b.tar").expect("forgotten before");
-        assert_eq!(read_all(&dir).expect("readable").len(), 1);
     }
 
     #[test]

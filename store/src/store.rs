@@ -11,7 +11,6 @@ use crate::cancel::Cancel;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::exports::{self, Export, Recorded};
 use crate::fs;
 use crate::index::{self, Index, NotOne};
 use crate::json;
@@ -265,29 +264,6 @@ impl Store {
     /// The recorded uses of all images.
     pub fn usage(&self) -> Result<HashMap<Digest, Usage>> {
         usage::read_all(&self.layout.private().ensure_dir("usage")?)
-    }
-
-    /// Records which file an export wrote. A store that cannot be written loses the record and nothing else.
-    pub fn record_export(&self, export: &Export) -> Result<()> {
-        let lock = |file: &File| self.locks.wait_exclusive(file, "lock of an export record");
-        let dir = self.layout.private().ensure_dir("exports");
-        match dir.and_then(|dir| exports::record(&dir, export, &lock)) {
-            Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
-            recorded => recorded,
-        }
-    }
-
-    /// The files that exports wrote, as far as that is recorded.
-    pub fn exports(&self) -> Result<Vec<Recorded>> {
-        match self.layout.private().sub("exports") {
-            Err(error) if fs::is_not_found(&error) => Ok(Vec::new()),
-            dir => exports::read_all(&dir?),
-        }
-    }
-
-    /// Forgets what was recorded of a file.
-    pub fn forget_export(&self, path: &str) -> Result<()> {
-        exports::forget(&self.layout.private().ensure_dir("exports")?, path)
     }
 
     /// Bytes that can still be written on the store's disk.

@@ -17,6 +17,8 @@ use larder_store::ids::ImageId;
 use super::{Apart, said};
 use crate::catalog::image_registry::{ImageRegistry, Listed, Refused, is_plain};
 
+const LINK: &str = "leads through a link";
+
 /// An archive of the folder.
 pub(super) struct Tar {
     /// `<project>/<name>.tar`.
@@ -51,40 +53,49 @@ pub(super) struct Sources<'a> {
     pub(super) cancel: &'a Cancel,
 }
 
-/// Finds the archives, by path; links and what is hidden are passed over. Entries of the registry that a link stands for are
-/// told.
+/// Finds the archives, by path. Links, other disks and what is hidden are passed over; entries of the registry that lead there
+/// are told.
 pub(super) fn find(dir: &Dir, real: &str, sources: &Sources<'_>) -> Result<(Vec<Tar>, Vec<Refused>)> {
     let mut tars = BTreeMap::new();
-    let mut links = Vec::new();
+    let mut elsewhere = Vec::new();
+    let is_link = |dir: &Dir, name: &str| Ok::<_, Error>(dir.read_link(name)?.is_some());
     for project in dir.names()?.into_iter().filter(|name| is_plain(name)) {
-        let stat = dir.stat(&project)?;
-        let is_link = |dir: &Dir, name: &str| Ok::<_, Error>(dir.read_link(name)?.is_some());
-        if stat.is_none_or(|stat| !stat.is_dir) {
+        if dir.stat(&project)?.is_none_or(|stat| !stat.is_dir) {
             if is_link(dir, &project)? {
-                links.push(project + "/");
+                elsewhere.push((project + "/", LINK));
             }
             continue;
         }
         let below = dir.sub(&project)?;
+        if disk(&below)? != disk(dir)? {
+            // What goes there makes no room here.
+            elsewhere.push((project + "/", "lies on another disk"));
+            continue;
+        }
         for name in below.names()?.into_iter().filter(|name| is_plain(name) && name.ends_with(".tar")) {
             sources.cancel.check()?;
             let path = format!("{project}/{name}");
-            match below.stat(&name)? {
-                Some(stat) if stat.is_file => {
-                    if let Some(tar) = look(&below, &name, &path, real, sources)? {
-                        tars.insert(path, tar);
-                    }
+            if below.stat(&name)?.is_some_and(|stat| stat.is_file) {
+                if let Some(tar) = look(&below, &name, &path, real, sources)? {
+                    tars.insert(path, tar);
                 }
-                _ if is_link(&below, &name)? => links.push(path),
-                _ => {}
+            } else if is_link(&below, &name)? {
+                elsewhere.push((path, LINK));
             }
         }
     }
-    let is_linked =
-        |path: &str| links.iter().any(|link| path == link || link.ends_with('/') && path.starts_with(link));
-    let listed = sources.registry.files.keys().filter(|path| is_linked(path));
-    let refused = listed.map(|path| Refused { what: path.clone(), why: "leads through a link" }).collect();
-    Ok((tars.into_values().collect(), refused))
+    let refused = sources.registry.files.keys().filter_map(|path| {
+        let leads = |(place, _): &&(String, _)| {
+            path == place || place.ends_with('/') && path.starts_with(place.as_str())
+        };
+        elsewhere.iter().find(leads).map(|(_, why)| Refused { what: path.clone(), why })
+    });
+    Ok((tars.into_values().collect(), refused.collect()))
+}
+
+fn disk(dir: &Dir) -> Result<u64> {
+    let stat = rustix::fs::fstat(dir.fd()).map_err(|e| Error::io("stat", dir.path())(e.into()))?;
+    Ok(stat.st_dev)
 }
 
 fn look(dir: &Dir, name: &str, path: &str, real: &str, sources: &Sources<'_>) -> Result<Option<Tar>> {

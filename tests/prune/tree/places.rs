@@ -3,6 +3,8 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::badinput::full::{on_disk, text};
+use crate::support::need;
 
 const ALL: &[&str] = &["--unused-for", "0s", "--min-age", "0s"];
 
@@ -82,4 +84,20 @@ fn entries_that_lead_elsewhere_are_refused_by_name_and_the_rest_goes_on() {
     assert!(!told.contains('\u{1b}') && !told.contains("good"), "{told:?}");
     assert_eq!(outside(&sandbox), before);
     assert_eq!(files(&sandbox), set(&["app/3.tar", "app/listed.tar"]), "a copy of today was used today");
+}
+
+/// What goes there makes no room here.
+#[test]
+fn another_disk_below_the_folder_is_passed_over() {
+    let sandbox = world(&["1", "2", "3"]);
+    std::fs::rename(sandbox.store(), sandbox.path("before")).unwrap();
+    std::fs::create_dir(sandbox.path("tree/other")).unwrap();
+    std::fs::write(sandbox.path("tree/image-registry.yml"), "images: [{name: far, file: other/1.tar}]")
+        .unwrap();
+    let script = "cp -a before/. store; mount -t tmpfs -o size=8m tmpfs tree/other; larder export app:1 -o tree/other/1.tar
+        try larder prune --tree tree --unused-for 15d --min-age 0s --explain; ls tree/other";
+    let output = need!(on_disk(&sandbox, "mount -t tmpfs -o size=64m tmpfs store", script), "root");
+    let said = text(&output);
+    assert!(said.contains("2 files gone") && said.contains("other/1.tar lies on another disk"), "{said}");
+    assert!(said.ends_with("\n1.tar\n"), "{said}");
 }
