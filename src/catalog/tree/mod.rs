@@ -23,7 +23,9 @@ use larder_store::fs::{Dir, disk_space};
 use larder_store::gc::Mode;
 use larder_store::index;
 use larder_store::lease::{self, Seen};
-use larder_store::policy::{Candidate, Decision, Dropped, Occasion, Policy, State, Verdict, decide};
+use larder_store::policy::{
+    Candidate, Decision, Dropped, Occasion, Policy, State, Verdict, WhenBusy, decide,
+};
 use larder_store::prune::group;
 use larder_store::store::Store;
 
@@ -99,8 +101,17 @@ pub(crate) struct Pruned {
     /// Of the folder's disk afterwards: predicted in a dry run, else measured.
     pub(crate) free_bytes: u64,
     pub(crate) disk_bytes: u64,
+    /// Whether a `hold` lives, and limits of age and size wait for its end.
+    pub(crate) is_waiting: bool,
     pub(crate) over_size: u64,
     pub(crate) short_of_space: u64,
+}
+
+impl Pruned {
+    /// Whether a limit could not be reached.
+    pub(crate) fn is_short(&self) -> bool {
+        self.over_size > 0 && !self.is_waiting || self.short_of_space > 0
+    }
 }
 
 /// Prunes a folder.
@@ -120,15 +131,15 @@ pub(crate) fn prune_tree(store: &Store, options: &Options<'_>) -> Result<Pruned>
     };
     let (tars, through_links) = find(&dir, &real, &sources)?;
     let (free, total) = disk_space(&dir)?;
-    let (mut files, decision) = {
+    let (mut files, decision, is_busy) = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
-        let (mut files, decision) = judge(store, &tars, options, (free, total))?;
+        let (mut files, decision, is_busy) = judge(store, &tars, options, (free, total))?;
         options.cancel.check()?;
         if options.mode == Mode::Sweep {
             remove(&dir, &tars, &mut files)?;
         }
-        (files, decision)
+        (files, decision, is_busy)
     };
     if options.mode == Mode::Sweep {
         forget(store, &dir, &real, &recorded)?;
@@ -154,18 +165,19 @@ pub(crate) fn prune_tree(store: &Store, options: &Options<'_>) -> Result<Pruned>
             Mode::Sweep => disk_space(&dir)?.0,
         },
         disk_bytes: total,
+        is_waiting: is_busy && options.policy.when_busy == WhenBusy::Skip,
         over_size: stored_bytes.saturating_sub(most),
         short_of_space: decision.short_of_space + if is_short { stuck } else { 0 },
     })
 }
 
-/// Lets the policy decide on what is its own to decide on. The caller holds the store lock exclusively, and the index lock.
+/// Lets the policy decide on what is its own to decide on; also says whether a `hold` lives. The caller holds the store lock exclusively, and the index lock.
 fn judge(
     store: &Store,
     tars: &[Tar],
     options: &Options<'_>,
     disk: (u64, u64),
-) -> Result<(Vec<Judged>, Decision)> {
+) -> Result<(Vec<Judged>, Decision, bool)> {
     let leases = lease::live(&store.layout().private().ensure_dir("leases")?)?;
     let index = store.index()?;
     let mut holdings = Holdings::of(store, &index);
@@ -199,20 +211,21 @@ fn judge(
     }
     let others = files.iter().map(|file| file.size).sum::<u64>()
         - candidates.iter().flat_map(|image| &image.parts).map(|(_, size)| size).sum::<u64>();
+    let is_busy = leases.iter().any(Seen::is_hold);
     let state = State {
         images: &candidates,
         kept: &HashSet::new(),
         other: others,
         free: disk.0,
         total: disk.1,
-        is_busy: leases.iter().any(Seen::is_hold),
+        is_busy,
         now: options.now,
     };
     let decision = decide(options.policy, &state, Occasion::Prune);
     for (at, verdict) in places.into_iter().zip(&decision.verdicts) {
         files[at].fate = Fate::Decided(verdict.clone());
     }
-    Ok((files, decision))
+    Ok((files, decision, is_busy))
 }
 
 /// A file as the policy sees it: content of its own, in the groups of the images that are in it.

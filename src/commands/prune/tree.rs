@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
     if !stuck.is_empty() {
         return Err(fail(stuck.join("; ")).in_part());
     }
-    if pruned.over_size == 0 && pruned.short_of_space == 0 {
+    if !pruned.is_short() {
         return Ok(());
     }
     let kept = pruned.files.iter().filter(|file| !file.is_dropped());
@@ -71,8 +71,7 @@ fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
     for refused in &pruned.refused {
         note(format_args!("image-registry.yml: {} {}; it is passed over", refused.what, refused.why));
     }
-    let is_busy = pruned.files.iter().any(|file| reason(&file.fate).1 == "busy");
-    explain_policy(policy, is_busy);
+    explain_policy(policy, pruned.is_waiting);
     Ok(())
 }
 
@@ -100,6 +99,7 @@ fn value(dir: &Path, pruned: &Pruned, is_dry_run: bool) -> Value {
         "stored_bytes": pruned.stored_bytes,
         "free_bytes": pruned.free_bytes,
         "disk_bytes": pruned.disk_bytes,
+        "waiting_for_holds": pruned.is_waiting,
         "over_size": pruned.over_size,
         "short_of_space": pruned.short_of_space,
     })

@@ -10,14 +10,18 @@ fn open(sandbox: &Sandbox) -> larder_store::Store {
 #[test]
 fn the_file_of_a_held_image_stays_and_by_default_all_others_too() {
     let sandbox = world(&["1", "2", "3"]);
-    let (protection, _) = open(&sandbox).protect(&["app:1".to_owned()], "hold make test").unwrap();
+    let (protection, _) = open(&sandbox).protect(&["app:1".to_owned()], "hold").unwrap();
     let pruned = prune_tree(&sandbox, &["--unused-for", "1d"]);
     assert_eq!(
         (code_of(&pruned, "app/1.tar"), code_of(&pruned, "app/2.tar")),
         ("in-use".into(), "busy".into())
     );
-    assert!(said(&pruned, "app/1.tar").1.contains("hold make test"), "{pruned}");
+    assert!(said(&pruned, "app/1.tar").1.contains("in use by hold"), "{pruned}");
     assert_eq!(files(&sandbox).len(), 3);
+    // A limit of size waits for the end of the hold: that is no failure.
+    let waiting = prune_tree(&sandbox, &["--max-size", "1kB"]);
+    assert!(waiting["over_size"].as_u64().unwrap() > 0 && waiting["waiting_for_holds"] == true, "{waiting}");
+    sandbox.fail(["prune", "--tree", "tree", "--min-free", "100%", "--reserve", "1GB"], 4);
     prune_tree(&sandbox, &["--unused-for", "1d", "--when-busy", "evict"]);
     assert_eq!(files(&sandbox), set(&["app/1.tar", "app/3.tar"]));
     drop(protection);
