@@ -1,6 +1,6 @@
 //! What is in the folder, and what each file was made from, without any lock: archives are opened here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -21,8 +21,10 @@ const LINK: &str = "leads through a link";
 
 /// An archive of the folder.
 pub(super) struct Tar {
-    /// `<project>/<name>.tar`.
-    pub(super) path: String,
+    /// The directory that it is in.
+    pub(super) project: String,
+    /// Its name there, with `.tar`.
+    pub(super) name: String,
     /// What it was when it was looked at.
     pub(super) identity: Identity,
     /// When it came in, and when it was used last (seconds since 1970).
@@ -30,6 +32,13 @@ pub(super) struct Tar {
     pub(super) last_used: i64,
     /// What the store must have, or why the file is none of ours to remove.
     pub(super) wanted: Result<Vec<Wanted>, Apart>,
+}
+
+impl Tar {
+    /// `<project>/<name>.tar`.
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", self.project, self.name)
+    }
 }
 
 /// An image that the store must be able to give again.
@@ -53,10 +62,10 @@ pub(super) struct Sources<'a> {
     pub(super) cancel: &'a Cancel,
 }
 
-/// Finds the archives, by path. Links, other disks and what is hidden are passed over; entries of the registry that lead there
+/// Finds the archives, project by project. Links, other disks and what is hidden are passed over; entries of the registry that lead there
 /// are told.
 pub(super) fn find(dir: &Dir, real: &str, sources: &Sources<'_>) -> Result<(Vec<Tar>, Vec<Refused>)> {
-    let mut tars = BTreeMap::new();
+    let mut tars = Vec::new();
     let mut elsewhere = Vec::new();
     let is_link = |dir: &Dir, name: &str| Ok::<_, Error>(dir.read_link(name)?.is_some());
     for project in dir.names()?.into_iter().filter(|name| is_plain(name)) {
@@ -74,13 +83,10 @@ pub(super) fn find(dir: &Dir, real: &str, sources: &Sources<'_>) -> Result<(Vec<
         }
         for name in below.names()?.into_iter().filter(|name| is_plain(name) && name.ends_with(".tar")) {
             sources.cancel.check()?;
-            let path = format!("{project}/{name}");
             if below.stat(&name)?.is_some_and(|stat| stat.is_file) {
-                if let Some(tar) = look(&below, &name, &path, real, sources)? {
-                    tars.insert(path, tar);
-                }
+                tars.extend(look(&below, &project, &name, real, sources)?);
             } else if is_link(&below, &name)? {
-                elsewhere.push((path, LINK));
+                elsewhere.push((format!("{project}/{name}"), LINK));
             }
         }
     }
@@ -90,7 +96,7 @@ pub(super) fn find(dir: &Dir, real: &str, sources: &Sources<'_>) -> Result<(Vec<
         };
         elsewhere.iter().find(leads).map(|(_, why)| Refused { what: path.clone(), why })
     });
-    Ok((tars.into_values().collect(), refused.collect()))
+    Ok((tars, refused.collect()))
 }
 
 fn disk(dir: &Dir) -> Result<u64> {
@@ -98,16 +104,17 @@ fn disk(dir: &Dir) -> Result<u64> {
     Ok(stat.st_dev)
 }
 
-fn look(dir: &Dir, name: &str, path: &str, real: &str, sources: &Sources<'_>) -> Result<Option<Tar>> {
+fn look(dir: &Dir, project: &str, name: &str, real: &str, sources: &Sources<'_>) -> Result<Option<Tar>> {
     let file = match dir.open_file(name) {
         Ok(Some(file)) => file,
         // It went, or something else came.
         Ok(None) => return Ok(None),
-        Err(error) => return unopened(dir, name, path, error),
+        Err(error) => return unopened(dir, project, name, error),
     };
     let meta = file.metadata().map_err(Error::io("stat", dir.at(name)))?;
     let identity = Identity::of(&meta);
-    let listed = sources.registry.files.get(path);
+    let path = format!("{project}/{name}");
+    let listed = sources.registry.files.get(&path);
     // Another user's word counts for that user's files alone.
     let is_trusted = |owner: u32| [0, sources.user, meta.uid()].contains(&owner);
     let recorded = sources.recorded.get(&format!("{real}/{path}")).filter(|record| is_trusted(record.owner));
@@ -126,18 +133,20 @@ fn look(dir: &Dir, name: &str, path: &str, real: &str, sources: &Sources<'_>) ->
     let listed = listed.copied().unwrap_or_default();
     let (imported, last_used) =
         times(unchanged.map(|export| export.exported), listed, meta.mtime(), sources.now);
-    Ok(Some(Tar { path: path.to_owned(), identity, imported, last_used, wanted }))
+    let (project, name) = (project.to_owned(), name.to_owned());
+    Ok(Some(Tar { project, name, identity, imported, last_used, wanted }))
 }
 
 /// What is not open to us is not ours to remove; its bytes count all the same.
-fn unopened(dir: &Dir, name: &str, path: &str, error: Error) -> Result<Option<Tar>> {
+fn unopened(dir: &Dir, project: &str, name: &str, error: Error) -> Result<Option<Tar>> {
     let is_closed = |source: &io::Error| source.kind() == io::ErrorKind::PermissionDenied;
     match &error {
         Error::Io { source, .. } if is_closed(source) => {
             let size = dir.stat(name)?.map_or(0, |stat| stat.size);
             let identity = Identity { size, modified_ns: 0, inode: 0 };
             let wanted = Err(Apart::Unreadable("this user may not read it".into()));
-            Ok(Some(Tar { path: path.to_owned(), identity, imported: 0, last_used: 0, wanted }))
+            let (project, name) = (project.to_owned(), name.to_owned());
+            Ok(Some(Tar { project, name, identity, imported: 0, last_used: 0, wanted }))
         }
         // No file any more.
         Error::Damaged { .. } => Ok(None),

@@ -189,7 +189,7 @@ fn judge(
     for (at, tar) in tars.iter().enumerate() {
         options.cancel.check()?;
         let mut file = Judged {
-            path: tar.path.clone(),
+            path: tar.path(),
             size: tar.identity.size,
             references: BTreeSet::new(),
             imported: tar.imported,
@@ -236,11 +236,11 @@ fn candidate(
     references: &BTreeSet<String>,
     leased: &HashMap<Digest, &str>,
 ) -> Candidate {
-    let key = Digest::of(tar.path.as_bytes());
+    let key = Digest::of(tar.path().as_bytes());
     let mut manifests =
         wanted.iter().flat_map(|image| &image.manifests).chain(entries.iter().map(|entry| &entry.digest));
     let user = manifests.find_map(|digest| leased.get(digest));
-    let own = tar.path.trim_end_matches(".tar").to_owned();
+    let own = tar.path().trim_end_matches(".tar").to_owned();
     Candidate {
         digest: key,
         names: references.iter().cloned().chain([own]).collect(),
@@ -255,26 +255,33 @@ fn candidate(
     }
 }
 
-/// Removes what is to go, durably. What cannot be removed, or is another file by now, stays and says so.
+/// Removes what is to go, durably, project by project. What cannot be removed, or is another file by now, stays and says so.
 fn remove(dir: &Dir, tars: &[Tar], files: &mut [Judged]) -> Result<()> {
-    let mut changed: HashMap<&str, Dir> = HashMap::new();
-    for (tar, file) in tars.iter().zip(files).filter(|(_, file)| file.is_dropped()) {
-        let Some((project, name)) = tar.path.split_once('/') else { continue };
-        let removed = dir
-            .sub(project)
-            .and_then(|below| Ok((is_still(&below, name, tar)? && below.unlink(name)?, below)));
-        match removed {
-            Ok((true, below)) => drop(changed.insert(project, below)),
-            Ok((false, _)) => file.fate = Fate::Apart(Apart::Changed),
-            Err(error) => file.fate = Fate::Apart(Apart::Stuck(said(&error))),
+    let mut going: Vec<_> = tars.iter().zip(files).filter(|(_, file)| file.is_dropped()).collect();
+    // They come in the order of their paths.
+    for group in going.chunk_by_mut(|(a, _), (b, _)| a.project == b.project) {
+        let below = match dir.sub(&group[0].0.project) {
+            Ok(below) => below,
+            Err(error) => {
+                group.iter_mut().for_each(|(_, file)| file.fate = Fate::Apart(Apart::Stuck(said(&error))));
+                continue;
+            }
+        };
+        for (tar, file) in group {
+            match is_still(&below, tar).and_then(|is_it| Ok(is_it && below.unlink(&tar.name)?)) {
+                Ok(true) => {}
+                Ok(false) => file.fate = Fate::Apart(Apart::Changed),
+                Err(error) => file.fate = Fate::Apart(Apart::Stuck(said(&error))),
+            }
         }
+        below.sync()?;
     }
-    changed.values().try_for_each(Dir::sync)
+    Ok(())
 }
 
-fn is_still(dir: &Dir, name: &str, tar: &Tar) -> Result<bool> {
-    let Some(file) = dir.open_file(name)? else { return Ok(false) };
-    let meta = file.metadata().map_err(Error::io("stat", dir.at(name)))?;
+fn is_still(dir: &Dir, tar: &Tar) -> Result<bool> {
+    let Some(file) = dir.open_file(&tar.name)? else { return Ok(false) };
+    let meta = file.metadata().map_err(Error::io("stat", dir.at(&tar.name)))?;
     Ok(Identity::of(&meta) == tar.identity)
 }
 

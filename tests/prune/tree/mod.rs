@@ -189,3 +189,17 @@ fn a_file_that_is_exported_again_is_new() {
     prune_tree(&sandbox, &[]);
     assert!(!record.exists(), "nothing is kept of a file that is gone");
 }
+
+#[test]
+fn a_folder_may_have_more_projects_than_a_process_may_open_files() {
+    let sandbox = world(&["1"]);
+    for project in 0..40 {
+        std::fs::create_dir(sandbox.path(format!("tree/p{project}"))).unwrap();
+        export(&sandbox, "app:1", &format!("p{project}/1.tar"));
+    }
+    let mut shell = sandbox.enclose(std::process::Command::new("sh"));
+    let script = "ulimit -n 32; exec \"$0\" prune --tree tree --unused-for 0s --min-age 0s --keep-last 1";
+    shell.args(["-c", script]).arg(sandbox.command::<&str>([]).get_program());
+    assert!(crate::support::run(&mut shell).contains("40 files gone"));
+    assert_eq!(files(&sandbox).len(), 1);
+}
