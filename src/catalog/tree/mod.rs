@@ -10,28 +10,22 @@
 
 mod find;
 mod holdings;
+mod judge;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use larder_store::cancel::Cancel;
-use larder_store::descriptor::Descriptor;
-use larder_store::digest::Digest;
 use larder_store::error::{Error, Result};
 use larder_store::exports::{Identity, Recorded};
 use larder_store::fs::{Dir, disk_space};
 use larder_store::gc::Mode;
-use larder_store::index;
-use larder_store::lease::{self, Seen};
-use larder_store::policy::{
-    Candidate, Decision, Dropped, Occasion, Policy, State, Verdict, WhenBusy, decide,
-};
-use larder_store::prune::group;
+use larder_store::policy::{Dropped, Policy, Verdict, WhenBusy};
 use larder_store::store::Store;
 
 use super::image_registry::{ImageRegistry, Refused};
-use find::{Sources, Tar, Wanted, find};
-use holdings::Holdings;
+use find::{Sources, Tar, find};
+use judge::{Judgement, judge};
 
 /// How to prune a folder.
 pub(crate) struct Options<'a> {
@@ -129,35 +123,37 @@ pub(crate) fn prune_tree(store: &Store, options: &Options<'_>) -> Result<Pruned>
         user: rustix::process::geteuid().as_raw(),
         cancel: options.cancel,
     };
-    let (tars, through_links) = find(&dir, &real, &sources)?;
+    let (tars, elsewhere) = find(&dir, &real, &sources)?;
     let (free, total) = disk_space(&dir)?;
-    let (mut files, decision, is_busy) = {
+    let Judgement { mut files, decision, is_busy } = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
-        let (mut files, decision, is_busy) = judge(store, &tars, options, (free, total))?;
+        let mut judged = judge(store, &tars, options, (free, total))?;
         options.cancel.check()?;
         if options.mode == Mode::Sweep {
-            remove(&dir, &tars, &mut files)?;
+            remove(&dir, &tars, &mut judged.files);
         }
-        (files, decision, is_busy)
+        judged
     };
     if options.mode == Mode::Sweep {
+        // Nobody has to wait for the disk.
+        let removed = tars.iter().zip(&files).filter(|(_, file)| file.is_dropped());
+        let projects: BTreeSet<_> = removed.map(|(tar, _)| &tar.project).collect();
+        projects.into_iter().try_for_each(|project| dir.sub(project)?.sync())?;
         forget(store, &dir, &real, &recorded)?;
     }
-    let sum = |wanted: &dyn Fn(&Judged) -> bool| {
-        files.iter().filter(|file| wanted(file)).map(|file| file.size).sum()
-    };
-    let freed_bytes: u64 = sum(&Judged::is_dropped);
-    let stored_bytes: u64 = sum(&|file| !file.is_dropped());
-    // What could not be removed is missing in the end.
-    let stuck = decision.freed - freed_bytes;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let sum =
+        |wanted: fn(&Judged) -> bool| files.iter().filter(|file| wanted(file)).map(|file| file.size).sum();
+    let freed_bytes: u64 = sum(Judged::is_dropped);
+    let stored_bytes: u64 = sum(|file| !file.is_dropped());
+    // What could not be removed is missing in the end, if it was to make room.
     let is_for_space = |verdict: &Verdict| *verdict == Verdict::Drop(Dropped::Space);
     let is_short = decision.short_of_space > 0 || decision.verdicts.iter().any(is_for_space);
-    let most = options.policy.max_size.unwrap_or(u64::MAX);
-    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let stuck = if is_short { decision.freed - freed_bytes } else { 0 };
     Ok(Pruned {
         files,
-        refused: registry.refused.into_iter().chain(through_links).collect(),
+        refused: registry.refused.into_iter().chain(elsewhere).collect(),
         freed_bytes,
         stored_bytes,
         free_bytes: match options.mode {
@@ -166,97 +162,13 @@ pub(crate) fn prune_tree(store: &Store, options: &Options<'_>) -> Result<Pruned>
         },
         disk_bytes: total,
         is_waiting: is_busy && options.policy.when_busy == WhenBusy::Skip,
-        over_size: stored_bytes.saturating_sub(most),
-        short_of_space: decision.short_of_space + if is_short { stuck } else { 0 },
+        over_size: stored_bytes.saturating_sub(options.policy.max_size.unwrap_or(u64::MAX)),
+        short_of_space: decision.short_of_space + stuck,
     })
 }
 
-/// Lets the policy decide on what is its own to decide on; also says whether a `hold` lives. The caller holds the store lock exclusively, and the index lock.
-fn judge(
-    store: &Store,
-    tars: &[Tar],
-    options: &Options<'_>,
-    disk: (u64, u64),
-) -> Result<(Vec<Judged>, Decision, bool)> {
-    let leases = lease::live(&store.layout().private().ensure_dir("leases")?)?;
-    let index = store.index()?;
-    let mut holdings = Holdings::of(store, &index);
-    let leased =
-        leases.iter().flat_map(|lease| lease.digests.iter().map(|digest| (*digest, &*lease.purpose)));
-    let leased: HashMap<_, _> = leased.collect();
-    let mut files = Vec::new();
-    let (mut candidates, mut places) = (Vec::new(), Vec::new());
-    for (at, tar) in tars.iter().enumerate() {
-        options.cancel.check()?;
-        let mut file = Judged {
-            path: tar.path(),
-            size: tar.identity.size,
-            references: BTreeSet::new(),
-            imported: tar.imported,
-            last_used: tar.last_used,
-            fate: Fate::Apart(Apart::Stranger),
-        };
-        match &tar.wanted {
-            Err(apart) => file.fate = Fate::Apart(apart.clone()),
-            Ok(wanted) => match holdings.entries_of(wanted)? {
-                Err(why) => file.fate = Fate::Apart(Apart::Irreplaceable(why)),
-                Ok(entries) => {
-                    file.references = entries.iter().filter_map(|entry| index::shown_name(entry)).collect();
-                    candidates.push(candidate(tar, wanted, &entries, &file.references, &leased));
-                    places.push(at);
-                }
-            },
-        }
-        files.push(file);
-    }
-    let others = files.iter().map(|file| file.size).sum::<u64>()
-        - candidates.iter().flat_map(|image| &image.parts).map(|(_, size)| size).sum::<u64>();
-    let is_busy = leases.iter().any(Seen::is_hold);
-    let state = State {
-        images: &candidates,
-        kept: &HashSet::new(),
-        other: others,
-        free: disk.0,
-        total: disk.1,
-        is_busy,
-        now: options.now,
-    };
-    let decision = decide(options.policy, &state, Occasion::Prune);
-    for (at, verdict) in places.into_iter().zip(&decision.verdicts) {
-        files[at].fate = Fate::Decided(verdict.clone());
-    }
-    Ok((files, decision, is_busy))
-}
-
-/// A file as the policy sees it: content of its own, in the groups of the images that are in it.
-fn candidate(
-    tar: &Tar,
-    wanted: &[Wanted],
-    entries: &[&Descriptor],
-    references: &BTreeSet<String>,
-    leased: &HashMap<Digest, &str>,
-) -> Candidate {
-    let key = Digest::of(tar.path().as_bytes());
-    let mut manifests =
-        wanted.iter().flat_map(|image| &image.manifests).chain(entries.iter().map(|entry| &entry.digest));
-    let user = manifests.find_map(|digest| leased.get(digest));
-    let own = tar.path().trim_end_matches(".tar").to_owned();
-    Candidate {
-        digest: key,
-        names: references.iter().cloned().chain([own]).collect(),
-        lost: Vec::new(),
-        groups: entries.iter().filter_map(|entry| group(entry)).collect(),
-        imported: tar.imported,
-        last_used: tar.last_used,
-        nameless_since: tar.last_used,
-        is_pinned: entries.iter().any(|entry| entry.annotations.contains_key(index::PINNED)),
-        used_by: user.map(|purpose| (*purpose).to_owned()),
-        parts: vec![(key, tar.identity.size)],
-    }
-}
-
-/// Removes what is to go, durably, project by project. What cannot be removed, or is another file by now, stays and says so.
-fn remove(dir: &Dir, tars: &[Tar], files: &mut [Judged]) -> Result<()> {
+/// Removes what is to go, project by project. What cannot be removed, or is another file by now, stays and says so.
+fn remove(dir: &Dir, tars: &[Tar], files: &mut [Judged]) {
     let mut going: Vec<_> = tars.iter().zip(files).filter(|(_, file)| file.is_dropped()).collect();
     // They come in the order of their paths.
     for group in going.chunk_by_mut(|(a, _), (b, _)| a.project == b.project) {
@@ -274,9 +186,7 @@ fn remove(dir: &Dir, tars: &[Tar], files: &mut [Judged]) -> Result<()> {
                 Err(error) => file.fate = Fate::Apart(Apart::Stuck(said(&error))),
             }
         }
-        below.sync()?;
     }
-    Ok(())
 }
 
 fn is_still(dir: &Dir, tar: &Tar) -> Result<bool> {
