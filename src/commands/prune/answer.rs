@@ -115,7 +115,7 @@ pub(super) struct Kept {
 
 /// Which limit is out of reach (bytes too many, bytes of free space that are missing), and what holds the space: the largest of
 /// what stays.
-pub(super) fn out_of_reach(
+pub(super) fn unattainable(
     whole: &str,
     missing: (u64, u64),
     mut kept: Vec<Kept>,

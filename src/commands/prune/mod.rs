@@ -10,8 +10,8 @@ use larder_store::gc::{GRACE, Mode};
 use larder_store::policy::{Occasion, Policy, Verdict};
 use larder_store::prune::{Options, Pruned, policy_of, prune};
 
-use crate::cli::{Context, Format, Outcome, count, human, line, note, print_json};
-use answer::{Kept, STORE, name, out_of_reach, size, table, value, words};
+use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
+use answer::{Kept, STORE, name, size, table, unattainable, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -23,6 +23,11 @@ use limits::Limits;
 /// Limits stand in .larder/larder.toml of the store; flags win. Ends with 4 where a limit cannot be reached.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Look at DIR alone, a folder of <project>/<name>.tar, and not at the store: the same limits, for files that larder
+    /// exported or that DIR/image-registry.yml lists, if the store can give them again
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
+
     /// Change nothing, and say what would go
     #[arg(long)]
     dry_run: bool,
@@ -30,11 +35,6 @@ pub(crate) struct Args {
     /// Give the reason for every image, for those that stay as well
     #[arg(long)]
     explain: bool,
-
-    /// Look at DIR alone, a folder of <project>/<name>.tar, and not at the store: the same limits, for files that larder
-    /// exported or that DIR/image-registry.yml lists, if the store can give them again
-    #[arg(long, value_name = "DIR")]
-    tree: Option<PathBuf>,
 
     #[command(flatten)]
     limits: Limits,
@@ -65,19 +65,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         Format::Json => print_json(&value(&pruned, args.dry_run))?,
         Format::Table => say(args, &policy, &pruned)?,
     }
-    if !pruned.is_short() {
-        return Ok(());
-    }
-    let kept = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_)));
-    let kept = kept.map(|judged| Kept {
-        name: name(&judged.image),
-        size: size(&judged.image),
-        reason: words(&judged.verdict, STORE).2,
-    });
-    let others = pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes);
-    let others = format!("{} of the disk are not larder's", human(others));
-    let missing = (pruned.over_size, pruned.short_of_space);
-    Err(out_of_reach(STORE, missing, kept.collect(), &others, "larder prune --dry-run --explain"))
+    if pruned.is_short() { Err(out_of_reach(&pruned)) } else { Ok(()) }
 }
 
 fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
@@ -120,4 +108,18 @@ fn has_limits(policy: &Policy) -> bool {
         || policy.min_free.is_some()
         || ages(policy.limits.unused_for, policy.limits.max_age)
         || policy.rules.iter().any(|rule| ages(rule.unused_for, rule.max_age))
+}
+
+/// Which limit, and what holds the space: the largest images that stay.
+fn out_of_reach(pruned: &Pruned) -> CommandError {
+    let kept = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_)));
+    let kept = kept.map(|judged| Kept {
+        name: name(&judged.image),
+        size: size(&judged.image),
+        reason: words(&judged.verdict, STORE).2,
+    });
+    let others = pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes);
+    let others = format!("{} of the disk are not larder's", human(others));
+    let missing = (pruned.over_size, pruned.short_of_space);
+    unattainable(STORE, missing, kept.collect(), &others, "larder prune --dry-run --explain")
 }

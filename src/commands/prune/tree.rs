@@ -7,7 +7,7 @@ use larder_store::policy::Policy;
 use larder_store::prune::policy_of;
 use serde_json::{Value, json};
 
-use super::answer::{Kept, out_of_reach, words};
+use super::answer::{Kept, unattainable, words};
 use super::{Args, explain_policy};
 use crate::catalog::tree::{Apart, Fate, Judged, Options, Pruned, prune_tree};
 use crate::cli::{Context, Format, Outcome, Table, count, fail, human, line, note, print_json};
@@ -45,7 +45,7 @@ pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
     let others = format!("{} of the disk are not archives of the folder", human(others));
     let missing = (pruned.over_size, pruned.short_of_space);
     let hint = format!("larder prune --tree {} --dry-run --explain", dir.display());
-    Err(out_of_reach(WHOLE, missing, kept.collect(), &others, &hint))
+    Err(unattainable(WHOLE, missing, kept.collect(), &others, &hint))
 }
 
 fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
