@@ -1,6 +1,6 @@
 //! `larder export`: archives, and the hand-over to Docker.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use larder_store::archive::package::{Form, Item, Package, package};
 use larder_store::archive::write::{Output, Sink, write};
 use larder_store::descriptor::Platform;
 use larder_store::error::Error;
+use larder_store::exports::{Export, Identity};
 use larder_store::fs::{Dir, unique};
 use larder_store::reference::Reference;
 use larder_store::store::Store;
@@ -181,13 +182,20 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
             Output { out, shown, jobs: super::jobs(args.jobs), cancel: &context.cancel, watch: &watch };
         write(store, &archive, &mut output)
     };
+    let mut written = None;
     if is_stdout {
         stream(Sink::Stream(&mut io::stdout().lock()), Path::new("stdout"))?;
     } else {
-        write_file(output, &archive, stream)?;
+        written = write_file(output, &archive, stream)?;
     }
     drop(bar);
     let now = jiff::Timestamp::now().as_second();
+    if let Some((path, identity)) = written {
+        let images: BTreeSet<_> =
+            entries.iter().chain(items.iter().map(|item| &item.root)).map(|image| image.digest).collect();
+        let images = images.into_iter().collect();
+        store.record_export(&Export { path, identity, images, exported: now })?;
+    }
     for entry in &entries {
         store.record_use(&entry.digest, now)?;
     }
@@ -197,12 +205,13 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     Ok(())
 }
 
-/// Under a temporary name beside the file, then renamed: nobody sees half an archive.
+/// Under a temporary name beside the file, then renamed: nobody sees half an archive. Returns where it is and what it is now;
+/// nothing of what is no regular file.
 fn write_file(
     path: &Path,
     archive: &Package,
     stream: impl Fn(Sink<'_>, &Path) -> Result<(), Error>,
-) -> Outcome {
+) -> Outcome<Option<(String, Identity)>> {
     // Only what is known to be free or a file is renamed over: a device that could not be looked at would be gone.
     let is_special = match path.metadata() {
         Ok(meta) => !meta.is_file() && !meta.is_dir(),
@@ -211,7 +220,8 @@ fn write_file(
     };
     if is_special {
         let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
-        return Ok(stream(Sink::Stream(&mut out), path)?);
+        stream(Sink::Stream(&mut out), path)?;
+        return Ok(None);
     }
     let name = path
         .file_name()
@@ -241,5 +251,10 @@ fn write_file(
         let _ = std::fs::remove_file(&temporary);
     }
     written?;
-    Ok(dir.sync()?)
+    dir.sync()?;
+    // Whoever looks for it later comes by another way, perhaps.
+    let real =
+        parent.canonicalize().ok().and_then(|parent| parent.join(name).into_os_string().into_string().ok());
+    let meta = file.metadata().map_err(Error::io("stat", path))?;
+    Ok(real.map(|real| (real, Identity::of(&meta))))
 }

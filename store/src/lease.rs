@@ -98,6 +98,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Who it is, for people: the purpose, and the command that runs.
+    pub fn user(&self) -> String {
+        [&[self.purpose.clone()][..], &self.command].concat().join(" ")
+    }
+
     /// Whether a command runs with these images, and not just larder.
     pub fn is_hold(&self) -> bool {
         self.purpose == HOLD

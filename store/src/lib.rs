@@ -15,6 +15,7 @@ pub mod descriptor;
 pub mod df;
 pub mod digest;
 pub mod error;
+pub mod exports;
 pub mod fs;
 pub mod gc;
 pub mod ids;

@@ -7,6 +7,7 @@ mod docker;
 mod incoming;
 mod limits;
 mod refused;
+mod tree;
 mod uses;
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::Sandbox;
-use crate::support::store::{REF_NAME, assert_sound, blobs, index_text, named, names, tree};
+use crate::support::store::{self, REF_NAME, assert_sound, blobs, index_text, named, names};
 use crate::support::tarball::{docker_archive, layer, noise};
 
 const DAY: i64 = 86_400;
@@ -136,9 +137,9 @@ fn a_dry_run_predicts_exactly() {
             assert!(matches!(output.status.code(), Some(0 | 4)), "{args:?}: {output:?}");
             (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).unwrap())
         };
-        let (whole, size) = (tree(&sandbox.store()), stored(&sandbox.store()));
+        let (whole, size) = (store::tree(&sandbox.store()), stored(&sandbox.store()));
         let (planned_code, planned) = json(&["--dry-run"]);
-        let changed: Vec<_> = tree(&sandbox.store())
+        let changed: Vec<_> = store::tree(&sandbox.store())
             .into_iter()
             .filter(|(path, facts)| whole.get(path) != Some(facts))
             .collect();

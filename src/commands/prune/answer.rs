@@ -1,12 +1,15 @@
 //! What became of each image, in words and as JSON.
 
 use larder_store::index::timestamp;
-use larder_store::policy::{Candidate, Dropped, Kept, Verdict};
+use larder_store::policy::{self, Candidate, Dropped, Verdict};
 use larder_store::prune::{Judged, Pruned};
 use larder_store::quantity::shown_seconds;
 use serde_json::{Value, json};
 
-use crate::cli::{Outcome, Table, human};
+use crate::cli::{CommandError, Outcome, Table, count, fail, human};
+
+/// What the reasons call a store.
+pub(super) const STORE: &str = "the store";
 
 /// A table of those images that `shown` wants, what goes first.
 pub(super) fn table(images: &[Judged], shown: impl Fn(&Verdict) -> bool) -> Outcome {
@@ -14,7 +17,7 @@ pub(super) fn table(images: &[Judged], shown: impl Fn(&Verdict) -> bool) -> Outc
     let mut rows: Vec<_> = images.iter().filter(|judged| shown(&judged.verdict)).collect();
     rows.sort_by_key(|judged| (matches!(judged.verdict, Verdict::Keep(_)), name(&judged.image)));
     for Judged { image, verdict } in rows {
-        let (word, _, reason) = words(verdict);
+        let (word, _, reason) = words(verdict, STORE);
         table.row([name(image), image.digest.short(), human(size(image)), word.to_owned(), reason]);
     }
     table.print()
@@ -26,7 +29,7 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
         .images
         .iter()
         .map(|Judged { image, verdict }| {
-            let (word, code, reason) = words(verdict);
+            let (word, code, reason) = words(verdict, STORE);
             json!({
                 "references": image.names,
                 "was": image.lost,
@@ -69,26 +72,26 @@ pub(super) fn size(image: &Candidate) -> u64 {
     image.parts.iter().map(|(_, size)| size).sum()
 }
 
-/// What happens, the reason for programs, and for people.
-pub(super) fn words(verdict: &Verdict) -> (&'static str, &'static str, String) {
+/// What happens, the reason for programs, and for people; `whole` is what was too large.
+pub(super) fn words(verdict: &Verdict, whole: &str) -> (&'static str, &'static str, String) {
     let ago = |seconds: &u64| shown_seconds(*seconds);
     let (word, code, reason) = match verdict {
         Verdict::Keep(kept) => {
             let (code, reason) = match kept {
-                Kept::InUse(by) => ("in-use", format!("in use by {by}")),
-                Kept::Pinned => ("pinned", "pinned".into()),
-                Kept::Protected => ("protected", "protected by the policy".into()),
-                Kept::Newest(group) => ("newest", format!("among the newest of {group}")),
-                Kept::Young(age) => ("young", format!("came in {} ago", ago(age))),
-                Kept::Orphan(age) => {
+                policy::Kept::InUse(by) => ("in-use", format!("in use by {by}")),
+                policy::Kept::Pinned => ("pinned", "pinned".into()),
+                policy::Kept::Protected => ("protected", "protected by the policy".into()),
+                policy::Kept::Newest(group) => ("newest", format!("among the newest of {group}")),
+                policy::Kept::Young(age) => ("young", format!("came in {} ago", ago(age))),
+                policy::Kept::Orphan(age) => {
                     ("orphan", format!("lost its name {} ago; there is a way back", ago(age)))
                 }
-                Kept::Busy => ("busy", "would go, but a hold lives".into()),
-                Kept::FreesNothing => {
+                policy::Kept::Busy => ("busy", "would go, but a hold lives".into()),
+                policy::Kept::FreesNothing => {
                     ("frees-nothing", "has nothing for itself: room is not made by it".into())
                 }
-                Kept::Reserve => ("reserve", "the store would fall below its reserve".into()),
-                Kept::WithinLimits => ("within-limits", "no limit asks for it".into()),
+                policy::Kept::Reserve => ("reserve", format!("{whole} would fall below its reserve")),
+                policy::Kept::WithinLimits => ("within-limits", "no limit asks for it".into()),
             };
             ("keep", code, reason)
         }
@@ -96,11 +99,46 @@ pub(super) fn words(verdict: &Verdict) -> (&'static str, &'static str, String) {
             let (code, reason) = match dropped {
                 Dropped::Unused(age) => ("unused", format!("not used for {}", ago(age))),
                 Dropped::Old(age) => ("old", format!("came in {} ago", ago(age))),
-                Dropped::Size => ("size", "the store was larger than max_size".into()),
+                Dropped::Size => ("size", format!("{whole} was larger than max_size")),
                 Dropped::Space => ("space", "free space was below min_free".into()),
             };
             ("drop", code, reason)
         }
     };
     (word, code, reason)
+}
+
+/// Something that stays.
+pub(super) struct Kept {
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) reason: String,
+}
+
+/// Which limit is out of reach (bytes too many, bytes of free space that are missing), and what holds the space: the largest of
+/// what stays.
+pub(super) fn unattainable(
+    whole: &str,
+    missing: (u64, u64),
+    mut kept: Vec<Kept>,
+    others: &str,
+    command: &str,
+) -> CommandError {
+    let missing = match missing {
+        (0, space) => format!("{} of free space are missing", human(space)),
+        (size, 0) => format!("{whole} is {} too large", human(size)),
+        (size, space) => {
+            format!("{whole} is {} too large, and {} of free space are missing", human(size), human(space))
+        }
+    };
+    kept.sort_by_key(|kept| std::cmp::Reverse(kept.size));
+    let holders = kept.iter().take(10);
+    let holders: Vec<_> =
+        holders.map(|kept| format!("{} ({}, {})", kept.name, human(kept.size), kept.reason)).collect();
+    let rest = kept.len().saturating_sub(holders.len());
+    let more = if rest > 0 { format!(", and {}", count(rest, "smaller one")) } else { String::new() };
+    let stays = if holders.is_empty() { "nothing".to_owned() } else { holders.join(", ") + &more };
+    fail(format!("the limit cannot be reached: {missing}; what stays: {stays}; {others}"))
+        .with_hint(format!("`{command}` gives every reason"))
+        .unattainable()
 }

@@ -3,14 +3,17 @@
 mod answer;
 mod limits;
 mod loaded;
+mod tree;
+
+use std::path::PathBuf;
 
 use larder_store::gc::{GRACE, Mode};
 use larder_store::policy::{Occasion, Policy, Verdict};
 use larder_store::prune::{Options, Pruned, policy_of, prune};
 
-use crate::cli::{CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
+use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
 use crate::docker::Engine;
-use answer::{name, size, table, value, words};
+use answer::{Kept, STORE, name, size, table, unattainable, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -22,6 +25,11 @@ use limits::Limits;
 /// Limits stand in .larder/larder.toml of the store; flags win. Ends with 4 where a limit cannot be reached.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Look at DIR alone, a folder of <project>/<name>.tar, and not at the store: the same limits, for files that larder
+    /// exported or that DIR/image-registry.yml lists, if the store can give them again
+    #[arg(long, value_name = "DIR", conflicts_with = "docker")]
+    tree: Option<PathBuf>,
+
     /// Change nothing, and say what would go
     #[arg(long)]
     dry_run: bool,
@@ -44,6 +52,9 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if let Some(dir) = &args.tree {
+        return tree::run(context, args, dir);
+    }
     let store = context.store()?;
     let policy = args.limits.over(policy_of(&store)?);
     // First, because whoever asks for it wants to know that there is none before anything is gone.
@@ -97,18 +108,23 @@ fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
         human(pruned.stored_bytes),
         human(pruned.free_bytes),
     ))?;
+    let busy = Verdict::Keep(larder_store::policy::Kept::Busy);
+    explain_policy(policy, pruned.images.iter().any(|judged| judged.verdict == busy));
+    Ok(())
+}
+
+/// What people may wonder about: that nothing goes, and why.
+fn explain_policy(policy: &Policy, is_busy: bool) {
     if !has_limits(policy) {
         note(format_args!(
-            "no limit is set, so no image goes: give one here, or in .larder/larder.toml of the store"
+            "no limit is set, so nothing goes: give one here, or in .larder/larder.toml of the store"
         ));
     }
-    let busy = Verdict::Keep(larder_store::policy::Kept::Busy);
-    if pruned.images.iter().any(|judged| judged.verdict == busy) {
+    if is_busy {
         note(format_args!(
-            "a hold lives (`larder holds`): images that would go stay; --when-busy evict takes what nobody holds"
+            "a hold lives (`larder holds`): what would go stays; --when-busy evict takes what nobody holds"
         ));
     }
-    Ok(())
 }
 
 fn has_limits(policy: &Policy) -> bool {
@@ -121,28 +137,14 @@ fn has_limits(policy: &Policy) -> bool {
 
 /// Which limit, and what holds the space: the largest images that stay.
 fn out_of_reach(pruned: &Pruned) -> CommandError {
-    let missing = match (pruned.over_size, pruned.short_of_space) {
-        (0, space) => format!("{} of free space are missing", human(space)),
-        (size, 0) => format!("the store is {} too large", human(size)),
-        (size, space) => {
-            format!("the store is {} too large, and {} of free space are missing", human(size), human(space))
-        }
-    };
-    let mut kept: Vec<_> =
-        pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_))).collect();
-    kept.sort_by_key(|judged| std::cmp::Reverse(size(&judged.image)));
-    let holders = kept.iter().take(10).map(|judged| {
-        format!("{} ({}, {})", name(&judged.image), human(size(&judged.image)), words(&judged.verdict).2)
+    let kept = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_)));
+    let kept = kept.map(|judged| Kept {
+        name: name(&judged.image),
+        size: size(&judged.image),
+        reason: words(&judged.verdict, STORE).2,
     });
-    let holders: Vec<_> = holders.collect();
-    let rest = kept.len().saturating_sub(holders.len());
-    let more = if rest > 0 { format!(", and {}", count(rest, "smaller one")) } else { String::new() };
-    let others =
-        human(pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes));
-    let stays = if holders.is_empty() { "no image".to_owned() } else { holders.join(", ") + &more };
-    fail(format!(
-        "the limit cannot be reached: {missing}; what stays: {stays}; {others} of the disk are not larder's"
-    ))
-    .with_hint("`larder prune --dry-run --explain` gives the reason for every image")
-    .unattainable()
+    let others = pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes);
+    let others = format!("{} of the disk are not larder's", human(others));
+    let missing = (pruned.over_size, pruned.short_of_space);
+    unattainable(STORE, missing, kept.collect(), &others, "larder prune --dry-run --explain")
 }

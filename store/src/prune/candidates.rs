@@ -37,7 +37,7 @@ pub(super) fn candidates(
     let mut used_by: HashMap<Digest, String> = HashMap::new();
     for lease in &view.leases {
         for digest in lease.digests.iter().filter(|digest| needs.contains_key(digest)) {
-            used_by.insert(*digest, [&[lease.purpose.clone()][..], &lease.command].concat().join(" "));
+            used_by.insert(*digest, lease.user());
         }
     }
     let images = entries.into_iter().map(|(digest, entries)| {
@@ -65,8 +65,9 @@ pub(super) fn candidates(
     Ok(images.collect())
 }
 
-/// Project, os and variant where they were declared, else the repository; of what lost its name, that of the name it lost.
-fn group(entry: &Descriptor) -> Option<Membership> {
+/// The group that an entry belongs to: project, os and variant where they were declared, else the repository; of what lost its
+/// name, that of the name it lost.
+pub fn group(entry: &Descriptor) -> Option<Membership> {
     let is_named = entry.annotations.contains_key(index::REF_NAME);
     if let Some(project) = entry.annotation(index::PROJECT) {
         let more = [index::OS, index::VARIANT].map(|key| entry.annotation(key).unwrap_or("-"));

@@ -14,6 +14,7 @@ use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
 use crate::policy::{self, Candidate, Decision, Occasion, Policy, State, Verdict, WhenBusy, decide};
 use crate::store::Store;
+pub use candidates::group;
 use candidates::{candidates, note_seen};
 
 /// The file of `.larder/` with the policy.
