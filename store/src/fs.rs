@@ -112,6 +112,14 @@ impl Dir {
         Ok(dir)
     }
 
+    /// Opens a subdirectory; `None` where the name is free.
+    pub fn sub_if_there(&self, name: &str) -> Result<Option<Dir>> {
+        match self.sub(name) {
+            Err(error) if is_not_found(&error) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     /// Opens a subdirectory, creating it where it is missing.
     pub fn ensure_dir(&self, name: &str) -> Result<Dir> {
         match self.sub(name) {

@@ -97,7 +97,7 @@ impl Layout {
         if private.stat("version")?.is_some() {
             check_version(&private)?;
         }
-        for name in ["leases", "ingest", "usage", "handovers", "cache"] {
+        for name in ["leases", "ingest", "usage", "handovers", "cache", "trash"] {
             private.ensure_dir(name)?;
         }
         // There from the start: a full or read-only disk could not give them later.

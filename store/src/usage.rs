@@ -98,13 +98,14 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
 
 /// When each image of the index was last used, as far as that is known: from the index, and from the records that are newer.
 /// Lost or damaged records mean that it was used just now.
-pub fn last_uses(dir: &Dir, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {
+pub fn last_uses(dir: Option<&Dir>, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {
     let mut last = folded_uses(index, i64::max);
-    if dir.stat(USAGE_BEGUN)?.is_none() {
+    let begun = dir.map(|dir| dir.stat(USAGE_BEGUN)).transpose()?.flatten();
+    let Some((dir, _)) = dir.zip(begun) else {
         // The records are gone, or were never begun: nobody knows what they said.
         last.values_mut().for_each(|last| *last = now);
         return Ok(last);
-    }
+    };
     let known = folded_uses(index, i64::min);
     for (digest, usage) in read_each_newer(dir, folded, |digest| known.get(digest).copied())? {
         let recorded = usage.map_or(now, |usage| usage.last);

@@ -266,7 +266,6 @@ fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
     std::fs::create_dir(&dead).unwrap();
     std::fs::write(dead.join("0"), vec![0; 5000]).unwrap();
     std::fs::write(private.join("leases/fedcba9876543210"), "# import\n").unwrap();
-    std::fs::create_dir(private.join("trash")).unwrap();
     std::fs::write(private.join("trash/left"), "by a gc that was killed").unwrap();
     let living = private.join("ingest/aaaaaaaaaaaaaaaa");
     std::fs::create_dir(&living).unwrap();
@@ -332,4 +331,66 @@ fn it_says_what_it_did() {
     );
     assert!(sandbox.ok(["gc"]).contains(" freed ("));
     assert!(sandbox.fail(["gc", "--grace", "soon"], 2).contains("30m"));
+}
+
+/// What is only mentioned in a document that was let go (a parent, a base, a subject) was let go by nobody.
+#[test]
+fn what_a_released_image_mentions_keeps_its_grace() {
+    let sandbox = two();
+    let parent =
+        foreign(&sandbox.store(), b"{\"the config\":\"of an image that another tool is just writing\"}");
+    let layers = [layer("hello", b"hello")];
+    let mut config = crate::support::tarball::config("linux", "amd64", &layers);
+    config["config"] = json!({"Image": parent});
+    let archive = crate::support::tarball::docker_archive_with(&config.to_string(), &["child:1"], &layers);
+    std::fs::write(sandbox.path("child.tar"), archive).unwrap();
+    sandbox.ok(["import", "child.tar"]);
+    sandbox.ok(["rm", "child:1"]);
+    let collected = gc(&sandbox, &["--grace", "1h"]);
+    assert_eq!(swept(&collected), 3, "manifest, config and layer: {collected}");
+    assert!(blob_path(&sandbox.store(), &parent).exists() && collected["waiting"][&parent].is_i64());
+}
+
+/// `cache/` and its like may be deleted at any time, and a dry run makes nothing.
+#[test]
+fn a_dry_run_makes_nothing_that_is_not_there() {
+    let sandbox = two();
+    let private = sandbox.store().join(".larder");
+    for name in ["cache", "ingest", "usage", "trash", "leases"] {
+        std::fs::remove_dir_all(private.join(name)).unwrap();
+    }
+    gc(&sandbox, &["--dry-run"]);
+    sandbox.ok(["prune", "--dry-run"]);
+    let left: Vec<_> = std::fs::read_dir(&private).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.iter().all(|path| path.is_file() || path.ends_with("handovers")), "{left:?}");
+    gc(&sandbox, &[]);
+    sandbox.ok(["verify"]);
+}
+
+/// Each points at the one before: it must not cost the square of them.
+#[test]
+fn a_long_chain_of_referrers_lives_and_goes_with_its_subject() {
+    let mut oci = Oci::image("subject:1", &[layer("hello", b"hello")]);
+    let template = oci.manifest();
+    let mut subject = oci.index["manifests"][0].clone();
+    for _ in 0..300 {
+        let mut referrer = template.clone();
+        referrer["subject"] =
+            json!({"mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"]});
+        let bytes = referrer.to_string().into_bytes();
+        oci.add(&bytes);
+        subject = json!({"mediaType": template["mediaType"], "digest": sha256(&bytes), "size": bytes.len()});
+        oci.index["manifests"].as_array_mut().unwrap().push(subject.clone());
+    }
+    let sandbox = Sandbox::new();
+    sandbox.ok(["init"]);
+    for bytes in oci.blobs.values() {
+        foreign(&sandbox.store(), bytes);
+    }
+    std::fs::write(sandbox.store().join("index.json"), oci.index.to_string()).unwrap();
+    assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0);
+    sandbox.ok(["rm", "subject:1"]);
+    let collected = gc(&sandbox, &[]);
+    assert_eq!(collected["forgotten"].as_array().unwrap().len(), 300);
+    assert!(blobs(&sandbox.store()).is_empty(), "{collected}");
 }

@@ -81,7 +81,9 @@ pub(super) fn words(verdict: &Verdict, whole: &str) -> (&'static str, &'static s
                 policy::Kept::InUse(by) => ("in-use", format!("in use by {by}")),
                 policy::Kept::Pinned => ("pinned", "pinned".into()),
                 policy::Kept::Protected => ("protected", "protected by the policy".into()),
-                policy::Kept::Newest(group) => ("newest", format!("among the newest of {group}")),
+                policy::Kept::Newest(group) => {
+                    ("newest", format!("among the newest of {}", group.replace('\u{1f}', " ")))
+                }
                 policy::Kept::Young(age) => ("young", format!("came in {} ago", ago(age))),
                 policy::Kept::Orphan(age) => {
                     ("orphan", format!("lost its name {} ago; there is a way back", ago(age)))

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
+use serde_json::Value;
+
 use super::mark::{Kind, Node, mark};
 use super::plan::{Unneeded, mentioned};
 use crate::cancel::Cancel;
@@ -57,7 +59,8 @@ impl<'a> View<'a> {
     pub(crate) fn open(store: &'a Store, cancel: &'a Cancel) -> Result<View<'a>> {
         let private = store.layout().private();
         // Leases first: what is leased after the index was read would be missed the other way round.
-        let leases = lease::live(&private.ensure_dir("leases")?)?;
+        let leases = private.sub_if_there("leases")?;
+        let leases = leases.map_or(Ok(Vec::new()), |leases| lease::live(&leases))?;
         let mut kept: HashSet<Digest> =
             leases.iter().flat_map(|lease| lease.digests.iter().copied()).collect();
         kept.extend(journal::roots(private)?);
@@ -94,21 +97,15 @@ impl<'a> View<'a> {
     /// The content of the index, referrers without a name aside, and all that each needs: what may be absent, too. Referrers
     /// belong to what they refer to.
     pub(crate) fn needs(&mut self) -> Result<BTreeMap<Digest, HashSet<Digest>>> {
-        let mut referrers: HashMap<Digest, Vec<Node>> = HashMap::new();
-        for (node, subject) in &self.weak {
-            referrers.entry(*subject).or_default().push(*node);
-        }
+        let referrers = by_subject(&self.weak);
         let mut needs = BTreeMap::new();
         let refs = &mut self.refs;
         for entry in self.index.entries().iter().filter(is_strong(&self.weak)) {
             if needs.contains_key(&entry.digest) {
                 continue;
             }
-            let reached = mark([refs.node(entry, Kind::Document)], |node| {
-                let mut nodes = refs.refs(node)?;
-                nodes.extend(referrers.get(&node.0).into_iter().flatten());
-                Ok::<_, Error>(nodes)
-            })?;
+            let root = refs.node(entry, Kind::Document);
+            let reached = mark([root], |node| refs.refs_with(&referrers, node))?;
             needs.insert(entry.digest, reached.into_keys().collect());
         }
         Ok(needs)
@@ -123,10 +120,9 @@ impl<'a> View<'a> {
         let store = self.refs.store;
         let released = released(store)?;
         let let_go = released.iter().chain(&gone).chain(&forgotten).map(|digest| (*digest, Kind::Unknown));
-        let let_go = mark(let_go, |(digest, _)| {
-            // What cannot be read any more mentions nothing; that is for the grace then.
-            Ok::<_, Error>(look_inside(store, &digest).unwrap_or_default())
-        })?;
+        // What cannot be read any more names nothing; that is for the grace then.
+        let let_go =
+            mark(let_go, |(digest, _)| Ok::<_, Error>(parts_of(store, &digest).unwrap_or_default()))?;
         let first_seen = times(store, UNNEEDED)?;
         let is_unneeded = |digest: &&Digest| !needed.contains_key(digest) && !self.kept.contains(digest);
         let mut unneeded = Vec::new();
@@ -144,6 +140,14 @@ impl<'a> View<'a> {
 
 fn is_named(entry: &Descriptor) -> bool {
     entry.annotations.contains_key(index::REF_NAME)
+}
+
+fn by_subject(weak: &[(Node, Digest)]) -> HashMap<Digest, Vec<Node>> {
+    let mut referrers: HashMap<Digest, Vec<Node>> = HashMap::new();
+    for (node, subject) in weak {
+        referrers.entry(*subject).or_default().push(*node);
+    }
+    referrers
 }
 
 /// Whether an entry is a root of its own: all are but referrers without a name.
@@ -188,8 +192,11 @@ impl References<'_> {
         mut roots: Vec<Node>,
         mut weak: Vec<(Node, Digest)>,
     ) -> Result<(HashMap<Digest, Kind>, Vec<Digest>)> {
+        let referrers = by_subject(&weak);
         loop {
-            let needed = mark(roots.iter().copied(), |node| self.refs(node))?;
+            let needed = mark(roots.iter().copied(), |node| self.refs_with(&referrers, node))?;
+            weak.retain(|(node, _)| !needed.contains_key(&node.0));
+            // Nobody asks what refers to a layer.
             let (alive, dead): (Vec<_>, Vec<_>) =
                 weak.into_iter().partition(|(_, subject)| needed.contains_key(subject));
             if alive.is_empty() {
@@ -198,6 +205,13 @@ impl References<'_> {
             roots.extend(alive.into_iter().map(|(node, _)| node));
             weak = dead;
         }
+    }
+
+    /// What a node needs, and what refers to it.
+    fn refs_with(&mut self, referrers: &HashMap<Digest, Vec<Node>>, node: Node) -> Result<Vec<Node>> {
+        let mut nodes = self.refs(node)?;
+        nodes.extend(referrers.get(&node.0).into_iter().flatten());
+        Ok(nodes)
     }
 
     fn node(&mut self, descriptor: &Descriptor, kind: Kind) -> Node {
@@ -243,6 +257,35 @@ impl References<'_> {
     }
 }
 
+/// What a document that was let go had for itself: the descriptors in it, but for its subject. A digest that is only mentioned
+/// (a base, a parent) was let go by nobody.
+fn parts_of(store: &Store, digest: &Digest) -> Result<Vec<Node>> {
+    let Some(blob) = store.blobs().open(digest)?.filter(|blob| blob.size() <= MAX_DOCUMENT) else {
+        return Ok(Vec::new());
+    };
+    let mut bytes = Vec::new();
+    blob.reader().read_to_end(&mut bytes).map_err(Error::io("read", format!("blob {digest}")))?;
+    let (mut parts, mut open) =
+        (Vec::new(), vec![serde_json::from_slice::<Value>(&bytes).unwrap_or_default()]);
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => {
+                let text = |key: &str| fields.get(key).and_then(Value::as_str);
+                if let (Some(kind), Some(digest)) = (text("mediaType"), text("digest"))
+                    && let Ok(digest) = digest.parse()
+                {
+                    let is_document = media_type::document_kind(kind).is_some();
+                    parts.push((digest, if is_document { Kind::Unknown } else { Kind::Leaf }));
+                }
+                open.extend(fields.into_iter().filter(|(key, _)| key != "subject").map(|(_, value)| value));
+            }
+            _ => {}
+        }
+    }
+    Ok(parts)
+}
+
 /// What a blob of unknown kind may need: every digest that it mentions, if it is JSON. Anything else needs nothing.
 fn look_inside(store: &Store, digest: &Digest) -> Result<Vec<Node>> {
     let Some(blob) = store.blobs().open(digest)? else { return Ok(Vec::new()) };
@@ -281,7 +324,7 @@ fn released(store: &Store) -> Result<Vec<Digest>> {
 
 /// When something was first seen, by digest: a file of `cache/`, which may be lost and is begun anew then.
 pub(crate) fn times(store: &Store, file: &str) -> Result<HashMap<Digest, i64>> {
-    let cache = store.layout().private().ensure_dir("cache")?;
+    let Some(cache) = store.layout().private().sub_if_there("cache")? else { return Ok(HashMap::new()) };
     let bytes = cache.read(file, MAX_LIST)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let parse = |line: &str| {

@@ -15,58 +15,64 @@ const STALE: i64 = 3600;
 
 /// What a dead process left, and records of images that are gone.
 pub(crate) struct Leftover {
-    /// `leases`, `ingest`, `usage`, or `` for `.larder/` itself.
+    /// `leases`, `ingest`, `usage`, `cache`, or `` for `.larder/` itself.
     place: &'static str,
     name: String,
     pub(crate) bytes: u64,
 }
 
 /// Finds ingests and leases that nobody holds, and uses of images that are not `known`. With the store lock to ourselves, a free
-/// flock means a dead owner.
+/// flock means a dead owner. Nothing is made here: a dry run looks as well.
 pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool) -> Result<Vec<Leftover>> {
     let private = store.layout().private();
     let mut found = Vec::new();
-    let ingests = private.ensure_dir("ingest")?;
-    for name in ingests.names()? {
-        // What is no directory is none of ours.
-        let Ok(dir) = ingests.sub(&name) else { continue };
-        if is_free(File::from(dir.fd().try_clone().map_err(crate::Error::io("open", dir.path()))?)) {
-            let mut bytes = 0;
-            for file in dir.names()? {
-                bytes += dir.stat(&file)?.map_or(0, |stat| stat.size);
+    if let Some(ingests) = private.sub_if_there("ingest")? {
+        for name in ingests.names()? {
+            // What is no directory is none of ours.
+            let Ok(dir) = ingests.sub(&name) else { continue };
+            if is_free(File::from(dir.fd().try_clone().map_err(crate::Error::io("open", dir.path()))?)) {
+                let mut bytes = 0;
+                for file in dir.names()? {
+                    bytes += dir.stat(&file)?.map_or(0, |stat| stat.size);
+                }
+                found.push(Leftover { place: "ingest", name, bytes });
             }
-            found.push(Leftover { place: "ingest", name, bytes });
         }
     }
-    let leases = private.ensure_dir("leases")?;
-    for name in leases.names()? {
-        let Ok(Some(file)) = leases.open_file(&name) else { continue };
-        let bytes = file.metadata().map_or(0, |meta| meta.len());
-        if is_free(file) {
-            found.push(Leftover { place: "leases", name, bytes });
+    if let Some(leases) = private.sub_if_there("leases")? {
+        for name in leases.names()? {
+            let Ok(Some(file)) = leases.open_file(&name) else { continue };
+            let bytes = file.metadata().map_or(0, |meta| meta.len());
+            if is_free(file) {
+                found.push(Leftover { place: "leases", name, bytes });
+            }
         }
     }
-    let usage = private.ensure_dir("usage")?;
-    for name in usage.names()? {
-        if Digest::from_hex(&name).is_some_and(|digest| !known(&digest)) {
-            let bytes = usage.stat(&name)?.map_or(0, |stat| stat.size);
-            found.push(Leftover { place: "usage", name, bytes });
-        }
-    }
-    for name in private.names()? {
-        let is_temporary = name.rsplit_once('.').is_some_and(|(file, end)| {
-            ["index.json", "oci-layout", "version"].contains(&file)
-                && end.len() == 16
-                && end.bytes().all(|b| b.is_ascii_hexdigit())
-        });
-        if is_temporary
-            && let Some(stat) = private.stat(&name)?.filter(|stat| stat.is_file)
-            && stat.modified < now.saturating_sub(STALE)
-        {
-            found.push(Leftover { place: "", name, bytes: stat.size });
+    let is_unknown = |name: &str| Digest::from_hex(name).is_some_and(|digest| !known(&digest));
+    for place in ["usage", "cache", ""] {
+        let dir = if place.is_empty() { Some(private.clone()) } else { private.sub_if_there(place)? };
+        let Some(dir) = dir else { continue };
+        for name in dir.names()? {
+            let is_gone = place == "usage" && is_unknown(&name);
+            if !is_gone && !is_temporary(&name) {
+                continue;
+            }
+            let Some(stat) = dir.stat(&name)?.filter(|stat| stat.is_file) else { continue };
+            if is_gone || stat.modified < now.saturating_sub(STALE) {
+                found.push(Leftover { place, name, bytes: stat.size });
+            }
         }
     }
     Ok(found)
+}
+
+/// Whether a name is one of those that a file has before it is renamed into its place.
+fn is_temporary(name: &str) -> bool {
+    name.trim_start_matches('.').rsplit_once('.').is_some_and(|(file, end)| {
+        ["index.json", "oci-layout", "version", "released", UNNEEDED, "seen"].contains(&file)
+            && end.len() == 16
+            && end.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 fn is_free(file: File) -> bool {
@@ -94,14 +100,25 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         });
         store.layout().write_index(&index)?;
     }
-    let trash = store.with_reserve(|| private.ensure_dir("trash"))?;
+    let trash = match store.with_reserve(|| private.ensure_dir("trash")) {
+        // Without it everything goes at once, which takes longer with the locks held.
+        Err(error) if fs::is_full(&error) => None,
+        trash => Some(trash?),
+    };
     for digest in plan.sweep.keys() {
-        store.blobs().discard(digest, &trash)?;
+        match &trash {
+            Some(trash) => store.blobs().discard(digest, trash)?,
+            None => store.blobs().remove(digest)?,
+        };
     }
     for left in leftovers {
         let dir = if left.place.is_empty() { private.clone() } else { private.sub(left.place)? };
+        let Some(trash) = &trash else {
+            remove(&dir, &left.name)?;
+            continue;
+        };
         let name = format!("{}.{}", left.name, fs::unique());
-        match dir.rename(&left.name, &trash, &name) {
+        match dir.rename(&left.name, trash, &name) {
             Err(error) if fs::is_full(&error) => remove(&dir, &left.name)?,
             // Its owner was not dead but just ending, which takes no lock: it has removed it itself.
             Err(error) if fs::is_not_found(&error) => {}
@@ -128,10 +145,7 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
 /// Frees what is in the trash. Another GC may be at it as well.
 pub(crate) fn empty_trash(store: &Store) -> Result<()> {
     let private = store.layout().private();
-    let trash = match private.sub("trash") {
-        Err(error) if fs::is_not_found(&error) => return Ok(()),
-        trash => trash?,
-    };
+    let Some(trash) = private.sub_if_there("trash")? else { return Ok(()) };
     for name in trash.names()? {
         remove(&trash, &name)?;
     }

@@ -111,7 +111,7 @@ impl<'a> Work<'a> {
             stored += if *count == 0 { *size } else { 0 };
             *count += 1;
         }
-        let newest = newest(state.images, &limits);
+        let newest = newest(state.images, &limits, state.now);
         let mut verdicts = Vec::with_capacity(state.images.len());
         for (at, image) in state.images.iter().enumerate() {
             let age = age(state.now, image.imported);
@@ -215,7 +215,7 @@ fn age(now: i64, then: i64) -> u64 {
 
 /// For each image a group in which it is one of the newest that are kept: what has its name there comes before what lost it,
 /// then counts when it came in.
-fn newest<'a>(images: &'a [Candidate], limits: &[Limits]) -> Vec<Option<&'a str>> {
+fn newest<'a>(images: &'a [Candidate], limits: &[Limits], now: i64) -> Vec<Option<&'a str>> {
     let mut groups: HashMap<&str, Vec<(usize, bool)>> = HashMap::new();
     for (at, image) in images.iter().enumerate() {
         let mut joined = HashSet::new();
@@ -230,11 +230,15 @@ fn newest<'a>(images: &'a [Candidate], limits: &[Limits]) -> Vec<Option<&'a str>
     let mut newest: Vec<Option<&str>> = vec![None; images.len()];
     for (group, mut members) in groups {
         members.sort_by_key(|(at, is_named)| (!is_named, Reverse(images[*at].imported), images[*at].digest));
-        for (rank, (at, _)) in members.into_iter().enumerate() {
-            if rank < limits[at].keep_last.get() {
+        let mut rank = 0;
+        for (at, _) in members {
+            // A time of the future says nothing: it stays, and does not push the newest out of its place.
+            let is_told = images[at].imported <= now;
+            if !is_told || rank < limits[at].keep_last.get() {
                 // Groups come in no order of their own: the answer has one.
                 newest[at] = newest[at].filter(|known| *known <= group).or(Some(group));
             }
+            rank += usize::from(is_told);
         }
     }
     newest

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use crate::reference::Reference;
+
 use super::{Candidate, Limits, Policy};
 
 /// A pattern over names: `*` stands for any characters, `?` for one, `[ab]` for a or b. It means the whole name, with its tag
@@ -18,10 +20,14 @@ impl FromStr for NamePattern {
 }
 
 impl NamePattern {
-    /// Whether it means this name.
+    /// Whether it means this name, in whichever form either is written.
     pub fn matches(&self, name: &str) -> bool {
-        let tag = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-        self.0.matches(name) || tag.is_some_and(|(untagged, _)| self.0.matches(untagged))
+        let reference = name.parse::<Reference>().ok();
+        let forms = reference.map(|reference| [reference.familiar(), reference.full()]);
+        forms.iter().flatten().map(String::as_str).chain([name]).any(|name| {
+            let tag = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+            self.0.matches(name) || tag.is_some_and(|(untagged, _)| self.0.matches(untagged))
+        })
     }
 }
 

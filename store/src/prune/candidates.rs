@@ -27,8 +27,12 @@ pub(super) fn candidates(
     let needs = view.needs()?;
     let folded = store.layout().root().stat("index.json")?.map_or(0, |stat| stat.modified);
     // A second's slack: times are coarse.
-    let uses =
-        usage::last_uses(&store.layout().private().ensure_dir("usage")?, &view.index, folded - 1, now)?;
+    let uses = usage::last_uses(
+        store.layout().private().sub_if_there("usage")?.as_ref(),
+        &view.index,
+        folded - 1,
+        now,
+    )?;
     let seen = times(store, SEEN)?;
     let mut entries: BTreeMap<Digest, Vec<&Descriptor>> = BTreeMap::new();
     for entry in view.index.entries().iter().filter(|entry| needs.contains_key(&entry.digest)) {
@@ -71,7 +75,8 @@ pub fn group(entry: &Descriptor) -> Option<Membership> {
     let is_named = entry.annotations.contains_key(index::REF_NAME);
     if let Some(project) = entry.annotation(index::PROJECT) {
         let more = [index::OS, index::VARIANT].map(|key| entry.annotation(key).unwrap_or("-"));
-        return Some(Membership { group: [project, more[0], more[1]].join(" "), is_named });
+        // No value has this character, so that no two groups have one name.
+        return Some(Membership { group: [project, more[0], more[1]].join("\u{1f}"), is_named });
     }
     let lost = || entry.annotation(index::WAS)?.parse::<Reference>().ok();
     let reference = index::reference(entry).filter(|_| is_named).or_else(lost)?;

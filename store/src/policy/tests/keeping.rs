@@ -132,7 +132,12 @@ fn the_newest_of_a_group_stay() {
             vec![twice, two.clone(), newer],
             vec![newest("g"), newest("g"), UNUSED],
         ),
-        ("the clock was set back", "", vec![to_come, two.clone()], vec![newest("g"), UNUSED]),
+        (
+            "the clock was set back",
+            "",
+            vec![to_come, two.clone(), one.clone()],
+            vec![newest("g"), newest("g"), UNUSED],
+        ),
         (
             "a rule keeps more",
             "[[rule]]\npattern = 'a:1'\nkeep_last = 2",

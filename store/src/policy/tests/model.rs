@@ -156,7 +156,8 @@ impl Model<'_> {
         let groups: BTreeSet<&String> = image.groups.iter().map(|membership| &membership.group).collect();
         let is_newest = |group: &&String| {
             let newest = self.newest_first(group).into_iter().take(self.limits(image).keep_last.get());
-            newest.into_iter().any(|newest| newest.digest == image.digest)
+            // One from the future is no newer than any other; it is not known to be older either.
+            image.imported > self.state.now || newest.into_iter().any(|newest| newest.digest == image.digest)
         };
         if let Some(group) = groups.into_iter().find(is_newest) {
             return Some(Kept::Newest(group.clone()));
@@ -169,7 +170,9 @@ impl Model<'_> {
     fn newest_first(&self, group: &str) -> Vec<&Candidate> {
         let is_in = |image: &Candidate| image.groups.iter().any(|membership| membership.group == group);
         let is_named = |image: &Candidate| image.groups.iter().any(|one| one.group == group && one.is_named);
-        let mut members: Vec<&Candidate> = self.state.images.iter().filter(|image| is_in(image)).collect();
+        let is_told = |image: &&Candidate| image.imported <= self.state.now;
+        let members = self.state.images.iter().filter(|image| is_in(image)).filter(is_told);
+        let mut members: Vec<&Candidate> = members.collect();
         members.sort_by_key(|image| (!is_named(image), Reverse(image.imported), image.digest));
         members
     }
