@@ -5,6 +5,7 @@ use std::time::Duration;
 use larder_store::abilities::{Abilities, probe};
 use larder_store::error::Error;
 use larder_store::fs::Dir;
+use larder_store::journal::{self, Unfinished};
 use larder_store::lease;
 use larder_store::lock::Locks;
 use larder_store::quarantine::{self, Held};
@@ -39,6 +40,8 @@ struct Findings {
     leases: Vec<String>,
     /// Directories of imports that died.
     leftovers: usize,
+    /// Imports with --consume that were not finished: what they took from an archive stays until they are.
+    unfinished: Vec<Unfinished>,
     /// Damaged blobs that were put aside.
     quarantine: Held,
     engine: Option<EngineFindings>,
@@ -108,6 +111,7 @@ fn look(store: &Store, found: &mut Findings) -> Result<(), Error> {
     for seen in lease::glance(&private.ensure_dir("leases")?)? {
         found.leases.push(format!("{} ({})", seen.purpose, count(seen.digests.len(), "digest")));
     }
+    found.unfinished = journal::unfinished(private)?;
     found.quarantine = quarantine::held(store)?;
     let ingest = private.ensure_dir("ingest")?;
     for name in ingest.names()? {
@@ -147,6 +151,13 @@ fn show(found: &Findings) -> Outcome {
     rows.push(("Leases", list(&found.leases, "none")));
     if found.leftovers > 0 {
         rows.push(("Leftovers", format!("{} of imports that died", found.leftovers)));
+    }
+    for Unfinished { journal, blobs } in &found.unfinished {
+        let blobs = count(blobs.len(), "blob");
+        rows.push((
+            "Unfinished",
+            format!("an import with --consume, {blobs}: repeat it, or remove .larder/journals/{journal} and run gc"),
+        ));
     }
     if found.quarantine.blobs > 0 {
         let Held { blobs, bytes } = found.quarantine;

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use larder_store::archive::repair::ArchiveSource;
+use larder_store::error::Error;
 use larder_store::repair::{self, RepairSource, repair};
 use larder_store::store::Store;
 use larder_store::verify::{Depth, Finding, Options, Problem, Report, verify};
 
-use crate::cli::{
-    Bar, CommandError, Context, Format, Outcome, Table, count, fail, human, line, note, print_json,
-};
+use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, line, note, print_json};
 
 /// Check that everything an image needs is there and is what its digest says
 ///
@@ -60,22 +59,28 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let done = if args.repair {
         mend(&store, &options, &args.from)?
     } else {
-        repair::Outcome { report: verify(&store, &options)?, ..repair::Outcome::default() }
+        (repair::Outcome { report: verify(&store, &options)?, ..repair::Outcome::default() }, Ok(()))
     };
+    let (done, ended) = done;
     drop(bar);
     match args.format {
         Format::Json if args.repair => print_json(&done)?,
         Format::Json => print_json(&done.report)?,
         Format::Table => show(&done)?,
     }
+    // What was done is said in any case; of what was not looked at there is nothing to say.
+    ended?;
     conclude(&store, args, &done.report)
 }
 
-fn mend(store: &Store, options: &Options<'_>, from: &[PathBuf]) -> Result<repair::Outcome, CommandError> {
+/// What was repaired, and how it ended.
+type Mended = (repair::Outcome, Result<(), Error>);
+
+fn mend(store: &Store, options: &Options<'_>, from: &[PathBuf]) -> Outcome<Mended> {
     let open = |path: &PathBuf| ArchiveSource::open(path, store, options.jobs, options.cancel);
     let mut archives = from.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let mut sources: Vec<_> = archives.iter_mut().map(|archive| archive as &mut dyn RepairSource).collect();
-    Ok(repair(store, options, &mut sources)?)
+    Ok(repair(store, options, &mut sources))
 }
 
 fn conclude(store: &Store, args: &Args, report: &Report) -> Outcome {

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use serde::Serialize;
+
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
@@ -16,18 +18,25 @@ use crate::fs::{self, Dir};
 /// More than any archive has of entries, with long names.
 const MAX_JOURNAL: u64 = 64 << 20;
 
-/// Every blob that a journal lists.
-pub fn roots(private: &Dir) -> Result<Vec<Digest>> {
+/// An import that was not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    /// The journal's name below `.larder/journals/`.
+    pub journal: String,
+    /// The blobs that stand for content of the archive.
+    pub blobs: Vec<Digest>,
+}
+
+/// All journals. What they list stays in the store.
+pub fn unfinished(private: &Dir) -> Result<Vec<Unfinished>> {
     // A GC on a full disk could not make it.
-    let dir = match private.sub("journals") {
-        Err(error) if fs::is_not_found(&error) => return Ok(Vec::new()),
-        dir => dir?,
-    };
-    let mut roots = Vec::new();
-    for name in dir.names()? {
-        roots.extend(parse(&dir, &name)?.0.into_values());
+    let Some(dir) = private.sub_if_there("journals")? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for journal in dir.names()? {
+        let blobs = parse(&dir, &journal)?.0.into_values().collect();
+        found.push(Unfinished { journal, blobs });
     }
-    Ok(roots)
+    Ok(found)
 }
 
 /// What a journal says, and the length of its whole lines.

@@ -315,6 +315,7 @@ fn what_a_journal_lists_stays() {
     std::fs::create_dir(&journals).unwrap();
     std::fs::write(journals.join("0".repeat(64)), format!("{digest} abc/layer.tar\nhalf a li")).unwrap();
     assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0);
+    assert!(sandbox.ok(["doctor"]).contains("an import with --consume, 1 blob: repeat it"));
     std::fs::remove_file(journals.join("0".repeat(64))).unwrap();
     assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 1);
 }

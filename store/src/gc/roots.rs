@@ -63,7 +63,7 @@ impl<'a> View<'a> {
         let leases = leases.map_or(Ok(Vec::new()), |leases| lease::live(&leases))?;
         let mut kept: HashSet<Digest> =
             leases.iter().flat_map(|lease| lease.digests.iter().copied()).collect();
-        kept.extend(journal::roots(private)?);
+        kept.extend(journal::unfinished(private)?.into_iter().flat_map(|import| import.blobs));
         let index = store.index()?;
         let blobs = store.blobs().digests()?;
         let mut refs = References {

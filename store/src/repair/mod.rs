@@ -84,12 +84,12 @@ pub struct Outcome {
     pub refused: Vec<Refused>,
 }
 
-/// Checks, and puts right what the sources have good copies of.
+/// Checks, and puts right what the sources have good copies of. What was done before an error is told beside it.
 pub fn repair(
     store: &Store,
     options: &Options<'_>,
     sources: &mut [&mut dyn RepairSource],
-) -> Result<Outcome> {
+) -> (Outcome, Result<()>) {
     let total = AtomicU64::new(0);
     // One bar for all rounds.
     let watch = |event| match event {
@@ -107,27 +107,8 @@ pub fn repair(
         refused: BTreeMap::new(),
         outcome: Outcome::default(),
     };
-    let mut whole = HashSet::new();
-    for _ in 0..ROUNDS {
-        let checked = check(store, &options, &whole)?;
-        whole.extend(checked.whole);
-        let mut wrong = Vec::new();
-        for finding in &checked.report.findings {
-            let part = finding.digest.and_then(|digest| checked.parts.get(&digest));
-            // A layer is asked for again once it is known what it must unpack to.
-            if let Some(part) = part.filter(|_| is_for_us(finding.problem))
-                && repair.asked.insert((part.descriptor.digest, part.diff_id))
-            {
-                wrong.push((finding, part));
-            }
-        }
-        let is_changed = !wrong.is_empty() && repair.all(&wrong)?;
-        repair.outcome.report = checked.report;
-        if !is_changed {
-            break;
-        }
-    }
-    Ok(repair.done())
+    let done = repair.rounds();
+    (repair.done(), done)
 }
 
 fn is_for_us(problem: Problem) -> bool {
@@ -157,20 +138,46 @@ enum Found {
 }
 
 impl Repair<'_, '_> {
+    /// Checks and repairs until nothing changes any more.
+    fn rounds(&mut self) -> Result<()> {
+        let mut whole = HashSet::new();
+        for _ in 0..ROUNDS {
+            let checked = check(self.store, self.options, &whole)?;
+            whole.extend(checked.whole);
+            let mut wrong = Vec::new();
+            for finding in &checked.report.findings {
+                let part = finding.digest.and_then(|digest| checked.parts.get(&digest));
+                // A layer is asked for again once it is known what it must unpack to.
+                if let Some(part) = part.filter(|_| is_for_us(finding.problem))
+                    && self.asked.insert((part.descriptor.digest, part.diff_id))
+                {
+                    wrong.push((finding, part));
+                }
+            }
+            let is_changed = !wrong.is_empty() && self.all(&wrong)?;
+            self.outcome.report = checked.report;
+            if !is_changed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Goes through what was found; whether anything is another than before.
     fn all(&mut self, wrong: &[(&Finding, &Part)]) -> Result<bool> {
         let mut tx = self.store.begin("verify --repair")?;
         let quarantine = quarantine::open(self.store)?;
         let mut is_changed = false;
-        for (finding, part) in wrong {
+        let done = wrong.iter().try_for_each(|(finding, part)| {
             self.options.cancel.check()?;
             is_changed |= self.one(&mut tx, &quarantine, finding, part)?;
-        }
-        // The quarantine first: what left the blobs is to be found there after a power cut.
+            Ok(())
+        });
+        // What was done stays done, also where it ended early. The quarantine first: what left the blobs is to be found there after a power cut.
         quarantine.sync()?;
         self.store.layout().private().sync()?;
         self.store.blobs().sync()?;
-        Ok(is_changed)
+        done.map(|()| is_changed)
     }
 
     fn one(&mut self, tx: &mut Transaction<'_>, aside: &Dir, finding: &Finding, part: &Part) -> Result<bool> {
