@@ -16,7 +16,7 @@ use larder_store::cancel::Cancel;
 
 pub(crate) use child::run as run_child;
 pub(crate) use error::{CommandError, Outcome, fail};
-pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
+pub(crate) use output::{Table, brief, count, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;
 pub(crate) use signals::Signals;
 pub(crate) use stdin::interruptible_stdin;

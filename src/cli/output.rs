@@ -25,6 +25,15 @@ pub(crate) fn safe(text: &str) -> String {
     out
 }
 
+/// The beginning of what may be long, a command for example.
+pub(crate) fn brief(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 /// Bytes for people: `926.1 MB` (powers of 1000, as disks and registries count).
 pub(crate) fn human(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];

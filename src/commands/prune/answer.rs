@@ -5,16 +5,16 @@ use larder_store::prune::{Judged, Pruned};
 use larder_store::quantity::shown_seconds;
 use serde_json::{Value, json};
 
-use crate::cli::{Outcome, Table, human};
+use crate::cli::{Outcome, Table, brief, human};
 
 /// A table of those images that `shown` wants, what goes first.
 pub(super) fn table(images: &[Judged], shown: impl Fn(&Verdict) -> bool) -> Outcome {
     let mut table = Table::new(&["REFERENCE", "DIGEST", ">SIZE", "VERDICT", "REASON"]);
     let mut rows: Vec<_> = images.iter().filter(|judged| shown(&judged.verdict)).collect();
-    rows.sort_by_key(|judged| (matches!(judged.verdict, Verdict::Keep(_)), name(&judged.image)));
+    rows.sort_by_key(|judged| (matches!(judged.verdict, Verdict::Keep(_)), judged.image.shown_name()));
     for Judged { image, verdict } in rows {
         let (word, _, reason) = words(verdict);
-        table.row([name(image), image.digest.short(), human(size(image)), word.to_owned(), reason]);
+        table.row([image.shown_name(), image.digest.short(), human(size(image)), word.to_owned(), reason]);
     }
     table.print()
 }
@@ -54,15 +54,6 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
     })
 }
 
-/// All names of an image, or the one that it lost.
-pub(super) fn name(image: &Candidate) -> String {
-    match (&image.names[..], &image.lost[..]) {
-        ([], []) => "(nameless)".into(),
-        ([], lost) => format!("(was {})", lost.join(", ")),
-        (names, _) => names.join(", "),
-    }
-}
-
 /// Bytes of all its blobs.
 pub(super) fn size(image: &Candidate) -> u64 {
     image.parts.iter().map(|(_, size)| size).sum()
@@ -74,7 +65,7 @@ pub(super) fn words(verdict: &Verdict) -> (&'static str, &'static str, String) {
     let (word, code, reason) = match verdict {
         Verdict::Keep(kept) => {
             let (code, reason) = match kept {
-                Kept::InUse(by) => ("in-use", format!("in use by {by}")),
+                Kept::InUse(by) => ("in-use", format!("in use by {}", brief(by))),
                 Kept::Pinned => ("pinned", "pinned".into()),
                 Kept::Protected => ("protected", "protected by the policy".into()),
                 Kept::Newest(group) => ("newest", format!("among the newest of {group}")),

@@ -10,7 +10,7 @@ use larder_store::prune::{Options, Pruned, policy_of, prune};
 
 use crate::cli::{CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
 use crate::docker::Engine;
-use answer::{name, size, table, value, words};
+use answer::{size, table, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -132,7 +132,12 @@ fn out_of_reach(pruned: &Pruned) -> CommandError {
         pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_))).collect();
     kept.sort_by_key(|judged| std::cmp::Reverse(size(&judged.image)));
     let holders = kept.iter().take(10).map(|judged| {
-        format!("{} ({}, {})", name(&judged.image), human(size(&judged.image)), words(&judged.verdict).2)
+        format!(
+            "{} ({}, {})",
+            judged.image.shown_name(),
+            human(size(&judged.image)),
+            words(&judged.verdict).2
+        )
     });
     let holders: Vec<_> = holders.collect();
     let rest = kept.len().saturating_sub(holders.len());
