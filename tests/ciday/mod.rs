@@ -47,7 +47,7 @@ fn a_day_on_a_small_disk() {
 
 /// Debian with a compiler, 926 MB, and its sibling, both of `benches/image`, which makes them where they are not there.
 #[test]
-#[ignore = "long: 2 GiB of real images, several minutes, and 15 GB of another disk for a while"]
+#[ignore = "long: 2 GiB of real images, ten minutes, and 20 GB of another disk for a while"]
 fn a_day_with_real_images() {
     let docker = need!(peer::docker28(), "Docker 28");
     let length = Length {
