@@ -33,6 +33,15 @@ impl Day<'_> {
         let said = text(&output.stderr);
         if output.status.success() {
             self.record.add("imports", 1);
+            self.record.add("imports that made room", said.matches("gone to make room").count() as u64);
+            if said.contains("gone to make room") && self.record.count("imports that made room") == 1 {
+                self.record.say(format!("$ larder import … --image {image}\n{said}{}", text(&output.stdout)));
+            }
+            // What went and came back is the same: an engine that still has it is sent nothing.
+            let digest = text(&output.stdout).split(' ').nth(1).unwrap().to_owned();
+            let first =
+                self.digests.lock().unwrap().entry(image.to_owned()).or_insert(digest.clone()).clone();
+            assert_eq!(digest, first, "{image}");
         } else {
             assert!(said.contains("bytes are needed beside what min_free keeps free"), "{image}: {said}");
             assert!(before > 0, "{image} was refused, and nobody else takes any space: {said}");
