@@ -53,11 +53,11 @@ fn a_day_with_real_images() {
     let length = Length {
         disk: "2G",
         bases: Bases::Real,
-        own: 80 << 20,
-        versions: 5,
+        own: 60 << 20,
+        versions: 8,
         rounds: 12,
         work: "echo 'int main(void) { return 0; }' | gcc-12 -x c -o /tmp/a - && /tmp/a && echo works",
-        step: "RUN cp -a /usr/lib/gcc/x86_64-linux-gnu/12 /opt/toolchain",
+        step: "RUN cp -a /usr/lib/gcc/x86_64-linux-gnu/12/cc1plus /opt/",
     };
     need!(day::live(&docker, &length), "root, mkfs.ext4, nsenter and benches/image");
 }
