@@ -232,7 +232,7 @@ impl Day<'_> {
         let is_there = self.published.lock().unwrap()[before.0].last().cloned();
         let ask = Ask { name: format!("{}-again", ask.name), ..ask.clone() };
         Job::begin(self, &ask).unwrap().end(self);
-        self.proxy.take();
+        self.count_sent();
         let again = Ask { name: format!("{}-more", ask.name), ..ask };
         let job = Job::begin(self, &again).unwrap();
         let traffic = self.proxy.take();
@@ -240,6 +240,14 @@ impl Day<'_> {
         assert_eq!((traffic.loads, traffic.pulls), (0, 0), "{}", again.image);
         assert!(job.end(self).contains("nothing sent"), "{}", again.image);
         self.record.add("repeated jobs", 1);
+    }
+
+    /// Counts what went to the engine since the last time; nothing that larder or a job does makes it pull.
+    pub(super) fn count_sent(&self) {
+        let traffic = self.proxy.take();
+        assert_eq!(traffic.pulls, 0, "the engine was asked to pull");
+        self.record.add("bytes sent to Docker", traffic.sent);
+        self.record.add("loads of Docker", traffic.loads);
     }
 
     /// Which app's latest, and from where on in the list it may be: the last one may be just about to come.

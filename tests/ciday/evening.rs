@@ -15,6 +15,7 @@ use crate::support::store::{assert_nothing_pending, assert_sound, blobs, entries
 /// Looks, and says what the day was.
 pub(super) fn look(day: &Day<'_>, watch: &Watch) {
     let store = day.disk.store();
+    day.count_sent();
     day.ok(&["gc", "--grace", "0s"]);
     day.ok(&["verify"]);
     assert_sound(&store);
