@@ -146,6 +146,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_long_is_cut_between_characters() {
+        let long = "ü".repeat(61);
+        assert_eq!(brief(&long), format!("{}…", "ü".repeat(60)));
+        assert_eq!(brief(&long[2..]), long[2..]);
+    }
+
+    #[test]
     fn bytes_for_people() {
         for (bytes, shown) in [
             (0, "0 B"),

@@ -55,6 +55,7 @@ pub(super) fn look(day: &Day<'_>, watch: &Watch) {
     summary += &format!("  {:>9} MB free at the least, of {} MB\n", mega(least), mega(total));
     summary +=
         &format!("  {:>9} MB free in the evening, {} MB stored\n", mega(free), mega(stored.values().sum()));
+    day.record.show_said();
     // Not by eprintln!, whose text the test harness swallows when the test passes.
     let _ = std::io::stderr().write_all(summary.as_bytes());
 }

@@ -36,13 +36,18 @@ impl Record {
     pub(super) fn say(&self, text: String) {
         self.said.lock().unwrap().push(text);
     }
+
+    /// Shows it to whoever wants to see it, with --nocapture or because the test failed.
+    #[allow(clippy::print_stderr)]
+    pub(super) fn show_said(&self) {
+        for said in self.said.lock().unwrap().iter() {
+            eprintln!("{said}");
+        }
+    }
 }
 
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for said in self.said.lock().unwrap().iter() {
-            writeln!(f, "{said}")?;
-        }
         for (what, number) in self.counts.lock().unwrap().iter() {
             writeln!(f, "  {number:>12} {what}")?;
         }
