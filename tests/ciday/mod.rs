@@ -38,7 +38,7 @@ fn a_day_on_a_small_disk() {
         bases: Bases::Small,
         own: 7 << 20,
         versions: 4,
-        rounds: 6,
+        rounds: 5,
         work: "/bin/hello works",
         step: "",
     };
