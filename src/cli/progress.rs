@@ -38,7 +38,7 @@ impl Bar {
     /// Takes what the library tells.
     pub(crate) fn on(&self, event: Event) {
         match event {
-            Event::Total(0) => {}
+            Event::Total(0) | Event::RoomMade { .. } => {}
             Event::Total(total) => {
                 self.bar.set_length(total);
                 self.bar.set_style(style(if is_narrow() {

@@ -1,15 +1,18 @@
 //! `larder import`: brings archives in.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use larder_store::archive::import::import;
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
+use larder_store::progress::Event;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
+    Bar, CommandError, Context, Format, Outcome, count, fail, human, interruptible_stdin, line, note,
+    print_json,
 };
 
 /// Bring the images of an archive or a layout into the store
@@ -71,6 +74,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut rows = Vec::new();
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
+        let gone = Mutex::new(Vec::new());
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let options = Options {
             image: args.image.clone(),
@@ -82,7 +86,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             jobs: super::jobs(args.jobs),
             now: jiff::Timestamp::now().as_second(),
             cancel: context.cancel.clone(),
-            watch: &|event| bar.on(event),
+            watch: &|event| match (event, gone.lock()) {
+                (Event::RoomMade { images, bytes }, Ok(mut gone)) => gone.push((images, bytes)),
+                (event, _) => bar.on(event),
+            },
         };
         let input = if is_stdin(path) {
             Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into())
@@ -91,6 +98,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         };
         let imported = import(&store, input, &options);
         drop(bar);
+        // Also where it failed later on: they are gone.
+        for (images, bytes) in gone.into_inner().unwrap_or_default() {
+            let count = count(images.len(), "image");
+            note(format_args!(
+                "{count} gone to make room (min_free), {} freed: {}",
+                human(bytes),
+                images.join(", ")
+            ));
+        }
         let imported = match imported {
             Ok(imported) => imported,
             Err(error) => {

@@ -210,7 +210,9 @@ impl Error {
             Error::NewerFormat { .. } => "use the larder that wrote it, or a newer one",
             Error::LockTimeout { .. } => "wait for the other process, or raise --lock-timeout",
             Error::NoSpace { .. } => "free space on this disk, or choose another --store",
-            Error::NoRoom { .. } => "`larder prune --explain` says what holds the space",
+            Error::NoRoom { .. } => {
+                "`larder prune --dry-run --explain` says why the others stay; `larder holds` who uses what"
+            }
             Error::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => "free space on this disk; the store is as it was before",
                 io::ErrorKind::PermissionDenied => "run as the user that owns it",

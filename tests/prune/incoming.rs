@@ -42,6 +42,10 @@ fn an_import_makes_room_and_leaves_what_must_be_free() {
         let said = text(&output);
         let free: u64 = said.lines().find_map(|line| line.strip_prefix("free ")).unwrap().parse().unwrap();
         assert!(said.starts_with("0\n") && free >= 24_000_000, "{from}: {said}");
+        assert!(
+            said.contains("1 image gone to make room (min_free), 12.0 MB freed: app:old-1\n"),
+            "{from}: {said}"
+        );
         let names = names(&sandbox.path("after"));
         assert_eq!(names, ["app:new", "app:old-2"].map(String::from).into(), "{from}: {said}");
         assert_sound(&sandbox.path("after"));
@@ -82,7 +86,7 @@ fn where_no_room_can_be_made_it_refuses_and_nothing_is_changed() {
         let output = need!(on_disk(&sandbox, DISK, &script), "root");
         let said = text(&output);
         assert!(said.starts_with("1\n") && said.contains("unchanged"), "{said}");
-        assert!(said.contains("min_free") && said.contains("prune --explain"), "{said}");
+        assert!(said.contains("min_free") && said.contains("prune --dry-run --explain"), "{said}");
         assert_eq!(names(&sandbox.path("after")), ["app:old-1", "app:old-2"].map(String::from).into());
     }
     // Without a policy the disk alone counts.

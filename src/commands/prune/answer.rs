@@ -15,10 +15,10 @@ pub(super) const STORE: &str = "the store";
 pub(super) fn table(images: &[Judged], shown: impl Fn(&Verdict) -> bool) -> Outcome {
     let mut table = Table::new(&["REFERENCE", "DIGEST", ">SIZE", "VERDICT", "REASON"]);
     let mut rows: Vec<_> = images.iter().filter(|judged| shown(&judged.verdict)).collect();
-    rows.sort_by_key(|judged| (matches!(judged.verdict, Verdict::Keep(_)), name(&judged.image)));
+    rows.sort_by_key(|judged| (matches!(judged.verdict, Verdict::Keep(_)), judged.image.shown_name()));
     for Judged { image, verdict } in rows {
         let (word, _, reason) = words(verdict, STORE);
-        table.row([name(image), image.digest.short(), human(size(image)), word.to_owned(), reason]);
+        table.row([image.shown_name(), image.digest.short(), human(size(image)), word.to_owned(), reason]);
     }
     table.print()
 }
@@ -56,15 +56,6 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
         "over_size": pruned.over_size,
         "short_of_space": pruned.short_of_space,
     })
-}
-
-/// All names of an image, or the one that it lost.
-pub(super) fn name(image: &Candidate) -> String {
-    match (&image.names[..], &image.lost[..]) {
-        ([], []) => "(nameless)".into(),
-        ([], lost) => format!("(was {})", lost.join(", ")),
-        (names, _) => names.join(", "),
-    }
 }
 
 /// Bytes of all its blobs.

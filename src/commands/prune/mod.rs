@@ -13,7 +13,7 @@ use larder_store::prune::{Options, Pruned, policy_of, prune};
 
 use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
 use crate::docker::Engine;
-use answer::{Kept, STORE, name, size, table, unattainable, value, words};
+use answer::{Kept, STORE, size, table, unattainable, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -139,7 +139,7 @@ fn has_limits(policy: &Policy) -> bool {
 fn out_of_reach(pruned: &Pruned) -> CommandError {
     let kept = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_)));
     let kept = kept.map(|judged| Kept {
-        name: name(&judged.image),
+        name: judged.image.shown_name(),
         size: size(&judged.image),
         reason: words(&judged.verdict, STORE).2,
     });

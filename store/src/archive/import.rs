@@ -138,6 +138,7 @@ fn import_stream(
         layers: &layers,
         existing: options.existing(),
         read: &read,
+        watch: options.watch,
     };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
     let images = select(plan(&archive, &options.cancel)?, options)?;

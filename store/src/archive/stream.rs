@@ -22,6 +22,7 @@ use crate::ids::DiffId;
 use crate::json::MAX_DOCUMENT;
 use crate::layers::{LayerCache, LayerFacts};
 use crate::media_type::Compression;
+use crate::progress::Watch;
 use crate::prune::make_room;
 use crate::store::Store;
 use crate::transaction::Transaction;
@@ -66,6 +67,8 @@ pub struct Intake<'a> {
     pub existing: Existing,
     /// Told of bytes that passed.
     pub read: &'a dyn Fn(u64),
+    /// Told of what had to go to make room.
+    pub watch: Watch<'a>,
 }
 
 impl<'s> StreamedArchive<'s> {
@@ -154,7 +157,7 @@ impl<'s> StreamedArchive<'s> {
 
     /// Refuses a member as soon as it says that it, or all until now, cannot fit; makes room first, where the policy says so.
     fn claim(&mut self, size: u64, intake: &Intake<'_>) -> Result<()> {
-        let made = make_room(self.store, size, intake.now, intake.cancel)?;
+        let made = make_room(self.store, size, intake.now, intake.cancel, intake.watch)?;
         self.space = (self.space.0.saturating_add(made), self.space.1.saturating_add(made));
         let (free, left) = self.space;
         let needed = (free - left).saturating_add(size);

@@ -125,6 +125,17 @@ pub struct Candidate {
     pub parts: Vec<(Digest, u64)>,
 }
 
+impl Candidate {
+    /// All its names, or those that it lost.
+    pub fn shown_name(&self) -> String {
+        match (&self.names[..], &self.lost[..]) {
+            ([], []) => "(nameless)".into(),
+            ([], lost) => format!("(was {})", lost.join(", ")),
+            (names, _) => names.join(", "),
+        }
+    }
+}
+
 /// Belonging to a group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Membership {

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
 use crate::policy::{self, Candidate, Decision, Occasion, Policy, State, Verdict, WhenBusy, decide};
+use crate::progress::{Event, Watch};
 use crate::store::Store;
 pub use candidates::group;
 use candidates::{candidates, note_seen};
@@ -91,8 +92,8 @@ pub fn policy_of(store: &Store) -> Result<Policy> {
 }
 
 /// Makes room for so many bytes and what `min_free` wants beside them, if there is a policy that wants it; or refuses, and then
-/// nothing was changed. What shall not go is leased before. Returns the bytes that were freed.
-pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel) -> Result<u64> {
+/// nothing was changed. What shall not go is leased before. Returns the bytes that were freed; `watch` is told what went.
+pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel, watch: Watch<'_>) -> Result<u64> {
     let policy = policy_of(store)?;
     let Some(min_free) = policy.min_free else { return Ok(0) };
     let (free, total) = store.disk_space()?;
@@ -102,7 +103,13 @@ pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel) -> Result
     let occasion = Occasion::Incoming(bytes);
     let options =
         Options { policy: &policy, occasion, grace: crate::gc::GRACE, now, mode: Mode::Sweep, cancel };
-    Ok(prune(store, &options)?.freed_bytes)
+    let pruned = prune(store, &options)?;
+    let gone = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Drop(_)));
+    let images: Vec<_> = gone.map(|judged| judged.image.shown_name()).collect();
+    if !images.is_empty() {
+        watch(Event::RoomMade { images, bytes: pruned.freed_bytes });
+    }
+    Ok(pruned.freed_bytes)
 }
 
 /// Prunes.

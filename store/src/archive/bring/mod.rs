@@ -188,7 +188,8 @@ impl<'s, 'o> Bring<'s, 'o> {
     /// What an archive claims must fit before anything is written (and compressed layers will be smaller still). What is there
     /// of it is leased by now, so that making room does not take it.
     fn check_space(&self, needed: u64) -> Result<()> {
-        make_room(self.tx.store(), needed, self.options.now, &self.options.cancel)?;
+        let Options { now, cancel, watch, .. } = self.options;
+        make_room(self.tx.store(), needed, *now, cancel, *watch)?;
         let free = self.tx.store().free_space()?;
         if needed > free {
             return Err(Error::NoSpace { path: self.shown.clone(), needed, free });
