@@ -1,0 +1,15 @@
+//! The catalogue: what images are called, and what is declared of them. Pure: no file, no clock.
+
+mod compiler;
+
+pub(crate) mod name;
+mod nearest;
+mod os;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use compiler::Compiler;
+
+pub(crate) use name::{Name, Project, Suffix, Variant};
+pub(crate) use nearest::nearest;
+pub(crate) use os::Os;
