@@ -3,7 +3,6 @@
 //! This crate is the command line and the hand-over; the store is the crate `larder-store` below it. The floors
 //! are listed in `docs/architecture.md`.
 
-#[allow(dead_code, unused_imports)]
 mod catalog;
 mod cli;
 mod commands;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use larder_store::archive::import::import;
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
-use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
+use super::naming::{Flags, Given, Names};
 use crate::cli::{
     Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
 };
@@ -29,7 +29,11 @@ pub(crate) struct Args {
 
     /// Name the image so, whatever the archive says
     #[arg(long, value_name = "REF")]
-    name: Option<Reference>,
+    name: Option<Given>,
+
+    /// Names are <project>-<os>-<variant>; one that is not gives way to the nearest one that is
+    #[arg(long)]
+    normalize: bool,
 
     /// Let a name move here from another image, which stays in the store without a name
     #[arg(long)]
@@ -51,6 +55,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 
+    #[command(flatten)]
+    declared: Flags,
+
     /// How to print what came in
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -64,17 +71,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.archives.len() > 1 {
         return Err(fail("--name is for one archive").usage());
     }
-    if args.name.as_ref().is_some_and(|name| name.digest().is_some()) {
-        return Err(fail("--name takes a name and a tag, no digest").usage());
-    }
     let store = context.store()?;
+    let names = Names::of(&store, args.declared.declared(), args.normalize)?;
+    let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
     let mut rows = Vec::new();
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let options = Options {
             image: args.image.clone(),
-            name: args.name.clone(),
+            name: name.as_ref().map(|name| name.reference.clone()),
+            naming: &|name| names.take(name),
             replace: args.replace,
             existing: if args.verify { Existing::Verified } else { Existing::Trusted },
             source: if args.consume { Source::Consumed } else { Source::Kept },
