@@ -179,18 +179,12 @@ fn show(value: &Value) -> Outcome {
         ("Image ID", "image_id"),
         ("Type", "media_type"),
         ("Platform", "platforms"),
-        ("Project", "project"),
-        ("OS", "os"),
-        ("Variant", "variant"),
-        ("Compilers", "compilers"),
-        ("Packages", "packages"),
-        ("Tools", "tools"),
         ("Created", "created"),
         ("Imported", "imported"),
         ("Last used", "last_used"),
         ("Uses", "use_count"),
     ] {
-        if !value[key].is_null() && value[key] != json!([]) {
+        if !value[key].is_null() {
             rows.push((label, text(&value[key])));
         }
     }

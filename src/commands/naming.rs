@@ -10,7 +10,7 @@ use larder_store::settings::{Naming, settings_of};
 use larder_store::store::Store;
 
 use crate::catalog::{Compiler, Declared, Name, Os, Project, Suffix, Word, nearest};
-use crate::cli::{CommandError, Outcome, fail, note, safe};
+use crate::cli::{CommandError, Outcome, fail, note};
 
 /// What is declared of the images that are imported.
 #[derive(Debug, Clone, clap::Args)]
@@ -118,7 +118,7 @@ impl Names {
         let named = match given {
             Given::Reference(reference) => self.take(reference),
             Given::Misspelt { text, nearest, .. } if self.off == Off::Replaced => {
-                note(format_args!("{} is named {nearest}", safe(text)));
+                note(format_args!("{text} is named {nearest}"));
                 self.take(nearest)
             }
             Given::Misspelt { why, nearest, .. } => {
