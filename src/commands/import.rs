@@ -55,12 +55,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 
-    #[command(flatten)]
-    declared: Flags,
-
     /// How to print what came in
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+
+    #[command(flatten)]
+    declared: Flags,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {

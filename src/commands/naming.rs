@@ -86,17 +86,13 @@ impl Names {
 
     /// The name that a reference in an archive is taken for.
     pub(super) fn take(&self, reference: &Reference) -> Result<Named, Error> {
-        let refused = |why: String, nearest: Option<Reference>| Error::NameRefused {
-            reference: reference.to_string(),
-            why,
-            hint: nearest.map_or_else(|| GRAMMAR.to_owned(), |nearest| proposal(&nearest)),
-        };
+        let refused = |why, hint| Error::NameRefused { reference: reference.to_string(), why, hint };
         match Name::of(reference) {
             _ if self.off == Off::Given => {
                 Ok(Named { reference: reference.clone(), declared: self.declared.annotations() })
             }
             Ok(name) => {
-                let declared = self.declared.with(&name).map_err(|why| refused(why, None))?;
+                let declared = self.declared.with(&name).map_err(|why| refused(why, DISAGREE.to_owned()))?;
                 Ok(Named { reference: reference.clone(), declared: declared.annotations() })
             }
             Err(why) => {
@@ -107,7 +103,9 @@ impl Names {
                         note(format_args!("{reference} is named {nearest}"));
                         Ok(named)
                     }
-                    nearest => Err(refused(why, nearest)),
+                    nearest => {
+                        Err(refused(why, nearest.as_ref().map_or_else(|| GRAMMAR.to_owned(), proposal)))
+                    }
                 }
             }
         }
@@ -118,8 +116,11 @@ impl Names {
         let named = match given {
             Given::Reference(reference) => self.take(reference),
             Given::Misspelt { text, nearest, .. } if self.off == Off::Replaced => {
-                note(format_args!("{text} is named {nearest}"));
-                self.take(nearest)
+                let named = self.take(nearest);
+                if named.is_ok() {
+                    note(format_args!("{text} is named {nearest}"));
+                }
+                named
             }
             Given::Misspelt { why, nearest, .. } => {
                 return Err(fail(why).with_hint(proposal(nearest)).usage());
@@ -167,8 +168,8 @@ impl FromStr for Given {
     }
 }
 
-const GRAMMAR: &str = "names are <project>-<os>-<variant>, such as capy-ubuntu-25.04-gcc15-asan; \
-                       --name gives an image another one";
+const GRAMMAR: &str = "names are <project>-<os>-<variant>, such as capy-ubuntu-25.04-gcc15-asan";
+const DISAGREE: &str = "leave the flag out, or give the image a name that says so";
 
 fn proposal(nearest: &Reference) -> String {
     format!("the nearest name is {nearest}; --normalize takes it")

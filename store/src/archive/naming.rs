@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::options::{Imported, Options, Outcome};
+use super::options::{Imported, Named, Options, Outcome};
 use super::plan::PlannedImage;
-use crate::descriptor::Descriptor;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::bears;
 use crate::reference::Reference;
@@ -33,21 +33,21 @@ pub(super) fn rename(images: &mut [PlannedImage], options: &Options<'_>) -> Resu
 
 /// Notes what is declared of images that the store had already; those that came in have it from the beginning.
 pub(super) fn declare(store: &Store, imported: &[Imported], options: &Options<'_>) -> Result<()> {
-    let mut declared = Vec::new();
+    let mut declared: HashMap<Digest, Vec<Named>> = HashMap::new();
     for image in imported.iter().filter(|image| image.outcome == Outcome::Unchanged) {
         let Some(reference) = &image.reference else { continue };
         let named = (options.naming)(reference)?;
         if !named.declared.is_empty() {
-            declared.push((image.digest, named));
+            declared.entry(image.digest).or_default().push(named);
         }
     }
     if declared.is_empty() {
         return Ok(());
     }
     store.edit(|index| {
-        for (digest, named) in declared {
-            let is_meant = |entry: &&mut Descriptor| entry.digest == digest && bears(entry, &named.reference);
-            for entry in index.entries_mut().iter_mut().filter(is_meant) {
+        for entry in index.entries_mut() {
+            let mut named = declared.get(&entry.digest).into_iter().flatten();
+            if let Some(named) = named.find(|named| bears(entry, &named.reference)) {
                 entry.annotations.extend(named.declared.clone());
             }
         }
