@@ -52,7 +52,7 @@ pub(crate) struct Name {
 impl Suffix {
     pub(super) const ALL: [Suffix; 5] = [Suffix::Cov, Suffix::Asan, Suffix::Ubsan, Suffix::Tsan, Suffix::X86];
 
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Suffix::Cov => "cov",
             Suffix::Asan => "asan",

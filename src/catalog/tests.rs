@@ -1,7 +1,9 @@
 //! Names good and bad, and what is proposed for the bad ones.
 
-use super::name::Name;
+use super::compiler::FAMILIES;
+use super::name::{Name, Suffix};
 use super::nearest::{nearest, normalize};
+use super::os::{KNOWN, WORDS};
 
 #[test]
 fn names_are_read_into_their_parts() {
@@ -151,4 +153,39 @@ fn registry_namespace_and_tag_are_as_they_like() {
         assert_eq!(nearest(text).map_or("-".to_owned(), |found| found.to_string()), proposed, "{text}");
     }
     assert_eq!(nearest(&format!("{}-ubuntu25.04", "a".repeat(300))), None, "too long to be a reference");
+}
+
+#[test]
+fn the_page_says_what_is_so() {
+    let page = include_str!("../../docs/naming.md");
+    assert!(page.replace('\n', " ").contains(&format!("`id` is one of {}.", KNOWN.join(", "))));
+    let quoted =
+        |words: &[&str]| words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(" / ");
+    for words in [&FAMILIES[..], &WORDS, &Suffix::ALL.map(Suffix::as_str)] {
+        assert!(page.contains(&quoted(words)), "{words:?}");
+    }
+    let (mut names, mut hints) = (0, 0);
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<_> =
+            row.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        match cells[..] {
+            [text, project, os, variant] if !text.contains("dev.larder") => {
+                let name = Name::of(&text.parse().expect(text)).expect(text);
+                assert_eq!((name.project().to_string(), name.os().to_string()), (project.into(), os.into()));
+                let is_plain = variant.starts_with("none") && name.variant().is_plain();
+                assert!(is_plain || name.variant().to_string() == variant, "{row}");
+                names += 1;
+            }
+            [off, proposed] => {
+                let found = normalize(off).map(|name| name.to_string());
+                assert!(
+                    found.as_deref() == Some(proposed) || found.is_none() && proposed.starts_with("none"),
+                    "{row}"
+                );
+                hints += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(names >= 8 && hints >= 9, "{names} names, {hints} hints");
 }
