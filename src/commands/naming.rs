@@ -97,16 +97,16 @@ impl Names {
             }
             Err(why) => {
                 let why = format!("is off the naming convention: {why}");
-                match self.nearest(reference) {
-                    Some(nearest) if self.off == Off::Replaced => {
-                        let named = self.take(&nearest)?;
-                        note(format_args!("{reference} is named {nearest}"));
-                        Ok(named)
-                    }
-                    nearest => {
-                        Err(refused(why, nearest.as_ref().map_or_else(|| GRAMMAR.to_owned(), proposal)))
-                    }
+                let Some(nearest) = self.nearest(reference) else {
+                    return Err(refused(why, GRAMMAR.to_owned()));
+                };
+                // What it contradicts is worth more than how it is spelt.
+                let named = self.take(&nearest)?;
+                if self.off == Off::Refused {
+                    return Err(refused(why, proposal(&nearest)));
                 }
+                note(format_args!("{reference} is named {nearest}"));
+                Ok(named)
             }
         }
     }
@@ -129,16 +129,15 @@ impl Names {
         named.map_err(|error| CommandError::from(error).usage())
     }
 
-    /// The nearest name that agrees with what is declared; where there is none, the one that is declared.
+    /// The nearest name; where a name says too little to have one, that of what is declared.
     fn nearest(&self, reference: &Reference) -> Option<Reference> {
-        let agrees = |found: &Reference| Name::of(found).is_ok_and(|name| self.declared.with(&name).is_ok());
+        let full = reference.full();
         let declared = || {
-            let full = reference.full();
             let (before, _) = full.rsplit_once('/')?;
             let tag = reference.tag().unwrap_or("latest");
             format!("{before}/{}:{tag}", self.declared.name()?).parse().ok()
         };
-        nearest(&reference.full()).filter(agrees).or_else(declared)
+        nearest(&full).or_else(declared)
     }
 }
 
