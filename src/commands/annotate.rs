@@ -2,12 +2,13 @@
 
 use larder_store::index;
 
+use crate::catalog::checked;
 use crate::cli::{Context, Outcome, line};
 
 /// Set metadata of an image's name: KEY=VALUE, or KEY= to take it away
 ///
-/// KEY is one of project, os, arch, variant, compilers, tools, packages, or any key with a dot in it, as OCI
-/// annotations have. The image itself does not change.
+/// KEY is one of project, os (ubuntu:25.04), arch, variant (gcc15-asan), compilers (gcc-15,clang-20), tools and packages
+/// (several with commas), or any key with a dot in it, as OCI annotations have. The image itself does not change.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image
@@ -18,25 +19,29 @@ pub(crate) struct Args {
     assignments: Vec<(String, String)>,
 }
 
-const DECLARED: [&str; 7] = ["project", "os", "arch", "variant", "compilers", "tools", "packages"];
-
 fn assignment(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     if key.chars().any(|c| c.is_control() || c.is_whitespace()) || value.chars().any(char::is_control) {
         return Err("control characters and spaces in a key are not taken".into());
     }
-    let key = if DECLARED.contains(&key) { format!("{}{key}", index::OURS) } else { key.to_owned() };
-    let is_declared = key.strip_prefix(index::OURS).is_some_and(|word| DECLARED.contains(&word));
+    let key = if index::DECLARED.contains(&key) { format!("{}{key}", index::OURS) } else { key.to_owned() };
+    let declared = key.strip_prefix(index::OURS).filter(|word| index::DECLARED.contains(word));
     if !key.contains('.') {
         return Err(format!(
             "{key:?} is none of {}; other keys have a dot (org.example.key)",
-            DECLARED.join(", ")
+            index::DECLARED.join(", ")
         ));
     }
-    if !is_declared && (key.starts_with(index::OURS) || key == index::REF_NAME || key == index::FULL_NAME) {
+    if declared.is_none()
+        && (key.starts_with(index::OURS) || key == index::REF_NAME || key == index::FULL_NAME)
+    {
         return Err(format!("{key} is larder's own; tag, pin and import change it"));
     }
-    Ok((key, value.to_owned()))
+    let value = match declared {
+        Some(word) if !value.is_empty() => checked(word, value)?,
+        _ => value.to_owned(),
+    };
+    Ok((key, value))
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
 use larder_store::lease::{About, HOLD};
-use larder_store::prune::policy_of;
 use larder_store::reference::Reference;
+use larder_store::settings::settings_of;
 use larder_store::store::Store;
 
 use super::platform;
@@ -98,7 +98,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
 /// Takes out of the engine what this hold has handed over; whatever becomes of that, CMD has ended as it has ended.
 fn remove(context: &Context, store: &Store, handed: &[Digest]) {
     // A policy that cannot be read says nothing else.
-    let min_age = policy_of(store).unwrap_or_default().limits.min_age;
+    let min_age = settings_of(store).unwrap_or_default().policy.limits.min_age;
     let removed = Engine::connect(&context.cancel).and_then(|engine| {
         let removal = Removal {
             store,

@@ -5,6 +5,7 @@ use larder_store::policy::NamePattern;
 use larder_store::summary::{Summary, summarise};
 use serde_json::{Value, json};
 
+use crate::catalog::Project;
 use crate::cli::{Context, Format, Outcome, Table, human, print_json};
 
 /// List the images
@@ -12,6 +13,10 @@ use crate::cli::{Context, Format, Outcome, Table, human, print_json};
 pub(crate) struct Args {
     /// Only names like this (short, with or without the tag); `*` stands for any characters, `?` for one, [ab] for a or b
     pattern: Option<NamePattern>,
+
+    /// Only those that were declared to be for this project
+    #[arg(long)]
+    project: Option<Project>,
 
     /// The order of the rows
     #[arg(long, value_enum, default_value_t)]
@@ -47,7 +52,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         for entry in index.entries() {
             let (image, looked) = summarise(&store, entry, &used);
             damaged.extend(super::if_damaged(looked)?);
-            if matches(&image, args.pattern.as_ref(), args.all) {
+            if matches(&image, args) {
                 images.push(image);
             }
         }
@@ -61,7 +66,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     super::damaged_images(&damaged)
 }
 
-fn matches(image: &Summary, pattern: Option<&NamePattern>, all: bool) -> bool {
+fn matches(image: &Summary, args: &Args) -> bool {
+    let (pattern, all) = (args.pattern.as_ref(), args.all);
+    let is_for = |project: &Project| image.declared.get("project") == Some(&project.to_string());
+    if args.project.as_ref().is_some_and(|project| !is_for(project)) {
+        return false;
+    }
     let name = match (&image.reference, &image.was) {
         (Some(name), _) => name,
         (None, Some(was)) if all => was,
@@ -112,6 +122,10 @@ pub(super) fn last_used(image: &Summary) -> Option<String> {
 }
 
 pub(super) fn value(image: &Summary) -> Value {
+    let list = |word| match image.declared.get(word) {
+        Some(items) => items.split(',').map(str::trim).collect::<Vec<_>>(),
+        None => Vec::new(),
+    };
     json!({
         "reference": image.reference,
         "was": image.was,
@@ -123,5 +137,12 @@ pub(super) fn value(image: &Summary) -> Value {
         "last_used": last_used(image),
         "use_count": image.usage.map_or(0, |usage| usage.count),
         "pinned": image.pinned,
+        "project": image.declared.get("project"),
+        "os": image.declared.get("os"),
+        "arch": image.declared.get("arch"),
+        "variant": image.declared.get("variant"),
+        "compilers": list("compilers"),
+        "packages": list("packages"),
+        "tools": list("tools"),
     })
 }

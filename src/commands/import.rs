@@ -7,9 +7,9 @@ use larder_store::archive::import::import;
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::progress::Event;
-use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
+use super::naming::{Flags, Given, Names};
 use crate::cli::{
     Bar, CommandError, Context, Format, Outcome, count, fail, human, interruptible_stdin, line, note,
     print_json,
@@ -32,7 +32,11 @@ pub(crate) struct Args {
 
     /// Name the image so, whatever the archive says
     #[arg(long, value_name = "REF")]
-    name: Option<Reference>,
+    name: Option<Given>,
+
+    /// Names are <project>-<os>-<variant>; one that is not gives way to the nearest one that is
+    #[arg(long)]
+    normalize: bool,
 
     /// Let a name move here from another image, which stays in the store without a name
     #[arg(long)]
@@ -57,6 +61,9 @@ pub(crate) struct Args {
     /// How to print what came in
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+
+    #[command(flatten)]
+    declared: Flags,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
@@ -67,10 +74,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.archives.len() > 1 {
         return Err(fail("--name is for one archive").usage());
     }
-    if args.name.as_ref().is_some_and(|name| name.digest().is_some()) {
-        return Err(fail("--name takes a name and a tag, no digest").usage());
-    }
     let store = context.store()?;
+    let names = Names::of(&store, args.declared.declared(), args.normalize)?;
+    let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
     let mut rows = Vec::new();
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
@@ -78,7 +84,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let options = Options {
             image: args.image.clone(),
-            name: args.name.clone(),
+            name: name.as_ref().map(|name| name.reference.clone()),
+            naming: &|name| names.take(name),
             replace: args.replace,
             existing: if args.verify { Existing::Verified } else { Existing::Trusted },
             source: if args.consume { Source::Consumed } else { Source::Kept },

@@ -13,6 +13,7 @@ mod import;
 mod init;
 mod inspect;
 mod man;
+mod naming;
 mod pin;
 mod platform;
 mod prune;

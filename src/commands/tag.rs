@@ -1,9 +1,11 @@
 //! `larder tag`: another name for an image.
 
+use larder_store::archive::options::Named;
 use larder_store::index::{self, Tagged};
-use larder_store::reference::Reference;
 
-use crate::cli::{Context, Outcome, fail, line, note};
+use super::naming::{Given, Names};
+use crate::catalog::{Declared, declare_anew};
+use crate::cli::{Context, Outcome, line, note};
 
 /// Give an image another name
 ///
@@ -15,14 +17,16 @@ pub(crate) struct Args {
     source: String,
     /// Its new name
     #[arg(value_name = "DST")]
-    target: Reference,
+    target: Given,
+    /// Its name is <project>-<os>-<variant>; one that is not gives way to the nearest one that is
+    #[arg(long)]
+    normalize: bool,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    if args.target.digest().is_some() {
-        return Err(fail("DST is a name and a tag, no digest").usage());
-    }
     let store = context.store()?;
+    let names = Names::of(&store, Declared::default(), args.normalize)?;
+    let Named { reference, declared } = names.take_given(&args.target)?;
     let now = jiff::Timestamp::now().as_second();
     let tagged = store.edit(|index| {
         let mut entry = store.resolve(index, &args.source)?;
@@ -30,10 +34,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         for key in [index::PINNED, index::WAS, index::DISPLACED] {
             entry.annotations.remove(key);
         }
-        Ok(index.tag(&args.target, entry, now))
+        declare_anew(&mut entry.annotations, declared);
+        Ok(index.tag(&reference, entry, now))
     })?;
     if let Tagged::Displaced(old) = tagged {
-        note(format_args!("{} was {old}, which stays in the store without a name", args.target));
+        note(format_args!("{reference} was {old}, which stays in the store without a name"));
     }
-    line(args.target.to_string())
+    line(reference.to_string())
 }

@@ -32,7 +32,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// What to do next, where there is something to say.
-    pub(crate) fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&str> {
         match self {
             Error::Store(error) => error.hint(),
             Error::Unreachable { hint, .. } => Some(hint),

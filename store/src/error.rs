@@ -89,6 +89,16 @@ pub enum Error {
         /// The manifest digest that holds it.
         existing: Digest,
     },
+    /// A name that is not given to an image here.
+    #[error("{reference}: {why}")]
+    NameRefused {
+        /// The name.
+        reference: String,
+        /// What speaks against it.
+        why: String,
+        /// Which name would be given, or how to find one.
+        hint: String,
+    },
     /// The image is pinned.
     #[error("{reference}: is pinned")]
     Pinned {
@@ -198,11 +208,12 @@ impl Error {
     }
 
     /// What to do next, where there is something to say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Error::NoSuchImage { .. } => "`larder images` lists what is there",
             Error::Ambiguous { .. } => "give the full reference, or more of the digest",
             Error::NameTaken { .. } => "--replace moves the name; the displaced image stays, without a name",
+            Error::NameRefused { hint, .. } => hint,
             Error::Pinned { .. } => "`larder unpin` it first",
             Error::NotALayout { .. } => {
                 "--store (or LARDER_STORE) names an image layout, or an empty or new directory"

@@ -35,6 +35,14 @@ pub const PROJECT: &str = "dev.larder.project";
 pub const OS: &str = "dev.larder.os";
 /// See [`PROJECT`]: `gcc15-asan`.
 pub const VARIANT: &str = "dev.larder.variant";
+/// Compilers with their versions, separated by commas: `gcc-15,clang-20`.
+pub const COMPILERS: &str = "dev.larder.compilers";
+/// Packages that somebody asked for, separated by commas.
+pub const PACKAGES: &str = "dev.larder.packages";
+/// Tools that somebody asked for, separated by commas.
+pub const TOOLS: &str = "dev.larder.tools";
+/// What somebody may declare of an image: these keys below [`OURS`].
+pub const DECLARED: [&str; 7] = ["project", "os", "arch", "variant", "compilers", "tools", "packages"];
 /// On an entry of an index: the children that were stored with it, separated by commas.
 pub const CHILDREN: &str = "dev.larder.children";
 /// The config's digest, so that a list of images need not open every manifest.

@@ -35,6 +35,7 @@ pub mod quantity;
 pub mod quarantine;
 pub mod reference;
 pub mod repair;
+pub mod settings;
 pub mod store;
 pub mod summary;
 pub mod transaction;

@@ -1,6 +1,6 @@
 //! What a list of images says of each entry, without opening more than it must.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -33,6 +33,8 @@ pub struct Summary {
     pub usage: Option<Usage>,
     /// Whether its name is pinned.
     pub pinned: bool,
+    /// What was declared of it, by the words of [`index::DECLARED`].
+    pub declared: BTreeMap<&'static str, String>,
 }
 
 /// Describes an entry. `used` is what `usage/` says of all images. Where a document of it cannot be read, that is said
@@ -84,6 +86,12 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
         imported: text(index::IMPORTED),
         usage,
         pinned: entry.annotations.contains_key(index::PINNED),
+        declared: declared(entry),
     };
     (summary, looked)
+}
+
+fn declared(entry: &Descriptor) -> BTreeMap<&'static str, String> {
+    let said = |word| entry.annotation(&format!("{}{word}", index::OURS)).map(str::to_owned);
+    index::DECLARED.into_iter().filter_map(|word| Some((word, said(word)?))).collect()
 }

@@ -50,6 +50,12 @@ const UNPIN: Scenario =
     Scenario { prepare: &[IMPORT_ONE, &["pin", GCC]], command: &["unpin", GCC], can_repeat: true };
 const ANNOTATE: Scenario =
     Scenario { prepare: &[IMPORT_ONE], command: &["annotate", GCC, "project=capy"], can_repeat: true };
+/// The image is there; what is declared of it is not.
+const DECLARE: Scenario = Scenario {
+    prepare: &[IMPORT_ONE],
+    command: &["import", "docker20.tar", "--jobs", "1", "--project", "capy"],
+    can_repeat: true,
+};
 /// What a name let go is swept; the names stay as they are.
 const GC: Scenario = Scenario { prepare: &[IMPORT_TWO, &["rm", GCC]], command: &["gc"], can_repeat: true };
 /// A version that lost its name goes, in one piece with the names of all others.
@@ -113,6 +119,7 @@ kill! {
     pin: PIN, 5;
     unpin: UNPIN, 5;
     annotate: ANNOTATE, 5;
+    an_import_that_declares: DECLARE, 5;
     gc: GC, 5;
     prune: PRUNE, 8;
     export: EXPORT, 5;

@@ -22,13 +22,15 @@ fn declared_facts_and_foreign_keys_are_set_and_taken_away() {
         "annotate",
         "capy-debian-12-gcc12",
         "project=capy",
-        "compilers=gcc 12, g++ 12",
+        "compilers=gcc-12, clang16",
         "org.example.x=a=b",
     ]);
     assert_eq!(printed, format!("{GCC}\n"));
-    for (key, value) in
-        [("dev.larder.project", "capy"), ("dev.larder.compilers", "gcc 12, g++ 12"), ("org.example.x", "a=b")]
-    {
+    for (key, value) in [
+        ("dev.larder.project", "capy"),
+        ("dev.larder.compilers", "gcc-12,clang-16"),
+        ("org.example.x", "a=b"),
+    ] {
         assert_eq!(annotation(&sandbox, GCC, key).as_deref(), Some(value), "{key}");
         assert_eq!(annotation(&sandbox, CLANG, key), None, "{key}");
     }

@@ -151,7 +151,7 @@ fn a_digest_with_several_names_does_not_say_which() {
     let sandbox = two_images();
     sandbox.ok(["tag", GCC, "second:1"]);
     let digest = crate::support::store::named(&sandbox.store(), GCC).unwrap();
-    for args in [&["pin", &digest][..], &["unpin", &digest], &["annotate", &digest, "os=debian"]] {
+    for args in [&["pin", &digest][..], &["unpin", &digest], &["annotate", &digest, "os=debian:12"]] {
         let said = sandbox.fail(args, 1);
         assert!(said.contains(GCC) && said.contains("second:1"), "{args:?}: {said}");
     }

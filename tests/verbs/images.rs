@@ -105,17 +105,24 @@ fn the_json_has_these_fields() {
     insta::assert_snapshot!(redact(&serde_json::to_string_pretty(&images).unwrap()), @r#"
     [
       {
+        "arch": null,
+        "compilers": [],
         "digest": "sha256:digest-1------------",
         "image_id": "sha256:digest-2------------",
         "imported": "0000-00-00T00:00:00Z",
         "last_used": "0000-00-00T00:00:00Z",
+        "os": null,
+        "packages": [],
         "pinned": false,
         "platforms": [
           "linux/amd64"
         ],
+        "project": null,
         "reference": "capy-debian-12-gcc12:latest",
         "size": 5224,
+        "tools": [],
         "use_count": 1,
+        "variant": null,
         "was": null
       }
     ]

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use larder_store::gc::{GRACE, Mode};
 use larder_store::policy::{Occasion, Policy, Verdict};
-use larder_store::prune::{Options, Pruned, policy_of, prune};
+use larder_store::prune::{Options, Pruned, prune};
+use larder_store::settings::settings_of;
 
 use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
 use crate::docker::Engine;
@@ -56,7 +57,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return tree::run(context, args, dir);
     }
     let store = context.store()?;
-    let policy = args.limits.over(policy_of(&store)?);
+    let policy = args.limits.over(settings_of(&store)?.policy);
     // First, because whoever asks for it wants to know that there is none before anything is gone.
     let engine = args.docker.then(|| Engine::connect(&context.cancel)).transpose()?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Sweep };

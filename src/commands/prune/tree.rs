@@ -5,7 +5,7 @@ use std::path::Path;
 use larder_store::gc::Mode;
 use larder_store::index::timestamp;
 use larder_store::policy::Policy;
-use larder_store::prune::policy_of;
+use larder_store::settings::settings_of;
 use serde_json::{Value, json};
 
 use super::answer::{Kept, unattainable, words};
@@ -18,7 +18,7 @@ const WHOLE: &str = "the folder";
 
 pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
     let store = context.store()?;
-    let policy = args.limits.over(policy_of(&store)?);
+    let policy = args.limits.over(settings_of(&store)?.policy);
     let options = Options {
         dir,
         policy: &policy,

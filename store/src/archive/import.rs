@@ -15,6 +15,7 @@ use super::consume::Consume;
 use super::contents::Contents;
 use super::directory::DirectoryArchive;
 use super::entry::Ready;
+use super::naming::{declare, rename};
 use super::options::{Existing, Imported, Input, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
 use super::seekable::SeekableArchive;
@@ -117,6 +118,7 @@ fn import_at_hand(
         false => bring_in(store.begin("import")?, contents, &todo, options, consume.as_mut(), true)?,
     };
     let imported = todo.merge(brought);
+    declare(store, &imported, options)?;
     consume.map_or(Ok(()), Consume::finish)?;
     Ok(imported)
 }
@@ -149,7 +151,9 @@ fn import_stream(
         true => all_is_there(store)?,
         false => bring_in(tx, &mut archive, &todo, options, None, false)?,
     };
-    Ok(todo.merge(brought))
+    let imported = todo.merge(brought);
+    declare(store, &imported, options)?;
+    Ok(imported)
 }
 
 /// Nothing has to be brought: what the index says is what this import promises.
@@ -186,6 +190,7 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
             }
         }
     }
+    rename(&mut images, options)?;
     let roots: Vec<_> = images.iter().filter_map(PlannedImage::root).collect();
     for image in &images {
         let accompanies = match &image.content {
@@ -262,7 +267,7 @@ fn bring_in(
                 Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
                 Existing::Verified => Ok(false),
             };
-            name_it(index, ready, &mut taken, &keeps, options.now, &mut imported)?;
+            name_it(index, ready, &mut taken, &keeps, options, &mut imported)?;
         }
         Ok(imported)
     })
@@ -274,7 +279,7 @@ fn name_it(
     ready: Ready,
     taken: &mut HashSet<Reference>,
     keeps: &dyn Fn(&Descriptor) -> Result<bool>,
-    now: i64,
+    options: &Options<'_>,
     imported: &mut Vec<Imported>,
 ) -> Result<()> {
     let (mut new_bytes, mut reused_bytes) = (ready.new_bytes, ready.reused_bytes);
@@ -296,15 +301,17 @@ fn name_it(
         imported.push(line(None, ready.entry.digest, outcome, new_bytes, reused_bytes));
     }
     for name in &ready.names {
+        let mut entry = ready.entry.clone();
+        entry.annotations.extend((options.naming)(name)?.declared);
         let (digest, outcome) = if taken.insert(name.clone()) {
-            index.tag_new(name, ready.entry.clone());
+            index.tag_new(name, entry);
             (ready.entry.digest, Outcome::Added)
         } else {
             let other = index.named(name).find(|entry| entry.digest != ready.entry.digest);
             match other {
                 Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
                 _ => {
-                    let outcome = match index.tag(name, ready.entry.clone(), now) {
+                    let outcome = match index.tag(name, entry, options.now) {
                         Tagged::New => Outcome::Added,
                         Tagged::Same => Outcome::Unchanged,
                         Tagged::Displaced(old) => Outcome::Replaced(old),

@@ -15,6 +15,7 @@ pub mod directory;
 mod entry;
 pub mod image;
 pub mod import;
+mod naming;
 pub mod options;
 pub mod package;
 pub mod plan;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use crate::cancel::Cancel;
 use crate::codec::Encoding;
+use crate::descriptor::Annotations;
 use crate::digest::Digest;
+use crate::error::Result;
 use crate::ids::ImageId;
 use crate::progress::Watch;
 use crate::reference::Reference;
@@ -24,6 +26,8 @@ pub struct Options<'a> {
     pub image: Option<String>,
     /// The name to give to the one image that is imported.
     pub name: Option<Reference>,
+    /// What each name is taken for.
+    pub naming: &'a dyn Fn(&Reference) -> Result<Named>,
     /// Whether a name may move to another image.
     pub replace: bool,
     /// Whether blobs that are there already are believed to be whole.
@@ -50,6 +54,22 @@ impl Options<'_> {
             Source::Kept => self.existing,
             Source::Consumed => Existing::Verified,
         }
+    }
+}
+
+/// What a name of an archive is taken for; that name itself is taken for nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name that the image gets.
+    pub reference: Reference,
+    /// What is declared of it, as annotations of the name.
+    pub declared: Annotations,
+}
+
+impl Named {
+    /// The name as it stands, and nothing declared.
+    pub fn as_it_is(reference: &Reference) -> Result<Named> {
+        Ok(Named { reference: reference.clone(), declared: Annotations::new() })
     }
 }
 

@@ -2,24 +2,31 @@
 
 use std::num::NonZeroUsize;
 
-use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, Unexpected};
 
 use super::{Limits, NamePattern, Policy, Rule, WhenBusy};
 use crate::quantity::{self, Amount};
 
 /// Reads a policy; the error says the line. A key that is not known is an error: a limit that is misspelt would not hold.
 pub fn parse(text: &str) -> Result<Policy, String> {
-    let written: Written = toml::from_str(text).map_err(|error| {
+    read::<Written>(text).map(Policy::from)
+}
+
+/// Reads TOML; the error says the line.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| {
         let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().trim().replace('\n', "; ");
         line.map_or(message.clone(), |line| format!("line {line}: {message}"))
-    })?;
-    Ok(written.into())
+    })
 }
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    /// Another part of the file: see `crate::settings`.
+    #[serde(default, rename = "naming")]
+    _naming: IgnoredAny,
     max_size: Option<Bytes>,
     min_free: Option<Share>,
     target_free: Option<Share>,

@@ -17,6 +17,7 @@ use crate::digest::Digest;
 use crate::quantity::Amount;
 
 pub use config::parse;
+pub(crate) use config::read;
 pub use decide::decide;
 pub use rules::NamePattern;
 

@@ -12,15 +12,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
-use crate::policy::{self, Candidate, Decision, Occasion, Policy, State, Verdict, WhenBusy, decide};
+use crate::policy::{Candidate, Decision, Occasion, Policy, State, Verdict, WhenBusy, decide};
 use crate::progress::{Event, Watch};
+use crate::settings::settings_of;
 use crate::store::Store;
 pub use candidates::group;
 use candidates::{candidates, note_seen};
-
-/// The file of `.larder/` with the policy.
-pub const POLICY: &str = "larder.toml";
-const MAX_POLICY: u64 = 1 << 20;
 
 /// How to prune.
 #[derive(Debug, Clone, Copy)]
@@ -82,19 +79,10 @@ impl Pruned {
     }
 }
 
-/// Reads the store's policy; none is one without limits.
-pub fn policy_of(store: &Store) -> Result<Policy> {
-    let private = store.layout().private();
-    let Some(bytes) = private.read(POLICY, MAX_POLICY)? else { return Ok(Policy::default()) };
-    let shown = private.at(POLICY);
-    let text = String::from_utf8(bytes).map_err(|_| Error::invalid(shown.display(), "is not text"))?;
-    policy::parse(&text).map_err(|why| Error::invalid(shown.display(), why))
-}
-
 /// Makes room for so many bytes and what `min_free` wants beside them, if there is a policy that wants it; or refuses, and then
 /// nothing was changed. What shall not go is leased before. Returns the bytes that were freed; `watch` is told what went.
 pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel, watch: Watch<'_>) -> Result<u64> {
-    let policy = policy_of(store)?;
+    let policy = settings_of(store)?.policy;
     let Some(min_free) = policy.min_free else { return Ok(0) };
     let (free, total) = store.disk_space()?;
     if min_free.of(total).saturating_add(bytes) <= free {
