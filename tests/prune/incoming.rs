@@ -4,11 +4,11 @@ use super::*;
 use crate::badinput::full::{on_disk, text};
 use crate::support::need;
 
-const DISK: &str = "mount -t tmpfs -o size=64m tmpfs store";
+pub(super) const DISK: &str = "mount -t tmpfs -o size=64m tmpfs store";
 
 /// Archives of 12 MB each on a base of 8 MB: `old-1`, `old-2`, `new` of one repository, and `rebuilt`, which has the layer of
 /// `old-1` and one of its own.
-fn prepare() -> Sandbox {
+pub(super) fn prepare() -> Sandbox {
     let sandbox = Sandbox::new();
     let base = layer("base", &noise(1, 8_000_000));
     let own = |seed| layer("own", &noise(seed, 12_000_000));

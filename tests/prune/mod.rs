@@ -6,6 +6,7 @@ mod busy;
 mod docker;
 mod incoming;
 mod limits;
+mod measured;
 mod refused;
 mod tree;
 mod uses;
