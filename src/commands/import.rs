@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use larder_store::archive::import::import;
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
+use larder_store::prune::Judged;
+use larder_store::quantity::shown_seconds;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
+use super::prune::name;
 use crate::cli::{
     Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
 };
@@ -80,7 +83,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             source: if args.consume { Source::Consumed } else { Source::Kept },
             encoding: args.compression,
             jobs: super::jobs(args.jobs),
-            now: jiff::Timestamp::now().as_second(),
+            now: super::now,
+            made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
             cancel: context.cancel.clone(),
             watch: &|event| bar.on(event),
         };
@@ -115,6 +119,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     }
     if args.format == Format::Json { print_json(&rows) } else { said }
+}
+
+/// What went to make room is said, whatever becomes of the import.
+fn say_gone(gone: &Judged) {
+    let unused = super::now().saturating_sub(gone.image.last_used).max(0).unsigned_abs();
+    note(format_args!("made room: {} (not used for {}) went", name(&gone.image), shown_seconds(unused)));
 }
 
 fn row(image: &Imported) -> String {

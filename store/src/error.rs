@@ -123,7 +123,7 @@ pub enum Error {
         /// Who has it, as far as the kernel tells.
         holder: String,
     },
-    /// Less free space than the work needs; nothing was written.
+    /// Less free space than the work needs beside what others are about to write; nothing was written.
     #[error("{}: {needed} bytes are needed and {free} are free", path.display())]
     NoSpace {
         /// The store.

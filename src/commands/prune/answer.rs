@@ -59,7 +59,7 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
 }
 
 /// All names of an image, or the one that it lost.
-pub(super) fn name(image: &Candidate) -> String {
+pub(in crate::commands) fn name(image: &Candidate) -> String {
     match (&image.names[..], &image.lost[..]) {
         ([], []) => "(nameless)".into(),
         ([], lost) => format!("(was {})", lost.join(", ")),

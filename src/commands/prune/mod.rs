@@ -13,7 +13,8 @@ use larder_store::prune::{Options, Pruned, policy_of, prune};
 
 use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
 use crate::docker::Engine;
-use answer::{Kept, STORE, name, size, table, unattainable, value, words};
+pub(super) use answer::name;
+use answer::{Kept, STORE, size, table, unattainable, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more

@@ -19,6 +19,7 @@ pub mod options;
 pub mod package;
 pub mod plan;
 pub mod repair;
+mod room;
 pub mod seekable;
 mod standing;
 pub mod stream;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::candidates::candidates;
 use super::Options;
+use super::candidates::candidates;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};

@@ -4,10 +4,12 @@
 //! behind a dry run, which changes nothing and predicts exactly.
 
 mod candidates;
+mod incoming;
 mod look;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::blob::Ingest;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -18,6 +20,8 @@ use crate::policy::{self, Candidate, Dropped, Occasion, Policy, Verdict, WhenBus
 use crate::store::Store;
 pub use candidates::group;
 use candidates::note_seen;
+use incoming::expect;
+pub use incoming::{Incoming, make_room};
 use look::Look;
 
 /// The file of `.larder/` with the policy.
@@ -93,23 +97,13 @@ pub fn policy_of(store: &Store) -> Result<Policy> {
     policy::parse(&text).map_err(|why| Error::invalid(shown.display(), why))
 }
 
-/// Makes room for so many bytes and what `min_free` wants beside them, if there is a policy that wants it; or refuses, and then
-/// nothing was changed. What shall not go is leased before. Returns the bytes that were freed.
-pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel) -> Result<u64> {
-    let policy = policy_of(store)?;
-    let Some(min_free) = policy.min_free else { return Ok(0) };
-    let (free, total) = store.disk_space()?;
-    if min_free.of(total).saturating_add(bytes) <= free {
-        return Ok(0);
-    }
-    let occasion = Occasion::Incoming(bytes);
-    let options =
-        Options { policy: &policy, occasion, grace: crate::gc::GRACE, now, mode: Mode::Sweep, cancel };
-    Ok(prune(store, &options)?.freed_bytes)
-}
-
 /// Prunes.
 pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
+    prune_for(store, options, None)
+}
+
+/// Prunes; for what comes into an ingest, others that are coming in are counted with it.
+fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> Result<Pruned> {
     if options.mode == Mode::Sweep {
         // What another sweep left is no reason to let an image go.
         empty_trash(store)?;
@@ -118,11 +112,16 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
         let mut view = View::open(store, options.cancel)?;
+        // Before the disk is asked: what they write meanwhile must not be missing in both.
+        let others = ingest.map_or(Ok(0), Ingest::expected_by_others)?;
+        let occasion = match options.occasion {
+            Occasion::Incoming(bytes) => Occasion::Incoming(bytes.saturating_add(others)),
+            Occasion::Prune => Occasion::Prune,
+        };
         let look = Look::at(store, &mut view, options)?;
         let is_busy = view.leases.iter().any(Seen::is_hold);
-        let decision =
-            decide(options.policy, &look.state(&view.kept, is_busy, options.now), options.occasion);
-        if let Occasion::Incoming(needed) = options.occasion
+        let decision = decide(options.policy, &look.state(&view.kept, is_busy, options.now), occasion);
+        if let Occasion::Incoming(needed) = occasion
             && decision.short_of_space > 0
         {
             return Err(look.no_room(store, needed, &decision));
@@ -139,6 +138,9 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
         let left = leftovers(store, options.now, |digest| view.knows(digest) && !gone.contains(digest))?;
         options.cancel.check()?;
+        if let (Some(ingest), Occasion::Incoming(bytes)) = (ingest, options.occasion) {
+            expect(store, ingest, bytes)?;
+        }
         if options.mode == Mode::Sweep {
             sweep(store, &found, &plan, &left)?;
             note_seen(store, &view.index, &look.images)?;
@@ -165,7 +167,11 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
             over_size: decision.over_size,
             short_of_space: decision.short_of_space,
         };
-        let wanted = wanted_free(options.policy, &pruned);
+        let wanted = match options.occasion {
+            Occasion::Prune => wanted_free(options.policy, &pruned),
+            // Others are writing what was counted for them.
+            Occasion::Incoming(_) => 0,
+        };
         (pruned, wanted)
     };
     if options.mode == Mode::Sweep {
