@@ -87,6 +87,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
     // At least one word: the arguments say so.
     let (program, words) = args.command.split_at(1);
     let code = run_child(context, &program[0], words)?;
+    for entry in &entries {
+        // Used until now, not only since it began.
+        store.record_use(&entry.digest, super::now())?;
+    }
     // What CMD left running in the background keeps the lease, and so counts as a hold of its own.
     drop(lease);
     if args.rmi {

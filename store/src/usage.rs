@@ -100,11 +100,13 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
 /// Lost or damaged records mean that it was used just now.
 pub fn last_uses(dir: &Dir, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {
     let mut last = folded_uses(index, i64::max);
-    if dir.stat(USAGE_BEGUN)?.is_none() {
+    let Some(begun) = dir.stat(USAGE_BEGUN)? else {
         // The records are gone, or were never begun: nobody knows what they said.
         last.values_mut().for_each(|last| *last = now);
         return Ok(last);
-    }
+    };
+    // Nor do they know what was said before they were begun.
+    last.values_mut().for_each(|last| *last = begun.modified.max(*last));
     let known = folded_uses(index, i64::min);
     for (digest, usage) in read_each_newer(dir, folded, |digest| known.get(digest).copied())? {
         let recorded = usage.map_or(now, |usage| usage.last);
