@@ -35,10 +35,15 @@ impl Bar {
         Bar { bar, spared: Mutex::new(0) }
     }
 
+    /// Lets something be said without the bar in its way.
+    pub(crate) fn suspended(&self, say: impl FnOnce()) {
+        self.bar.suspend(say);
+    }
+
     /// Takes what the library tells.
     pub(crate) fn on(&self, event: Event) {
         match event {
-            Event::Total(0) | Event::RoomMade { .. } => {}
+            Event::Total(0) => {}
             Event::Total(total) => {
                 self.bar.set_length(total);
                 self.bar.set_style(style(if is_narrow() {

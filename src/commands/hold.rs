@@ -87,6 +87,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
     // At least one word: the arguments say so.
     let (program, words) = args.command.split_at(1);
     let code = run_child(context, &program[0], words)?;
+    for entry in &entries {
+        // Used until now, not only since it began. CMD has ended as it has ended, whatever becomes of this.
+        if let Err(error) = store.prolong_use(&entry.digest, super::now()) {
+            note(format_args!("larder: the use of {} is not recorded: {error}", entry.digest));
+        }
+    }
     // What CMD left running in the background keeps the lease, and so counts as a hold of its own.
     drop(lease);
     if args.rmi {

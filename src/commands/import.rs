@@ -1,12 +1,12 @@
 //! `larder import`: brings archives in.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use larder_store::archive::import::import;
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
-use larder_store::progress::Event;
+use larder_store::prune::Judged;
+use larder_store::quantity::shown_seconds;
 use serde_json::{Value, json};
 
 use super::naming::{Flags, Given, Names};
@@ -80,7 +80,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut rows = Vec::new();
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
-        let gone = Mutex::new(Vec::new());
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let options = Options {
             image: args.image.clone(),
@@ -91,12 +90,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             source: if args.consume { Source::Consumed } else { Source::Kept },
             encoding: args.compression,
             jobs: super::jobs(args.jobs),
-            now: jiff::Timestamp::now().as_second(),
+            now: super::now,
+            made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
             cancel: context.cancel.clone(),
-            watch: &|event| match (event, gone.lock()) {
-                (Event::RoomMade { images, bytes }, Ok(mut gone)) => gone.push((images, bytes)),
-                (event, _) => bar.on(event),
-            },
+            watch: &|event| bar.on(event),
         };
         let input = if is_stdin(path) {
             Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into())
@@ -105,15 +102,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         };
         let imported = import(&store, input, &options);
         drop(bar);
-        // Also where it failed later on: they are gone.
-        for (images, bytes) in gone.into_inner().unwrap_or_default() {
-            let count = count(images.len(), "image");
-            note(format_args!(
-                "{count} gone to make room (min_free), {} freed: {}",
-                human(bytes),
-                images.join(", ")
-            ));
-        }
         let imported = match imported {
             Ok(imported) => imported,
             Err(error) => {
@@ -138,6 +126,16 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     }
     if args.format == Format::Json { print_json(&rows) } else { said }
+}
+
+/// What went to make room is said, whatever becomes of the import.
+fn say_gone(gone: &Judged) {
+    let unused = super::now().saturating_sub(gone.image.last_used).max(0).unsigned_abs();
+    note(format_args!(
+        "made room: {} (not used for {}) went",
+        gone.image.shown_name(),
+        shown_seconds(unused)
+    ));
 }
 
 fn row(image: &Imported) -> String {

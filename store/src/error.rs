@@ -133,7 +133,7 @@ pub enum Error {
         /// Who has it, as far as the kernel tells.
         holder: String,
     },
-    /// Less free space than the work needs; nothing was written.
+    /// Less free space than the work needs beside what others are about to write; nothing was written.
     #[error("{}: {needed} bytes are needed and {free} are free", path.display())]
     NoSpace {
         /// The store.
@@ -144,13 +144,13 @@ pub enum Error {
         free: u64,
     },
     /// Less space than the work needs beside what the policy keeps free, and not enough may be freed; nothing was changed.
-    #[error("{}: {needed} bytes are needed beside what min_free keeps free; {free} are free, {freeable} more could be freed, {missing} would be missing", path.display())]
+    #[error("{}: {needed} bytes are needed beside what min_free keeps free; {free} are free or need no image to go, {freeable} more could be freed by images, {missing} would be missing", path.display())]
     NoRoom {
         /// The store.
         path: PathBuf,
         /// Upper bound of what would be written, bytes.
         needed: u64,
-        /// What the file system has for this user, bytes.
+        /// What the file system has for this user, with what nothing needs any more, bytes.
         free: u64,
         /// What the policy could free, bytes.
         freeable: u64,

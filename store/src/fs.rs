@@ -387,6 +387,11 @@ pub fn disk_space(dir: &Dir) -> Result<(u64, u64)> {
     Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
+/// Makes all of the file system of an open directory durable.
+pub fn sync_all(dir: &Dir) -> Result<()> {
+    sys::syncfs(dir.fd.as_fd()).map_err(|e| Error::io("sync the disk of", &dir.path)(e.into()))
+}
+
 /// Bytes that this user can still write on the file system of an open directory.
 pub fn free_space(dir: &Dir) -> Result<u64> {
     Ok(disk_space(dir)?.0)

@@ -272,12 +272,21 @@ impl Store {
     /// Records a use of an image at `now` (seconds since 1970). A store that cannot be written loses the record and
     /// nothing else.
     pub fn record_use(&self, manifest: &Digest, now: i64) -> Result<()> {
+        self.record(manifest, now, 1)
+    }
+
+    /// Records that a use which was recorded has lasted until `now` (seconds since 1970).
+    pub fn prolong_use(&self, manifest: &Digest, now: i64) -> Result<()> {
+        self.record(manifest, now, 0)
+    }
+
+    fn record(&self, manifest: &Digest, now: i64, times: u64) -> Result<()> {
         let lock = |file: &File| self.locks.wait_exclusive(file, "lock of a use record");
         let recorded = self
             .layout
             .private()
             .ensure_dir("usage")
-            .and_then(|dir| usage::record(&dir, manifest, now, &lock));
+            .and_then(|dir| usage::record(&dir, manifest, now, times, &lock));
         match recorded {
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
             recorded => recorded,

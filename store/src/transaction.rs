@@ -29,8 +29,17 @@ impl<'s> Transaction<'s> {
     /// Starts one; `purpose` is what `holds` shows.
     pub(crate) fn begin(store: &'s Store, purpose: &str) -> Result<Transaction<'s>> {
         let guard = store.locks().shared()?;
+        Transaction::begin_under(store, purpose, &guard)
+    }
+
+    /// Like [`Transaction::begin`], for who has looked at the store in the same hold of its lock.
+    pub(crate) fn begin_under(
+        store: &'s Store,
+        purpose: &str,
+        guard: &SharedGuard,
+    ) -> Result<Transaction<'s>> {
         let (lease, ingest) = store.with_reserve(|| {
-            let lease = Lease::create(&store.layout().private().ensure_dir("leases")?, purpose, &guard)?;
+            let lease = Lease::create(&store.layout().private().ensure_dir("leases")?, purpose, guard)?;
             let ingest = Ingest::create(&store.layout().private().ensure_dir("ingest")?)?;
             Ok((lease, ingest))
         })?;
@@ -108,6 +117,11 @@ impl<'s> Transaction<'s> {
     pub fn commit<T>(self, edit: impl FnOnce(&mut Index) -> Result<T>) -> Result<T> {
         self.store.blobs().sync()?;
         self.store.edit(edit)
+    }
+
+    /// Protects what was found in this hold of the store lock.
+    pub(crate) fn keep(&mut self, digests: &[Digest], guard: &SharedGuard) -> Result<()> {
+        self.lease_digests(digests, guard)
     }
 
     fn lease_digests(&mut self, digests: &[Digest], guard: &SharedGuard) -> Result<()> {

@@ -24,14 +24,20 @@ pub struct Usage {
     pub count: u64,
 }
 
-/// Records a use at `now` (seconds since 1970); `lock` waits for the record's lock, and not for ever.
-pub fn record(dir: &Dir, manifest: &Digest, now: i64, lock: &dyn Fn(&File) -> Result<()>) -> Result<()> {
+/// Records so many uses until `now` (seconds since 1970), none where one only lasts; `lock` waits for the record's lock, and not for ever.
+pub fn record(
+    dir: &Dir,
+    manifest: &Digest,
+    now: i64,
+    times: u64,
+    lock: &dyn Fn(&File) -> Result<()>,
+) -> Result<()> {
     let name = manifest.hex();
     let mut file = dir.open_or_create(&name)?;
     lock(&file)?;
     let old = parse(&mut file).unwrap_or_default();
     // Numbers of one width: the record is written over in place and never grows.
-    let line = format!("{:020} {:020}\n", now.max(old.last), old.count.saturating_add(1));
+    let line = format!("{:020} {:020}\n", now.max(old.last), old.count.saturating_add(times));
     file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name)))?;
     // Only rubbish is longer.
     file.set_len(line.len() as u64).map_err(Error::io("write", dir.at(&name)))
@@ -101,11 +107,13 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
 pub fn last_uses(dir: Option<&Dir>, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {
     let mut last = folded_uses(index, i64::max);
     let begun = dir.map(|dir| dir.stat(USAGE_BEGUN)).transpose()?.flatten();
-    let Some((dir, _)) = dir.zip(begun) else {
+    let Some((dir, begun)) = dir.zip(begun) else {
         // The records are gone, or were never begun: nobody knows what they said.
         last.values_mut().for_each(|last| *last = now);
         return Ok(last);
     };
+    // Nor do they know what was said before they were begun.
+    last.values_mut().for_each(|last| *last = begun.modified.max(*last));
     let known = folded_uses(index, i64::min);
     for (digest, usage) in read_each_newer(dir, folded, |digest| known.get(digest).copied())? {
         let recorded = usage.map_or(now, |usage| usage.last);
@@ -146,8 +154,8 @@ mod tests {
         let digest = Digest::of(b"m");
         assert_eq!(read(&dir, &digest).expect("readable"), None);
         let lock = |file: &File| file.lock().map_err(Error::io("lock", "the record"));
-        record(&dir, &digest, 100, &lock).expect("recorded");
-        record(&dir, &digest, 50, &lock).expect("recorded");
+        record(&dir, &digest, 100, 1, &lock).expect("recorded");
+        record(&dir, &digest, 50, 1, &lock).expect("recorded");
         assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: 100, count: 2 }));
         let mut index = Index::default();
         index.entries_mut().push(Descriptor::new("m", digest, 1));
@@ -156,10 +164,10 @@ mod tests {
         assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some("2"));
         std::fs::write(temporary.path().join(digest.hex()), "garbage").expect("written");
         assert_eq!(read(&dir, &digest).expect("readable"), None);
-        record(&dir, &digest, 7, &lock).expect("recorded over garbage");
+        record(&dir, &digest, 7, 1, &lock).expect("recorded over garbage");
         let full = format!("{:020} {:020}\n", i64::MAX, u64::MAX);
         std::fs::write(temporary.path().join(digest.hex()), full).expect("written");
-        record(&dir, &digest, 7, &lock).expect("recorded");
+        record(&dir, &digest, 7, 1, &lock).expect("recorded");
         assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: i64::MAX, count: u64::MAX }));
         fold(&dir, &mut index, 0).expect("folded");
         assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some(i64::MAX.to_string().as_str()));

@@ -33,8 +33,8 @@ impl Day<'_> {
         let said = text(&output.stderr);
         if output.status.success() {
             self.record.add("imports", 1);
-            self.record.add("imports that made room", said.matches("gone to make room").count() as u64);
-            if said.contains("gone to make room") && self.record.count("imports that made room") == 1 {
+            self.record.add("imports that made room", said.matches("made room: ").count() as u64);
+            if said.contains("made room: ") && self.record.count("imports that made room") == 1 {
                 self.record.say(format!("$ larder import … --image {image}\n{said}{}", text(&output.stdout)));
             }
             // What went and came back is the same: an engine that still has it is sent nothing.

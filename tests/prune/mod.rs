@@ -6,6 +6,7 @@ mod busy;
 mod docker;
 mod incoming;
 mod limits;
+mod measured;
 mod refused;
 mod tree;
 mod uses;
@@ -34,7 +35,15 @@ fn versions(tags: &[&str]) -> Sandbox {
         let days = (10 * (tags.len() - at)) as i64;
         edit(&sandbox, &format!("app:{tag}"), |entry| imported(entry, days));
     }
+    records_began(&sandbox, 365);
     sandbox
+}
+
+/// Makes the records of uses so old.
+fn records_began(sandbox: &Sandbox, days_ago: i64) {
+    let begun =
+        std::fs::File::options().write(true).open(sandbox.store().join(".larder/usage/since")).unwrap();
+    begun.set_modified(std::time::SystemTime::now() - Duration::from_secs((days_ago * DAY) as u64)).unwrap();
 }
 
 /// Imports an image with a layer of its own.

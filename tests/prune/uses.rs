@@ -26,7 +26,34 @@ fn lost_and_damaged_records_mean_just_used() {
     sandbox.ok(["export", "app:3", "-o", "out.tar"]);
     assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "1d"])).len(), 0);
     assert!(usage.join("since").exists(), "from now on the records count again");
+    // What they said is not known by the next prune either.
+    assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "1d"])).len(), 0, "begun a moment ago");
+    records_began(&sandbox, 2);
+    assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "3d"])).len(), 0, "begun two days ago");
     assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "1d"])).len(), 2, "those that nobody has used");
+}
+
+#[test]
+fn an_import_of_what_is_there_is_a_use() {
+    let sandbox = versions(&["1", "2", "3"]);
+    let archive = docker_archive("app:1", &[base(), layer("own", &noise(100, OWN as usize))]);
+    std::fs::write(sandbox.path("image.tar"), archive).unwrap();
+    let said = sandbox.json(["import", "image.tar"]);
+    assert_eq!(said[0]["status"], "unchanged", "{said}");
+    assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "15d"])), BTreeSet::from(["app:2".to_owned()]));
+}
+
+/// A hold of a week has used its images until it ended.
+#[test]
+fn the_end_of_a_hold_is_a_use() {
+    let sandbox = versions(&["1", "2", "3"]);
+    let record = sandbox
+        .store()
+        .join(".larder/usage")
+        .join(named(&sandbox.store(), "app:1").unwrap().replace("sha256:", ""));
+    let began = format!("{:020} {:020}\n", now() - 20 * DAY, 1);
+    sandbox.ok(["hold", "app:1", "--", "sh", "-c", &format!("printf '{began}' >{}", record.display())]);
+    assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "15d"])), BTreeSet::from(["app:2".to_owned()]));
 }
 
 #[test]

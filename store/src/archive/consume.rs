@@ -24,6 +24,8 @@ pub(super) struct Consume {
     file: File,
     path: PathBuf,
     journal: Journal,
+    /// Whether what is freed here is free for the store.
+    makes_room: bool,
 }
 
 impl Consume {
@@ -47,7 +49,14 @@ impl Consume {
             );
         }
         let journal = Journal::open(store.layout().private(), identity)?;
-        Ok(Consume { file, path: path.to_path_buf(), journal })
+        let above = std::fs::metadata(store.path()).map_err(Error::io("stat", store.path()))?;
+        let makes_room = above.dev() == meta.dev();
+        Ok(Consume { file, path: path.to_path_buf(), journal, makes_room })
+    }
+
+    /// Whether what is freed here is free for the store: not where the archive lies on another disk.
+    pub(super) fn makes_room(&self) -> bool {
+        self.makes_room
     }
 
     /// The blob that an earlier import has put in the place of an entry.

@@ -18,6 +18,7 @@ use super::entry::Ready;
 use super::naming::{declare, rename};
 use super::options::{Existing, Imported, Input, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
+use super::room::Room;
 use super::seekable::SeekableArchive;
 use super::standing::{Standing, Todo, by_name, is_same, standing};
 use super::stream::{Intake, StreamedArchive};
@@ -34,11 +35,17 @@ use crate::transaction::Transaction;
 pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
     let (Input::File(path) | Input::Stream(_, path)) = &input;
     let context = format!("archive {}", path.display());
-    import_from(store, input, options).map_err(|error| match error {
+    let imported = import_from(store, input, options).map_err(|error| match error {
         waited @ Error::LockTimeout { .. } => waited,
         Error::Invalid { what, why } if what == "the archive" => Error::Invalid { what: context, why },
         error => error.within(context),
-    })
+    })?;
+    // Who brings an image once more wants it.
+    let wanted = imported.iter().filter(|image| image.outcome == Outcome::Unchanged);
+    for digest in wanted.map(|image| image.digest).collect::<HashSet<_>>() {
+        store.record_use(&digest, (options.now)())?;
+    }
+    Ok(imported)
 }
 
 fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
@@ -109,13 +116,19 @@ fn import_at_hand(
         return refuse_to_consume(options, "it holds other images than the one of --image")
             .map(|()| Vec::new());
     }
+    // In one hold of the lock with the look: making room must not take what is said to be there.
+    let guard = store.locks().shared()?;
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
     let todo = Todo::of(&index, store, images, options)?;
-    (options.watch)(Event::Spared(todo.spared()));
-    let brought = match todo.left.is_empty() {
-        true => all_is_there(store)?,
-        false => bring_in(store.begin("import")?, contents, &todo, options, consume.as_mut(), true)?,
+    (options.watch)(Event::Spared(todo.spared_bytes()));
+    let brought = if todo.left.is_empty() {
+        all_is_there(store)?
+    } else {
+        let mut tx = Transaction::begin_under(store, "import", &guard)?;
+        tx.keep(&todo.spared, &guard)?;
+        drop(guard);
+        bring_in(tx, contents, &todo, options, consume.as_mut(), true)?
     };
     let imported = todo.merge(brought);
     declare(store, &imported, options)?;
@@ -132,24 +145,28 @@ fn import_stream(
     let mut tx = store.begin("import")?;
     let layers = store.layers()?;
     let read = |count| (options.watch)(Event::Done(count));
+    let room = Room::of(&tx, options);
     let intake = Intake {
         encoding: options.encoding,
         jobs: options.jobs,
-        now: options.now,
         cancel: &options.cancel,
+        room: &room,
         layers: &layers,
         existing: options.existing(),
         read: &read,
-        watch: options.watch,
     };
     let mut archive = StreamedArchive::read(stream, path, &mut tx, &intake)?;
     let images = select(plan(&archive, &options.cancel)?, options)?;
+    let guard = store.locks().shared()?;
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
     let todo = Todo::of(&index, store, images, options)?;
-    let brought = match todo.left.is_empty() {
-        true => all_is_there(store)?,
-        false => bring_in(tx, &mut archive, &todo, options, None, false)?,
+    let brought = if todo.left.is_empty() {
+        all_is_there(store)?
+    } else {
+        tx.keep(&todo.spared, &guard)?;
+        drop(guard);
+        bring_in(tx, &mut archive, &todo, options, None, false)?
     };
     let imported = todo.merge(brought);
     declare(store, &imported, options)?;
@@ -311,7 +328,7 @@ fn name_it(
             match other {
                 Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
                 _ => {
-                    let outcome = match index.tag(name, entry, options.now) {
+                    let outcome = match index.tag(name, entry, (options.now)()) {
                         Tagged::New => Outcome::Added,
                         Tagged::Same => Outcome::Unchanged,
                         Tagged::Displaced(old) => Outcome::Replaced(old),

@@ -20,6 +20,7 @@ pub mod options;
 pub mod package;
 pub mod plan;
 pub mod repair;
+mod room;
 pub mod seekable;
 mod standing;
 pub mod stream;

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::ids::ImageId;
 use crate::progress::Watch;
+use crate::prune::Judged;
 use crate::reference::Reference;
 
 /// Where an archive comes from.
@@ -38,8 +39,10 @@ pub struct Options<'a> {
     pub encoding: Encoding,
     /// Threads that compress.
     pub jobs: usize,
-    /// The time to note down, seconds since 1970.
-    pub now: i64,
+    /// Tells the time, seconds since 1970: a stream may take hours.
+    pub now: fn() -> i64,
+    /// Told of images that had to go to make room.
+    pub made_room: &'a (dyn Fn(&[Judged]) + Sync),
     /// Asks to stop.
     pub cancel: Cancel,
     /// Told of progress.

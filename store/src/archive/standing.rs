@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::options::{Existing, Imported, Options, Outcome};
 use super::plan::{Planned, PlannedImage};
 use crate::descriptor::Descriptor;
+use crate::digest::Digest;
 use crate::error::{Kind, Result};
 use crate::ids::ImageId;
 use crate::index::{self, Index};
@@ -54,14 +55,16 @@ pub(super) struct Todo {
     pub(super) left: Vec<PlannedImage>,
     /// What to say of each name of each image; nothing yet of those that are left.
     said: Vec<Option<Imported>>,
+    /// All that the images need that are left out: who says that they are there keeps them.
+    pub(super) spared: Vec<Digest>,
     /// Whether what the store has is believed: not where a part of these images is known to be damaged.
     pub(super) existing: Existing,
 }
 
 /// What the store has of an image under one of its names.
 pub(super) enum Standing {
-    /// All of it, so many bytes.
-    Whole(Descriptor, u64),
+    /// All of it: the entry, all that it needs, and so many bytes.
+    Whole(Descriptor, Vec<Digest>, u64),
     /// Not the image, or not all of it.
     Other,
     /// The image, and something of it is damaged.
@@ -77,7 +80,8 @@ impl Todo {
         options: &Options<'_>,
     ) -> Result<Todo> {
         let named = by_name(index);
-        let mut todo = Todo { left: Vec::new(), said: Vec::new(), existing: options.existing() };
+        let mut todo =
+            Todo { left: Vec::new(), said: Vec::new(), spared: Vec::new(), existing: options.existing() };
         for mut image in images {
             options.cancel.check()?;
             let names: Vec<_> = match &image.names[..] {
@@ -92,14 +96,17 @@ impl Todo {
                 };
                 let said = match standing(store, entry, &image)? {
                     _ if options.existing() == Existing::Verified => None,
-                    Standing::Whole(entry, size) => Some(Imported {
-                        reference: name.clone(),
-                        digest: entry.digest,
-                        image_id: image.image_id(),
-                        new_bytes: 0,
-                        reused_bytes: size,
-                        outcome: Outcome::Unchanged,
-                    }),
+                    Standing::Whole(entry, parts, size) => {
+                        todo.spared.extend(parts);
+                        Some(Imported {
+                            reference: name.clone(),
+                            digest: entry.digest,
+                            image_id: image.image_id(),
+                            new_bytes: 0,
+                            reused_bytes: size,
+                            outcome: Outcome::Unchanged,
+                        })
+                    }
                     Standing::Other => None,
                     Standing::Damaged => {
                         todo.existing = Existing::Verified;
@@ -120,7 +127,7 @@ impl Todo {
     }
 
     /// Bytes that need not be looked at.
-    pub(super) fn spared(&self) -> u64 {
+    pub(super) fn spared_bytes(&self) -> u64 {
         self.said.iter().flatten().map(|image| image.reused_bytes).fold(0, u64::saturating_add)
     }
 
@@ -145,10 +152,11 @@ pub(super) fn standing(store: &Store, entry: Option<&Descriptor>, image: &Planne
             }
         }
     }
-    let (mut size, mut complete) = (0u64, true);
+    let (mut parts, mut size, mut complete) = (Vec::new(), 0u64, true);
     let walked = walk::walk_entry(entry, &mut |document| store.document(document), &mut |node| {
         let there = store.blobs().contains(&node.descriptor.digest)? == Some(node.descriptor.size);
         complete &= there || crate::media_type::is_foreign_layer(&node.descriptor.media_type);
+        parts.push(node.descriptor.digest);
         size = size.saturating_add(node.descriptor.size);
         // A config is small, and an image without a good one is none.
         if let Some(Document::Image(image)) = node.document.map(|raw| &raw.document)
@@ -159,7 +167,7 @@ pub(super) fn standing(store: &Store, entry: Option<&Descriptor>, image: &Planne
         Ok(())
     });
     match walked {
-        Ok(()) if complete => Ok(Standing::Whole(entry.clone(), size)),
+        Ok(()) if complete => Ok(Standing::Whole(entry.clone(), parts, size)),
         Ok(()) => Ok(Standing::Other),
         Err(error) if error.kind() == Kind::Damaged => Ok(Standing::Damaged),
         Err(error) => Err(error),

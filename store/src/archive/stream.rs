@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::contents::{Contents, Part, source};
 use super::options::Existing;
+use super::room::Room;
 use super::seekable::{add, check_document, follow};
 use super::tar::{Kind, Member, Members, Source};
 use crate::blob::{Blob, Staged, from_io};
@@ -22,8 +23,6 @@ use crate::ids::DiffId;
 use crate::json::MAX_DOCUMENT;
 use crate::layers::{LayerCache, LayerFacts};
 use crate::media_type::Compression;
-use crate::progress::Watch;
-use crate::prune::make_room;
 use crate::store::Store;
 use crate::transaction::Transaction;
 
@@ -39,8 +38,10 @@ pub struct StreamedArchive<'s> {
     objects: HashMap<String, Object>,
     /// How those that were plain are compressed.
     encoding: Compression,
-    /// What the members that are written may have together: what was free at the start, and how much of it is left.
-    space: (u64, u64),
+    /// Bytes that the members that are written were announced with.
+    announced: u64,
+    /// Bytes of them that may come before room is made again.
+    granted: u64,
 }
 
 enum Object {
@@ -57,18 +58,16 @@ pub struct Intake<'a> {
     pub encoding: Encoding,
     /// Threads that compress.
     pub jobs: usize,
-    /// Seconds since 1970.
-    pub now: i64,
     /// Asks to stop.
     pub cancel: &'a Cancel,
     /// What the store knows of layers.
     pub layers: &'a LayerCache,
     /// Whether members that the store has are passed over unseen.
     pub existing: Existing,
+    /// Room for them.
+    pub room: &'a Room<'a>,
     /// Told of bytes that passed.
     pub read: &'a dyn Fn(u64),
-    /// Told of what had to go to make room.
-    pub watch: Watch<'a>,
 }
 
 impl<'s> StreamedArchive<'s> {
@@ -80,14 +79,14 @@ impl<'s> StreamedArchive<'s> {
         intake: &Intake<'_>,
     ) -> Result<StreamedArchive<'s>> {
         let store = tx.store();
-        let free = store.free_space()?;
         let (members, objects) = Default::default();
         let mut archive = StreamedArchive {
             store,
             members,
             objects,
             encoding: intake.encoding.compression,
-            space: (free, free),
+            announced: 0,
+            granted: 0,
         };
         let mut headers = Members::new(Forward { stream, path });
         let shown = tx.store().path().to_path_buf();
@@ -110,6 +109,10 @@ impl<'s> StreamedArchive<'s> {
         }
         for (path, layer) in encoding.into_iter().zip(encoder.finish()?) {
             archive.objects.insert(path, Object::Encoded(layer));
+        }
+        if archive.announced > 0 {
+            intake.room.end()?;
+            intake.room.keep_up()?;
         }
         Ok(archive)
     }
@@ -144,9 +147,10 @@ impl<'s> StreamedArchive<'s> {
         if let Some(known) = known(&content.member.path, size, tx, intake)? {
             return Ok(Some(known));
         }
-        self.claim(size, intake)?;
+        self.announce(size, intake)?;
         let compression = Compression::sniff(&head);
-        let mut whole = io::Cursor::new(head).chain(content);
+        let whole = io::Cursor::new(head).chain(content);
+        let mut whole = Arriving { source: whole, room: intake.room, granted: &mut self.granted };
         let writer = tx.writer()?;
         if compression == Compression::None {
             encoder.layer(&mut whole, writer, intake.read)?;
@@ -155,18 +159,10 @@ impl<'s> StreamedArchive<'s> {
         copy_unnamed(&mut whole, writer, tx.store().path(), intake).map(|staged| Some(Object::Copied(staged)))
     }
 
-    /// Refuses a member as soon as it says that it, or all until now, cannot fit; makes room first, where the policy says so.
-    fn claim(&mut self, size: u64, intake: &Intake<'_>) -> Result<()> {
-        let made = make_room(self.store, size, intake.now, intake.cancel, intake.watch)?;
-        self.space = (self.space.0.saturating_add(made), self.space.1.saturating_add(made));
-        let (free, left) = self.space;
-        let needed = (free - left).saturating_add(size);
-        let now = self.store.free_space()?;
-        if needed > free || size > now {
-            return Err(Error::NoSpace { path: self.store.path().to_path_buf(), needed, free });
-        }
-        self.space.1 = left - size;
-        Ok(())
+    /// Refuses a member as soon as it says that it, or all until now, cannot fit. For what is only said, nothing goes.
+    fn announce(&mut self, size: u64, intake: &Intake<'_>) -> Result<()> {
+        self.announced = self.announced.saturating_add(size);
+        intake.room.check(self.announced.saturating_sub(intake.room.written()?))
     }
 
     /// What is known of a member that has passed, read back.
@@ -329,6 +325,24 @@ impl Read for Content<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.headers.read(&self.member, self.done, buffer).map_err(crate::blob::into_io)?;
         self.done += count as u64;
+        Ok(count)
+    }
+}
+
+/// Content that is written as it comes: room is made for what has come, and not for what was announced.
+struct Arriving<'r, R> {
+    source: R,
+    room: &'r Room<'r>,
+    granted: &'r mut u64,
+}
+
+impl<R: Read> Read for Arriving<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        if count as u64 > *self.granted {
+            *self.granted = self.room.keep_up().map_err(crate::blob::into_io)?;
+        }
+        *self.granted = self.granted.saturating_sub(count as u64);
         Ok(count)
     }
 }

@@ -24,7 +24,7 @@ use crate::store::Store;
 
 pub use mark::{Kind, Node, mark};
 pub use plan::{Plan, Unneeded, plan};
-pub(crate) use roots::{View, times};
+pub(crate) use roots::{Found, View, times};
 pub(crate) use sweep::{empty_trash, leftovers, sweep};
 
 /// How long foreign and orphaned content is left alone unless the caller says otherwise, seconds.

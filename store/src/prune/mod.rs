@@ -4,20 +4,25 @@
 //! behind a dry run, which changes nothing and predicts exactly.
 
 mod candidates;
+mod incoming;
+mod look;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::blob::Ingest;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fs;
 use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
-use crate::policy::{Candidate, Decision, Occasion, Policy, State, Verdict, WhenBusy, decide};
-use crate::progress::{Event, Watch};
-use crate::settings::settings_of;
+use crate::policy::{Candidate, Dropped, Occasion, Policy, Verdict, WhenBusy, decide};
 use crate::store::Store;
 pub use candidates::group;
-use candidates::{candidates, note_seen};
+use candidates::note_seen;
+use incoming::expect;
+pub use incoming::{Incoming, make_room};
+use look::Look;
 
 /// How to prune.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +73,7 @@ pub struct Pruned {
     pub is_waiting: bool,
     /// Bytes by which the store is still larger than `max_size`.
     pub over_size: u64,
-    /// Bytes of free space that are still missing.
+    /// Bytes of free space that are still missing: predicted in a dry run, else measured.
     pub short_of_space: u64,
 }
 
@@ -79,41 +84,34 @@ impl Pruned {
     }
 }
 
-/// Makes room for so many bytes and what `min_free` wants beside them, if there is a policy that wants it; or refuses, and then
-/// nothing was changed. What shall not go is leased before. Returns the bytes that were freed; `watch` is told what went.
-pub fn make_room(store: &Store, bytes: u64, now: i64, cancel: &Cancel, watch: Watch<'_>) -> Result<u64> {
-    let policy = settings_of(store)?.policy;
-    let Some(min_free) = policy.min_free else { return Ok(0) };
-    let (free, total) = store.disk_space()?;
-    if min_free.of(total).saturating_add(bytes) <= free {
-        return Ok(0);
-    }
-    let occasion = Occasion::Incoming(bytes);
-    let options =
-        Options { policy: &policy, occasion, grace: crate::gc::GRACE, now, mode: Mode::Sweep, cancel };
-    let pruned = prune(store, &options)?;
-    let gone = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Drop(_)));
-    let images: Vec<_> = gone.map(|judged| judged.image.shown_name()).collect();
-    if !images.is_empty() {
-        watch(Event::RoomMade { images, bytes: pruned.freed_bytes });
-    }
-    Ok(pruned.freed_bytes)
-}
-
 /// Prunes.
 pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
-    let mut pruned = {
+    prune_for(store, options, None)
+}
+
+/// Prunes; for what comes into an ingest, others that are coming in are counted with it.
+fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> Result<Pruned> {
+    if options.mode == Mode::Sweep {
+        // What another sweep left is no reason to let an image go.
+        empty_trash(store)?;
+    }
+    let (mut pruned, wanted) = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
         let mut view = View::open(store, options.cancel)?;
+        // Before the disk is asked: what they write meanwhile must not be missing in both.
+        let others = ingest.map_or(Ok(0), Ingest::expected_by_others)?;
+        let occasion = match options.occasion {
+            Occasion::Incoming(bytes) => Occasion::Incoming(bytes.saturating_add(others)),
+            Occasion::Prune => Occasion::Prune,
+        };
         let look = Look::at(store, &mut view, options)?;
         let is_busy = view.leases.iter().any(Seen::is_hold);
-        let decision =
-            decide(options.policy, &look.state(&view.kept, is_busy, options.now), options.occasion);
-        if let Occasion::Incoming(needed) = options.occasion
+        let decision = decide(options.policy, &look.state(&view.kept, is_busy, options.now), occasion);
+        if let Occasion::Incoming(needed) = occasion
             && decision.short_of_space > 0
         {
-            return Err(no_room(store, needed, &look, &decision));
+            return Err(look.no_room(store, needed, &decision));
         }
         let is_dropped = |(_, verdict): &(&Candidate, &Verdict)| matches!(verdict, Verdict::Drop(_));
         let gone: HashSet<_> = look
@@ -123,17 +121,22 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
             .filter(is_dropped)
             .map(|(image, _)| image.digest)
             .collect();
-        let found = view.without(gone.clone())?;
+        let found = if gone.is_empty() { look.found } else { view.without(gone.clone())? };
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
         let left = leftovers(store, options.now, |digest| view.knows(digest) && !gone.contains(digest))?;
         options.cancel.check()?;
+        if let (Some(ingest), Occasion::Incoming(bytes)) = (ingest, options.occasion) {
+            expect(store, ingest, bytes)?;
+        }
         if options.mode == Mode::Sweep {
             sweep(store, &found, &plan, &left)?;
             note_seen(store, &view.index, &look.images)?;
         }
         let freed: u64 = plan.sweep.values().sum();
         let freed_bytes = freed + left.iter().map(|left| left.bytes).sum::<u64>();
-        Pruned {
+        let freed_by_images = freed.saturating_sub(look.unneeded);
+        let free_bytes = look.free.saturating_add(freed_by_images);
+        let pruned = Pruned {
             images: look
                 .images
                 .into_iter()
@@ -141,79 +144,47 @@ pub fn prune(store: &Store, options: &Options<'_>) -> Result<Pruned> {
                 .map(|(image, verdict)| Judged { image, verdict })
                 .collect(),
             stored_bytes: look.stored.saturating_sub(freed),
-            free_bytes: look.free.saturating_add(freed - look.unneeded),
+            free_bytes,
             disk_bytes: look.total,
-            freed_by_images: freed - look.unneeded,
+            freed_by_images,
             swept: plan.sweep,
             freed_bytes,
             is_urgent: options.policy.min_free.is_some_and(|least| look.free < least.of(look.total)),
             is_waiting: is_busy && options.policy.when_busy == WhenBusy::Skip,
             over_size: decision.over_size,
             short_of_space: decision.short_of_space,
-        }
+        };
+        let wanted = match options.occasion {
+            Occasion::Prune => wanted_free(options.policy, &pruned),
+            // Others are writing what was counted for them.
+            Occasion::Incoming(_) => 0,
+        };
+        (pruned, wanted)
     };
     if options.mode == Mode::Sweep {
         empty_trash(store)?;
         pruned.free_bytes = store.free_space()?;
+        if pruned.free_bytes < wanted {
+            // Some file systems count what was freed only once they have written that down.
+            fs::sync_all(store.layout().root())?;
+            pruned.free_bytes = store.free_space()?;
+        }
+        // Blobs with names elsewhere, readers that have them open and writers that know no lock make less room than was expected.
+        pruned.short_of_space = wanted.saturating_sub(pruned.free_bytes);
     }
     Ok(pruned)
 }
 
-/// What the policy decides on.
-struct Look {
-    images: Vec<Candidate>,
-    /// Bytes of all blobs.
-    stored: u64,
-    /// Bytes of blobs that belong to none of the images, and stay.
-    other: u64,
-    /// Bytes of blobs that nothing needs, and that go in any case.
-    unneeded: u64,
-    /// Bytes that are free once they are gone.
-    free: u64,
-    total: u64,
-}
-
-impl Look {
-    fn at(store: &Store, view: &mut View<'_>, options: &Options<'_>) -> Result<Look> {
-        let unneeded = view.without(HashSet::new())?.unneeded;
-        let unneeded: u64 = plan(unneeded, options.grace, options.now).sweep.values().sum();
-        let left = leftovers(store, options.now, |digest| view.knows(digest))?;
-        let left: u64 = left.iter().map(|left| left.bytes).sum();
-        let (free, total) = store.disk_space()?;
-        let sizes = view.sizes()?;
-        let images = candidates(store, view, &sizes, options.now)?;
-        let parts: HashSet<_> =
-            images.iter().flat_map(|image| &image.parts).map(|(digest, _)| *digest).collect();
-        let others = sizes.iter().filter(|(digest, _)| !parts.contains(digest));
-        Ok(Look {
-            stored: sizes.values().sum(),
-            other: others.map(|(_, size)| size).sum::<u64>().saturating_sub(unneeded),
-            unneeded,
-            free: free.saturating_add(unneeded).saturating_add(left),
-            total,
-            images,
-        })
+/// What was to be free on the disk afterwards, bytes: `min_free`, and `target_free` once room had to be made.
+fn wanted_free(policy: &Policy, pruned: &Pruned) -> u64 {
+    if pruned.short_of_space > 0 {
+        return pruned.free_bytes.saturating_add(pruned.short_of_space);
     }
-
-    fn state<'a>(&'a self, kept: &'a HashSet<Digest>, is_busy: bool, now: i64) -> State<'a> {
-        State {
-            images: &self.images,
-            kept,
-            other: self.other,
-            free: self.free,
-            total: self.total,
-            is_busy,
-            now,
-        }
-    }
-}
-
-fn no_room(store: &Store, needed: u64, look: &Look, decision: &Decision) -> Error {
-    Error::NoRoom {
-        path: store.path().to_path_buf(),
-        needed,
-        free: look.free,
-        freeable: decision.freed,
-        missing: decision.short_of_space,
+    let made_room = |judged: &Judged| judged.verdict == Verdict::Drop(Dropped::Space);
+    let Some(least) = policy.min_free else { return 0 };
+    let least = least.of(pruned.disk_bytes);
+    match policy.target_free {
+        Some(target) if pruned.images.iter().any(made_room) => least.max(target.of(pruned.disk_bytes)),
+        _ => least,
     }
 }

@@ -108,7 +108,7 @@ impl Bring<'_, '_> {
             plain_size: encoded.plain_size,
             seekable: compression == Compression::Zstd,
         };
-        self.publish(encoded.staged)?;
+        self.publish(encoded.staged, encoded.plain_size)?;
         // The blob known before was not there: this one is to be used from now on.
         self.layers.learn(&facts, true)?;
         self.made.insert(facts.diff_id, facts);
@@ -187,7 +187,7 @@ impl Bring<'_, '_> {
             facts =
                 Some(LayerFacts { blob: digest, size, compression, diff_id, plain_size, seekable: false });
         }
-        self.publish(copied.staged)?;
+        self.publish(copied.staged, size)?;
         facts.map_or(Ok(()), |facts| self.layers.learn(&facts, false))
     }
 

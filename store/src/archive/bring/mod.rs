@@ -12,6 +12,7 @@ use super::contents::Contents;
 use super::entry::{Ready, kept_entry, made_entry};
 use super::options::{Existing, Options};
 use super::plan::{KeptBlob, KeptImage, MadeImage, MadeLayer, Planned, PlannedImage};
+use super::room::Room;
 use crate::blob::Staged;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -21,7 +22,6 @@ use crate::layers::{LayerCache, LayerFacts};
 use crate::manifest::{ImageManifest, RawManifest};
 use crate::media_type;
 use crate::progress::Event;
-use crate::prune::make_room;
 use crate::transaction::Transaction;
 
 pub(super) struct Bring<'s, 'o> {
@@ -89,8 +89,11 @@ impl<'s, 'o> Bring<'s, 'o> {
         let all = images.iter().map(size_in_archive).fold(0, u64::saturating_add);
         if self.watch_reads {
             // What is consumed makes room for what comes next.
-            let at_once = if self.consume.is_some() { sizes().max().unwrap_or(0) } else { needed };
-            self.check_space(at_once)?;
+            let at_once = match &self.consume {
+                Some(consume) if consume.makes_room() => sizes().max().unwrap_or(0),
+                _ => needed,
+            };
+            Room::of(&self.tx, self.options).make(at_once)?;
             (self.options.watch)(Event::Total(needed));
         }
         (self.options.watch)(Event::Spared(all.saturating_sub(needed)));
@@ -185,19 +188,8 @@ impl<'s, 'o> Bring<'s, 'o> {
         blobs.filter(is_new).cloned().collect()
     }
 
-    /// What an archive claims must fit before anything is written (and compressed layers will be smaller still). What is there
-    /// of it is leased by now, so that making room does not take it.
-    fn check_space(&self, needed: u64) -> Result<()> {
-        let Options { now, cancel, watch, .. } = self.options;
-        make_room(self.tx.store(), needed, *now, cancel, *watch)?;
-        let free = self.tx.store().free_space()?;
-        if needed > free {
-            return Err(Error::NoSpace { path: self.shown.clone(), needed, free });
-        }
-        Ok(())
-    }
-
-    fn publish(&mut self, staged: Staged) -> Result<()> {
+    /// Publishes a blob for which room was made for so many bytes.
+    fn publish(&mut self, staged: Staged, expected: u64) -> Result<()> {
         let (digest, size) = (staged.digest(), staged.size());
         // Made again, it may turn out to be what is there.
         let there = !self.damaged.contains(&digest) && self.reuse(&[(digest, size)])?.contains(&digest);
@@ -205,6 +197,9 @@ impl<'s, 'o> Bring<'s, 'o> {
             self.tx.heal(staged)?;
         } else {
             self.tx.publish(staged)?;
+        }
+        if self.consume.is_none() {
+            self.tx.ingest().came(expected)?;
         }
         if !there {
             self.written.insert(digest, size);
@@ -226,7 +221,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         }
         let mut writer = self.tx.writer()?;
         writer.write_all(bytes).map_err(Error::io("write", &self.shown))?;
-        self.publish(writer.finish()?)
+        self.publish(writer.finish()?, 0)
     }
 
     fn make_image(&mut self, image: &PlannedImage, made: &MadeImage) -> Result<Ready> {
@@ -246,7 +241,7 @@ impl<'s, 'o> Bring<'s, 'o> {
             .chain([&config, &manifest.descriptor()])
             .map(|part| (part.digest, part.size))
             .collect();
-        let entry = made_entry(made, &manifest, total(&parts), self.options.now);
+        let entry = made_entry(made, &manifest, total(&parts), (self.options.now)());
         Ok(self.ready(image, entry, &parts))
     }
 
@@ -259,7 +254,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         let parts: Vec<_> = documents
             .chain(kept.blobs.iter().map(|blob| (blob.descriptor.digest, blob.descriptor.size)))
             .collect();
-        let entry = kept_entry(kept, total(&parts), self.options.now);
+        let entry = kept_entry(kept, total(&parts), (self.options.now)());
         Ok(self.ready(image, entry, &parts))
     }
 
