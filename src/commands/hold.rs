@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 ///   larder hold gcc15 --to-docker --rmi -- act -P ubuntu-latest=gcc15 --pull=false
 ///
+/// If a name was another image's in the engine, that is said, and after --rmi the name means it
+/// again. One store for one engine: two stores do not see each other's holds, and then --rmi and
+/// `prune --docker` of the one take copies that the other counts on.
+///
 /// CMD has larder's input and output; signals are passed on to it. The exit code is CMD's, or 128
 /// and the number of the signal that ended it; 125 where larder failed (CMD did not run), 126 where
 /// CMD cannot be run, 127 where there is no such command.

@@ -13,7 +13,7 @@ use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::{Value, json};
 
-use crate::cli::{Context, Outcome, Table, human};
+use crate::cli::{Context, Outcome, Table, human, note};
 use crate::docker::{Engine, Fate, LoadedCopy, Mode, Removal, Uses};
 
 /// Takes them, once the store has been pruned: what it does not have any more stays in the engine.
@@ -44,7 +44,11 @@ pub(super) fn take(
         },
         cancel: &context.cancel,
     };
-    Ok(removal.of_all()?)
+    let copies = removal.of_all()?;
+    for (name, id) in copies.iter().flat_map(|copy| &copy.given_back) {
+        note(format_args!("{name}: means {id} again"));
+    }
+    Ok(copies)
 }
 
 /// Whether an entry that stays has this manifest, and everything below it is there.
