@@ -27,6 +27,13 @@ const NOT_FOUND: u8 = 127;
 
 /// Runs a command to its end; its exit code, or 128 and the number of the signal that ended it.
 pub(crate) fn run(context: &Context, program: &OsStr, args: &[OsString]) -> Outcome<u8> {
+    let ended = run_with_signals(context, program, args);
+    // What comes after the command is larder's own work again.
+    let _ = Signals::install(&context.cancel);
+    ended
+}
+
+fn run_with_signals(context: &Context, program: &OsStr, args: &[OsString]) -> Outcome<u8> {
     let failed = |what, error| fail(format!("cannot {what} {}: {error}", program.display()));
     // SIGCHLD is not looked at. Handled, it cannot be ignored: then nobody could wait for the child.
     let mut handled = not_ignored(&FORWARDED);
@@ -58,8 +65,6 @@ pub(crate) fn run(context: &Context, program: &OsStr, args: &[OsString]) -> Outc
     }
     let _ = waiting.join();
     let status = child.wait().map_err(Error::io("wait for", program))?;
-    // What comes after the command is larder's own work again.
-    let _ = Signals::install(&context.cancel);
     Ok(code(status))
 }
 

@@ -104,11 +104,16 @@ impl CommandError {
             ErrorKind::Code(code) => code,
             ErrorKind::Interrupted => 128 + signal.unwrap_or(2),
         };
-        super::note(format_args!("larder: {}", safe(&self.message)));
+        self.tell("");
+        ExitCode::from(code)
+    }
+
+    /// Tells people on stderr, behind these words.
+    pub(crate) fn tell(&self, before: &str) {
+        super::note(format_args!("larder: {before}{}", safe(&self.message)));
         if let Some(hint) = &self.hint {
             super::note(format_args!("hint: {}", safe(hint)));
         }
-        ExitCode::from(code)
     }
 }
 

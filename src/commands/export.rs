@@ -20,6 +20,7 @@ use serde_json::json;
 use super::platform::{self, Wanted, choose};
 use super::to_docker::{self, HandOvers};
 use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::docker::Engine;
 
 /// Write images into one archive, or hand them over to Docker
 ///
@@ -108,6 +109,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
     // The image first: whether there is an engine does not matter where there is no image.
     let (_protection, entries) = store.protect(&args.images, "export --to-docker")?;
+    let engine = Engine::connect(&context.cancel)?;
     let wanted = HandOvers {
         images: &args.images,
         names: &args.names,
@@ -117,8 +119,13 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
     };
     let mut answers = Vec::new();
     let mut said = Ok(());
-    let handed =
-        to_docker::hand_over_all(context, store, &entries, &wanted, &mut |handed| match args.format {
+    let handed = to_docker::hand_over_all(
+        context,
+        store,
+        &engine,
+        &entries,
+        &wanted,
+        &mut |handed| match args.format {
             Format::Table => {
                 let printed = line(handed.name.familiar());
                 if said.is_ok() {
@@ -134,7 +141,8 @@ fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
                 "spared_bytes": handed.sent.spared_bytes,
                 "spared_layers": handed.sent.spared_layers,
             })),
-        });
+        },
+    );
     // What was done before a failure is said all the same.
     if args.format == Format::Json && (handed.is_ok() || !answers.is_empty()) {
         print_json(&answers)?;

@@ -1,18 +1,23 @@
 //! `larder hold`: a command runs, and its images stay.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
-use larder_store::descriptor::Platform;
+use larder_store::cancel::Cancel;
+use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
-use larder_store::lease::{About, HOLD};
+use larder_store::lease::{About, HOLD, Lease};
 use larder_store::reference::Reference;
 use larder_store::settings::settings_of;
 use larder_store::store::Store;
 
 use super::platform;
-use super::to_docker::{self, HandOvers};
+use super::to_docker::{self, HandOvers, Handed};
 use crate::cli::{Context, Outcome, human, note, run_child};
-use crate::docker::{Engine, Fate, Mode, Removal, Uses};
+use crate::docker::{Engine, Fate, LoadedCopy, Mode, Removal, Uses};
+
+/// How long an engine may take for its first answer when CMD has ended.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Run a command, and keep its images while it runs
 ///
@@ -25,6 +30,10 @@ use crate::docker::{Engine, Fate, Mode, Removal, Uses};
 /// engine has confirmed all names. A job of act in an image of the store:
 ///
 ///   larder hold gcc15 --to-docker --rmi -- act -P ubuntu-latest=gcc15 --pull=false
+///
+/// If a name was another image's in the engine, that is said, and after --rmi the name means it
+/// again. One store for one engine: two stores do not see each other's holds, and then --rmi and
+/// `prune --docker` of the one take copies that the other counts on.
 ///
 /// CMD has larder's input and output; signals are passed on to it. The exit code is CMD's, or 128
 /// and the number of the signal that ended it; 125 where larder failed (CMD did not run), 126 where
@@ -67,70 +76,96 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
         command: args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         images: args.images.clone(),
     };
-    let (mut lease, entries) = store.hold(&args.images, about)?;
-    let mut handed = Vec::new();
-    if args.to_docker {
-        let wanted = HandOvers {
-            images: &args.images,
-            names: &args.names,
-            platform: args.platform.as_ref(),
-            jobs: super::jobs(None),
-            lease: Some(lease.id()),
-        };
-        to_docker::hand_over_all(context, &store, &entries, &wanted, &mut |one| handed.push(one.sent.id))?;
-    } else {
+    let (lease, entries) = store.hold(&args.images, about)?;
+    if !args.to_docker {
         for entry in &entries {
             store.record_use(&entry.digest, super::now())?;
         }
+        return run_held(context, args, &store, &entries, lease);
     }
+    let engine = Engine::connect(&context.cancel)?;
+    let id = lease.id().to_owned();
+    let wanted = HandOvers {
+        images: &args.images,
+        names: &args.names,
+        platform: args.platform.as_ref(),
+        jobs: super::jobs(None),
+        lease: Some(&id),
+    };
+    let mut handed = Vec::new();
+    let mut done = |one: Handed<'_>| handed.push(one.sent.id);
+    let ended = to_docker::hand_over_all(context, &store, &engine, &entries, &wanted, &mut done)
+        .and_then(|()| run_held(context, args, &store, &entries, lease));
+    if args.rmi {
+        remove(context, store, &handed, &id);
+    }
+    ended
+}
+
+/// Runs the command with the lease. What it left running in the background keeps that, and so counts as a hold.
+fn run_held(
+    context: &Context,
+    args: &Args,
+    store: &Store,
+    entries: &[Descriptor],
+    mut lease: Lease,
+) -> Outcome<u8> {
     lease.inherit()?;
     // At least one word: the arguments say so.
     let (program, words) = args.command.split_at(1);
     let code = run_child(context, &program[0], words)?;
-    for entry in &entries {
+    for entry in entries {
         // Used until now, not only since it began. CMD has ended as it has ended, whatever becomes of this.
         if let Err(error) = store.prolong_use(&entry.digest, super::now()) {
             note(format_args!("larder: the use of {} is not recorded: {error}", entry.digest));
         }
     }
-    // What CMD left running in the background keeps the lease, and so counts as a hold of its own.
-    drop(lease);
-    if args.rmi {
-        remove(context, &store, &handed);
-    }
     Ok(code)
 }
 
-/// Takes out of the engine what this hold has handed over; whatever becomes of that, CMD has ended as it has ended.
-fn remove(context: &Context, store: &Store, handed: &[Digest]) {
-    // A policy that cannot be read says nothing else.
-    let min_age = settings_of(store).unwrap_or_default().policy.limits.min_age;
-    let removed = Engine::connect(&context.cancel).and_then(|engine| {
-        let removal = Removal {
-            store,
-            engine: &engine,
-            now: super::now(),
-            min_age,
-            uses: Uses::NotOfHolds,
-            can_give_again: &|_| true,
-            mode: Mode::Take,
-            cancel: &context.cancel,
-        };
-        Ok((removal.of(handed)?, engine.version))
-    });
-    match removed {
-        Ok((copies, version)) => {
-            for copy in copies {
-                let names = if copy.names.is_empty() { copy.id.short() } else { copy.names.join(", ") };
-                let size = copy.size.map(|size| format!(" ({})", human(size))).unwrap_or_default();
-                match copy.fate {
-                    Fate::Removed => note(format_args!("{names}: taken out of Docker {version}{size}")),
-                    Fate::Kept(why) => note(format_args!("{names}: stays in Docker {version}: {why}")),
-                }
-            }
-        }
-        Err(error) => {
-            note(format_args!("larder: the images stay in the Docker engine (--rmi): {error}"));
-        }
+/// Takes out of the engine what this hold has handed over; whatever becomes of that, the hold has ended as it has ended.
+fn remove(context: &Context, store: Store, handed: &[Digest], lease: &str) {
+    // The signal that ended the hold does not end this; another one ends larder.
+    let cancel = if context.cancel.is_raised() { Cancel::new() } else { context.cancel.clone() };
+    let store = store.with_cancel(&cancel);
+    match taken(&store, handed, lease, &cancel) {
+        Ok((copies, version)) => copies.iter().for_each(|copy| say(copy, &version)),
+        Err(error) => error.tell("the images stay in the Docker engine (--rmi): "),
+    }
+}
+
+/// What became of the copies, and the engine's version.
+fn taken(
+    store: &Store,
+    handed: &[Digest],
+    lease: &str,
+    cancel: &Cancel,
+) -> Outcome<(Vec<LoadedCopy>, String)> {
+    // With a policy that cannot be read nobody knows how long a hand-over counts.
+    let policy = settings_of(store)?.policy;
+    let engine = Engine::connect_within(PATIENCE, cancel)?;
+    let removal = Removal {
+        store,
+        engine: &engine,
+        now: super::now(),
+        min_age: &|names| policy.min_age(names),
+        uses: Uses::NotOfHolds,
+        is_waiting: false,
+        can_give_again: &|_| true,
+        mode: Mode::Take,
+        cancel,
+    };
+    Ok((removal.of_hold(handed, lease)?, engine.version))
+}
+
+fn say(copy: &LoadedCopy, version: &str) {
+    let names = if copy.names.is_empty() { copy.id.short() } else { copy.names.join(", ") };
+    let size = copy.size.map(|size| format!(" ({})", human(size))).unwrap_or_default();
+    match &copy.fate {
+        Fate::Removed => note(format_args!("{names}: taken out of Docker {version}{size}")),
+        Fate::Kept(why) => note(format_args!("{names}: stays in Docker {version}: {why}")),
+    }
+    for (name, id) in &copy.given_back {
+        note(format_args!("{name}: means {id} again"));
     }
 }

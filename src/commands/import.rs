@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use super::naming::{Flags, Given, Names};
 use crate::cli::{
-    Bar, CommandError, Context, Format, Outcome, count, fail, human, interruptible_stdin, line, note,
-    print_json,
+    Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
 };
 
 /// Bring the images of an archive or a layout into the store

@@ -61,12 +61,12 @@ pub(super) fn names(asked: &[Reference], entries: &[Descriptor]) -> Vec<Option<R
 pub(super) fn hand_over_all(
     context: &Context,
     store: &Store,
+    engine: &Engine,
     entries: &[Descriptor],
     ask: &HandOvers<'_>,
     done: &mut dyn FnMut(Handed<'_>),
 ) -> Outcome {
     let names = names(ask.names, entries);
-    let engine = Engine::connect(&context.cancel)?;
     let wanted = Wanted::new(ask.platform, &engine.platform);
     // All of them are found before the first one is sent.
     let mut chosen = Vec::new();
@@ -79,7 +79,7 @@ pub(super) fn hand_over_all(
         let bar = Bar::new(&name.familiar());
         let handed = hand_over(&HandOver {
             store,
-            engine: &engine,
+            engine,
             manifest,
             name,
             platform: ask.platform,
@@ -96,8 +96,8 @@ pub(super) fn hand_over_all(
             error => error,
         })?;
         store.record_use(&entry.digest, super::now())?;
-        note(format_args!("{name}: {}", describe(&sent, &engine)));
-        done(Handed { name, manifest, engine: &engine, sent });
+        note(format_args!("{name}: {}", describe(&sent, engine)));
+        done(Handed { name, manifest, engine, sent });
     }
     Ok(())
 }

@@ -71,17 +71,24 @@ pub(crate) struct Inspected {
     pub(crate) digests: Vec<String>,
     /// Bytes that the engine says it has.
     pub(crate) size: Option<u64>,
+    /// When its newest name was given, in the engine's words; a graph driver does not count what it loads.
+    pub(crate) last_tagged: Option<String>,
 }
 
 impl Engine {
     /// Connects where act would: `DOCKER_HOST`, else the default socket.
     pub(crate) fn connect(cancel: &Cancel) -> Result<Engine> {
+        Engine::connect_within(TIMEOUT, cancel)
+    }
+
+    /// The same for those who are not to wait long where it hangs: its first answers must come so soon.
+    pub(crate) fn connect_within(patience: Duration, cancel: &Cancel) -> Result<Engine> {
         let host = std::env::var("DOCKER_HOST")
             .ok()
             .filter(|host| !host.is_empty())
             .unwrap_or_else(|| DEFAULT_HOST.into());
         let wrong = |e: ApiError| unreachable(&host, &e);
-        let seconds = TIMEOUT.as_secs();
+        let seconds = patience.as_secs();
         let version = bollard::API_DEFAULT_VERSION;
         let api = if let Some(path) = host.strip_prefix("unix://") {
             knock(path, &host)?;
@@ -108,6 +115,7 @@ impl Engine {
         let runtime = runtime.map_err(StoreError::io("start the runtime for", &host))?;
         let api = within(&runtime, cancel, api.negotiate_version())?.map_err(wrong)?;
         let info = within(&runtime, cancel, api.info())?.map_err(wrong)?;
+        let api = api.with_timeout(TIMEOUT);
         let status = info.driver_status.unwrap_or_default();
         let is_containerd = status.iter().flatten().any(|text| text.starts_with("io.containerd.snapshotter"));
         let architecture = match info.architecture.unwrap_or_default().as_str() {
@@ -154,6 +162,7 @@ impl Engine {
                     names: image.repo_tags.unwrap_or_default(),
                     digests: image.repo_digests.unwrap_or_default(),
                     size: image.size.and_then(|size| u64::try_from(size).ok()),
+                    last_tagged: image.metadata.and_then(|metadata| metadata.last_tag_time),
                 }))
             }
             Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
@@ -185,8 +194,9 @@ impl Engine {
         Ok(found)
     }
 
-    /// Takes a name away; the image goes with its last one, unless a container uses it.
-    pub(crate) fn untag(&self, name: &str, cancel: &Cancel) -> Result<()> {
+    /// Takes a name away; the image goes with its last one, unless a container uses it. By its ID an image goes with
+    /// the one name that it has; where it has more, or a container, the engine refuses, and nothing changes.
+    pub(crate) fn remove(&self, name: &str, cancel: &Cancel) -> Result<()> {
         // Images that it was built on are not ours to take.
         let gently = RemoveImageOptions { force: false, noprune: true, platforms: None };
         match within(&self.runtime, cancel, self.api.remove_image(name, Some(gently), None))? {

@@ -15,7 +15,7 @@ use larder_store::store::Store;
 
 use super::engine::{Engine, ImageStore, Inspected};
 use super::error::{Error, Result};
-use super::record::{Effect, Record, Records};
+use super::record::{Effect, Record, Records, summed};
 use super::{present, send};
 
 /// What is asked for.
@@ -62,12 +62,19 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     };
     let all_layers: HashSet<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
     let is_it = |found: &Inspected| found.id == id.to_string();
-    let is_whole = engine.image_store == ImageStore::Graph || was_taken(&records.read()?, id);
+    let recorded = records.read()?;
+    let is_whole = engine.image_store == ImageStore::Graph || was_taken(&recorded, id);
+    let known = summed(recorded);
     // Mostly the name is there and right: then this one look is all.
     let mut named = engine.inspect(&name.familiar(), cancel)?;
     let has_name = named.as_ref().is_some_and(is_it);
-    let there =
-        is_whole && (has_name || engine.inspect(&id.to_string(), cancel)?.as_ref().is_some_and(is_it));
+    let has_it = has_name || engine.inspect(&id.to_string(), cancel)?.as_ref().is_some_and(is_it);
+    if !has_it {
+        // Somebody removed it behind our back: names that it gets from others are not ours.
+        records.forget(&id, &known, (ask.clock)())?;
+    }
+    let there = is_whole && has_it;
+    let other = named.as_ref().filter(|found| !is_it(found)).and_then(|found| found.id.parse().ok());
     let layers: Vec<_> = image.parts.layers.iter().map(|layer| layer.digest).collect();
     let effect = match (has_name, there) {
         // Whoever loaded it gave it this name; it stays theirs even if it is loaded once more.
@@ -85,6 +92,8 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
         failed,
         effect: if failed { Effect::Found } else { effect },
         lease: ask.lease.map(str::to_owned),
+        tagged: None,
+        displaced: other.and_then(|other| displaced(&known, &name.familiar(), other)),
     };
     let sent = if there {
         if !has_name {
@@ -105,12 +114,25 @@ pub(crate) fn hand_over(ask: &HandOver<'_>) -> Result<Sent> {
     if !(there && has_name) {
         named = engine.inspect(&name.familiar(), cancel)?;
     }
+    let tagged = named.as_ref().filter(|found| effect != Effect::Found && is_it(found));
+    let tagged = tagged.and_then(|found| found.last_tagged.clone());
     let verified = verify(ask, &image, id, named);
     // What was loaded is in the engine by us, whatever became of its name.
-    records.append(&Record { failed: verified.is_err(), ..record(false) })?;
+    records.append(&Record { failed: verified.is_err(), tagged, ..record(false) })?;
     verified?;
+    if let Some(other) = other {
+        (ask.notice)(&format!("{name}: takes the name from {other}"));
+    }
     records.finish();
     Ok(sent)
+}
+
+/// Whose name it was, where it was not larder's: what larder itself brought in passes on whom it had displaced.
+fn displaced(known: &[Record], name: &str, other: Digest) -> Option<Digest> {
+    if !known.iter().any(|record| record.id == other && record.effect == Effect::Loaded) {
+        return Some(other);
+    }
+    known.iter().find(|record| record.id == other && record.name == name)?.displaced
 }
 
 /// A containerd store lists an image even if it could not unpack it. One that we have given it before, and that it

@@ -14,8 +14,11 @@ mod present;
 mod record;
 mod removal;
 mod send;
+mod take;
+mod uses;
 
 pub(crate) use engine::Engine;
 pub(crate) use error::Error;
 pub(crate) use handover::{HandOver, Sent, hand_over};
-pub(crate) use removal::{Fate, LoadedCopy, Mode, Removal, Uses};
+pub(crate) use removal::{Fate, LoadedCopy, Mode, Removal};
+pub(crate) use uses::Uses;

@@ -2,6 +2,10 @@
 //!
 //! Lines are appended under the hand-over lock, each by one write; whoever finds the file large and nobody else at it
 //! makes it short again. A lost line costs a transfer, or leaves an image in the engine, never more.
+//!
+//! The lock is `<engine id>.lock`, and before it stands `<engine id>.gate`, as before the store lock: who wants the lock
+//! shared passes the gate, who wants it alone keeps the gate until it is had. So hand-overs that overlap do not starve a
+//! removal. Order: gate, hand-over lock, then the store's locks.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,6 +25,7 @@ const KEPT: usize = 500;
 const WHOLE: usize = 50;
 const MAX: u64 = 64 << 20;
 const LOCK: &str = "hand-over lock";
+const LOCKS: [&str; 2] = ["gate to the hand-over lock", LOCK];
 
 /// What a hand-over did to the engine; later ones outweigh earlier ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,20 +64,33 @@ pub(super) struct Record {
     /// The lease of the hold that it was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) lease: Option<String>,
+    /// What the engine said of its newest tag when larder had given it the name, in the engine's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tagged: Option<String>,
+    /// The image, not brought in by larder, that lost its name to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) displaced: Option<Digest>,
 }
 
 /// The last record of each name and image, in their order, with all that was done to the engine under it since the
 /// name was last taken away.
 pub(super) fn summed(mut records: Vec<Record>) -> Vec<Record> {
     let key = |record: &Record| (record.name.clone(), record.id);
-    let mut effects: HashMap<_, Effect> = HashMap::new();
+    let mut sums: HashMap<_, (Effect, Option<String>, Option<Digest>)> = HashMap::new();
     for record in &records {
-        let effect = effects.entry(key(record)).or_default();
-        *effect = if *effect == Effect::Taken { record.effect } else { record.effect.max(*effect) };
+        let sum = sums.entry(key(record)).or_default();
+        if sum.0 == Effect::Taken || record.effect == Effect::Taken {
+            *sum = Default::default();
+        }
+        sum.0 = record.effect.max(sum.0);
+        sum.1 = record.tagged.clone().or(sum.1.take());
+        sum.2 = record.displaced.or(sum.2);
     }
     records.reverse();
     records.retain_mut(|record| {
-        effects.remove(&key(record)).inspect(|effect| record.effect = *effect).is_some()
+        let Some(sum) = sums.remove(&key(record)) else { return false };
+        (record.effect, record.tagged, record.displaced) = sum;
+        true
     });
     records.reverse();
     records
@@ -84,15 +102,15 @@ pub(super) struct Records {
     dir: Dir,
     name: String,
     /// None where no lock file can be made: a store that this user may only read.
-    lock: Option<File>,
+    lock: Option<(File, File)>,
 }
 
 impl Records {
     /// Takes the hand-over lock of an engine, shared. The lease comes before, inspecting the engine after.
     pub(super) fn open(store: &Store, engine_id: &str) -> Result<Records> {
         let records = Records::unlocked(store, engine_id)?;
-        if let Some(lock) = &records.lock {
-            store.locks().wait_shared(lock, LOCK)?;
+        if let Some((gate, lock)) = &records.lock {
+            store.locks().pass_shared(gate, lock, LOCKS)?;
         }
         Ok(records)
     }
@@ -101,16 +119,24 @@ impl Records {
     pub(super) fn open_alone(store: &Store, engine_id: &str) -> Result<Records> {
         let records = Records::unlocked(store, engine_id)?;
         let lock = records.lock.as_ref();
-        let lock = lock.ok_or_else(|| Error::invalid(LOCK, "cannot be made in this store"))?;
-        store.locks().wait_exclusive(lock, LOCK)?;
+        let (gate, lock) = lock.ok_or_else(|| Error::invalid(LOCK, "cannot be made in this store"))?;
+        store.locks().pass_exclusive(gate, lock, LOCKS)?;
         Ok(records)
+    }
+
+    /// What was done for a lease; without the lock, because whoever has the lease does nothing more.
+    pub(super) fn of_lease(store: &Store, engine_id: &str, lease: &str) -> Result<Vec<Digest>> {
+        let records = Records::unlocked(store, engine_id)?.read()?;
+        let mine = records.into_iter().filter(|record| record.lease.as_deref() == Some(lease));
+        Ok(mine.map(|record| record.id).collect())
     }
 
     fn unlocked(store: &Store, engine_id: &str) -> Result<Records> {
         let dir = store.layout().private().ensure_dir("handovers")?;
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let name: String = engine_id.chars().take(100).map(safe).collect();
-        let lock = match dir.open_lock(&format!("{name}.lock")) {
+        let open = |end| dir.open_lock(&format!("{name}.{end}"));
+        let lock = match open("gate").and_then(|gate| Ok((gate, open("lock")?))) {
             Err(error) if fs::is_read_only(&error) || fs::is_full(&error) || fs::is_not_found(&error) => None,
             lock => Some(lock?),
         };
@@ -140,6 +166,25 @@ impl Records {
         Ok(())
     }
 
+    /// Notes down that nothing of larder's is left of an image: what the engine has of it from now on is not by us.
+    /// `known` are the records, summed up.
+    pub(super) fn forget(&self, id: &Digest, known: &[Record], at: i64) -> Result<()> {
+        for record in known.iter().filter(|record| record.id == *id && record.effect != Effect::Taken) {
+            // `failed` for older larders, which know no `Taken`.
+            let taken = Record {
+                effect: Effect::Taken,
+                failed: true,
+                at,
+                lease: None,
+                tagged: None,
+                displaced: None,
+                ..record.clone()
+            };
+            self.append(&taken)?;
+        }
+        Ok(())
+    }
+
     /// Ends the hand-over; makes the file short again where it has become large. If that fails, the next one does it.
     pub(super) fn finish(self) {
         let size = self.dir.stat(&self.name).ok().flatten().map_or(0, |stat| stat.size);
@@ -151,7 +196,7 @@ impl Records {
     /// Sums up all but the newest. Appending needs the lock shared, so that with the lock to
     /// ourselves nothing can get lost; if we do not get it now, the next one does it.
     fn shorten(self) -> Result<()> {
-        let Some(lock) = &self.lock else { return Ok(()) };
+        let Some((_, lock)) = &self.lock else { return Ok(()) };
         let _ = lock.unlock();
         if lock.try_lock().is_err() {
             return Ok(());
@@ -187,6 +232,8 @@ mod tests {
             failed: false,
             effect: Effect::Found,
             lease: None,
+            tagged: None,
+            displaced: None,
         };
         for at in 0..400 {
             let records = Records::open(&store, "AB:CD/..").expect("opened");
@@ -212,6 +259,26 @@ mod tests {
     }
 
     #[test]
+    fn hand_overs_that_overlap_do_not_starve_a_removal() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&dir.path().join("store"), Duration::from_secs(5)).expect("a store");
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        let _held = Records::open(&store, "e").expect("shared");
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+            }
+            let had: Vec<_> = (0..5).map(|_| Records::open_alone(&store, "e").is_ok()).collect();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(had, [true; 5], "within five seconds each");
+        });
+    }
+
+    #[test]
     fn what_a_hand_over_gave_stays_known_until_it_is_taken() {
         use Effect::{Found, Loaded, Tagged, Taken};
         for (done, sum) in [
@@ -231,6 +298,8 @@ mod tests {
                 failed: false,
                 effect: *effect,
                 lease: None,
+                tagged: None,
+                displaced: None,
             };
             let records: Vec<_> = done.iter().enumerate().map(record).collect();
             let [last] = &summed(records.clone())[..] else { panic!("one record") };

@@ -91,12 +91,25 @@ impl Locks {
         Ok(LockGuard { _file: file })
     }
 
-    /// Locks a file that is not one of the store's own locks, shared, under the same rules of waiting.
-    pub fn wait_shared(&self, file: &File, shown: &'static str) -> Result<()> {
-        self.wait(file, shown, Mode::Shared, Instant::now() + self.timeout)
+    /// Locks a file that is not one of the store's own locks, shared, past a gate of its own, under the same rules of
+    /// waiting; `shown` names the two in errors.
+    pub fn pass_shared(&self, gate: &File, file: &File, shown: [&'static str; 2]) -> Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        self.wait(gate, shown[0], Mode::Exclusive, deadline)?;
+        let _ = gate.unlock();
+        self.wait(file, shown[1], Mode::Shared, deadline)
     }
 
-    /// Like [`Locks::wait_shared`], exclusively.
+    /// Like [`Locks::pass_shared`], exclusively: the gate is kept until the lock is had.
+    pub fn pass_exclusive(&self, gate: &File, file: &File, shown: [&'static str; 2]) -> Result<()> {
+        let deadline = Instant::now() + self.timeout;
+        self.wait(gate, shown[0], Mode::Exclusive, deadline)?;
+        let had = self.wait(file, shown[1], Mode::Exclusive, deadline);
+        let _ = gate.unlock();
+        had
+    }
+
+    /// Locks a file that is not one of the store's own locks, exclusively, under the same rules of waiting.
     pub fn wait_exclusive(&self, file: &File, shown: &'static str) -> Result<()> {
         self.wait(file, shown, Mode::Exclusive, Instant::now() + self.timeout)
     }

@@ -1,7 +1,9 @@
-//! A socket in front of an engine's: what goes over it is counted, a load can be held up, and answers can be untrue.
+//! A socket in front of an engine's: what goes over it is counted, a load can be held up, something can be done just before a
+//! request, and answers can be untrue, or not come.
 //!
 //! No pull gets through: it is counted, and answered with 404.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,6 +14,8 @@ use std::sync::{Arc, Mutex};
 use crate::support::Docker;
 
 type Hook = Box<dyn FnOnce() -> Verdict + Send>;
+/// A method, a part of a path, and what is done before such a request.
+type Act = (&'static str, &'static str, Box<dyn FnOnce() + Send>);
 
 /// What becomes of a load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +49,9 @@ struct Shared {
     loads: AtomicU64,
     pulls: AtomicU64,
     has_loaded: AtomicBool,
-    before_load: Mutex<Option<Hook>>,
+    is_hung: AtomicBool,
+    before_load: Mutex<VecDeque<Hook>>,
+    acts: Mutex<Vec<Act>>,
     untrue: Mutex<Option<(String, Vec<u8>)>>,
 }
 
@@ -92,9 +98,24 @@ impl Proxy {
         *self.shared.untrue.lock().unwrap() = Some((format!("{path} HTTP/1.1\r\n"), answer));
     }
 
-    /// Has this done before the engine gets the next load.
+    /// Has this done before the engine gets the next load; said again, before the one after it.
     pub(crate) fn before_load(&self, hook: impl FnOnce() -> Verdict + Send + 'static) {
-        *self.shared.before_load.lock().unwrap() = Some(Box::new(hook));
+        self.shared.before_load.lock().unwrap().push_back(Box::new(hook));
+    }
+
+    /// Has this done once, before the engine gets a request of this method with this in its path.
+    pub(crate) fn before(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        act: impl FnOnce() + Send + 'static,
+    ) {
+        self.shared.acts.lock().unwrap().push((method, path, Box::new(act)));
+    }
+
+    /// From now on the engine gets nothing, and clients no answer.
+    pub(crate) fn hang(&self) {
+        self.shared.is_hung.store(true, Ordering::SeqCst);
     }
 }
 
@@ -121,10 +142,21 @@ impl Shared {
         self.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
         let line = piece.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = std::str::from_utf8(line).unwrap_or_default();
+        if self.is_hung.load(Ordering::SeqCst) {
+            return Some(hang(client));
+        }
+        let act = {
+            let mut acts = self.acts.lock().unwrap();
+            let is_it = |(method, path, _): &Act| line.starts_with(method) && line.contains(path);
+            acts.iter().position(is_it).map(|at| acts.remove(at).2)
+        };
+        if let Some(act) = act {
+            act();
+        }
         if line.starts_with("POST ") && line.contains("/images/load") {
             self.loads.fetch_add(1, Ordering::SeqCst);
             self.has_loaded.store(true, Ordering::SeqCst);
-            let hook = self.before_load.lock().unwrap().take();
+            let hook = self.before_load.lock().unwrap().pop_front();
             let verdict = hook.map_or(Verdict::Pass, |hook| hook());
             match &verdict {
                 Verdict::Answer(answer) => {
@@ -134,10 +166,7 @@ impl Shared {
                 }
                 Verdict::AnswerEarly(answer) => {
                     client.write_all(answer).unwrap();
-                    // As an engine that hangs: the connection stays open until the client goes.
-                    let mut polled = [rustix::event::PollFd::new(client, rustix::event::PollFlags::RDHUP)];
-                    let _ = rustix::event::poll(&mut polled, None);
-                    return Some(Verdict::Break);
+                    return Some(hang(client));
                 }
                 Verdict::Pass | Verdict::Break => return Some(verdict),
             }
@@ -156,6 +185,13 @@ impl Shared {
         }
         Some(Verdict::Pass)
     }
+}
+
+/// As an engine that hangs: the connection stays open until the client goes.
+fn hang(client: &UnixStream) -> Verdict {
+    let mut polled = [rustix::event::PollFd::new(client, rustix::event::PollFlags::RDHUP)];
+    let _ = rustix::event::poll(&mut polled, None);
+    Verdict::Break
 }
 
 /// Reads a request in chunks to its end.

@@ -5,7 +5,9 @@ mod content;
 mod docker;
 mod full;
 mod lives;
+mod outsiders;
 pub(crate) mod rmi;
+mod rmi_always;
 mod signals;
 
 use std::io::{BufRead, BufReader};

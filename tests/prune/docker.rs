@@ -10,6 +10,7 @@ use crate::support::store::{blob_path, document, named};
 on_every_engine!(
     what_nobody_uses_goes_and_what_somebody_uses_stays,
     what_the_store_could_not_give_again_stays,
+    a_rule_has_its_own_min_age,
 );
 
 fn desk(docker: &Docker) -> Desk {
@@ -46,9 +47,13 @@ fn what_nobody_uses_goes_and_what_somebody_uses_stays(docker: &Docker) {
     assert_eq!(planned[0], ("app:1".into(), "drop".into()), "{planned:?}");
     assert!(planned[1].1.contains("the container keeper uses it"), "{planned:?}");
     assert_eq!(docker.ok(["image", "ls", "--quiet"]).lines().count(), 2, "a dry run changes nothing");
-    // While a hold lives, nothing goes.
+    // While a hold lives, nothing goes, and each copy has its reason.
     let hold = Running::hold(&desk.sandbox, "app:1", WAITS);
-    assert_eq!(fates(&desk, &[]), []);
+    let held = fates(&desk, &[]);
+    assert!(held[0].1.contains("another hold uses it") && held[1].1.contains("keeper"), "{held:?}");
+    docker.ok(["rm", "keeper"]);
+    assert_eq!(fates(&desk, &[])[1], ("base:1".into(), "a hold lives".into()));
+    docker.ok(["create", "--name", "keeper", "--network=host", "base:1", "/bin/hello", "x"]);
     let held = fates(&desk, &["--when-busy", "evict"]);
     assert!(held[0].1.contains("another hold uses it"), "{held:?}");
     assert_eq!(hold.end(), Some(0));
@@ -59,6 +64,16 @@ fn what_nobody_uses_goes_and_what_somebody_uses_stays(docker: &Docker) {
     assert_eq!(fates(&desk, &[]), []);
     desk.sandbox.ok(["export", "--to-docker", "app:1"]);
     assert_eq!(docker.run("app:1", &["/bin/hello", "again"]), "hello from larder again\n");
+}
+
+fn a_rule_has_its_own_min_age(docker: &Docker) {
+    let desk = desk(docker);
+    age(&desk);
+    let rule = "[[rule]]\npattern = \"base\"\nmin_age = \"2h\"\n";
+    std::fs::write(desk.sandbox.store().join(".larder/larder.toml"), rule).unwrap();
+    let fates = fates(&desk, &["--dry-run"]);
+    assert_eq!(fates[0], ("app:1".into(), "drop".into()), "{fates:?}");
+    assert!(fates[1].1.contains("s ago"), "{fates:?}");
 }
 
 fn what_the_store_could_not_give_again_stays(docker: &Docker) {

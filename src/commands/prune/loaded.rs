@@ -7,13 +7,13 @@ use larder_store::error::Result;
 use larder_store::gc;
 use larder_store::index::{self, Index};
 use larder_store::media_type;
-use larder_store::policy::Verdict;
+use larder_store::policy::{Policy, Verdict};
 use larder_store::prune::Pruned;
 use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::{Value, json};
 
-use crate::cli::{Context, Outcome, Table, human};
+use crate::cli::{Context, Outcome, Table, human, note};
 use crate::docker::{Engine, Fate, LoadedCopy, Mode, Removal, Uses};
 
 /// Takes them, once the store has been pruned: what it does not have any more stays in the engine.
@@ -22,12 +22,9 @@ pub(super) fn take(
     store: &Store,
     engine: &Engine,
     pruned: &Pruned,
-    min_age: u64,
+    policy: &Policy,
     mode: gc::Mode,
 ) -> Outcome<Vec<LoadedCopy>> {
-    if pruned.is_waiting && !pruned.is_urgent {
-        return Ok(Vec::new());
-    }
     let is_dropped = |verdict: &Verdict| matches!(verdict, Verdict::Drop(_));
     let dropped = pruned.images.iter().filter(|judged| is_dropped(&judged.verdict));
     let dropped: HashSet<_> = dropped.map(|judged| judged.image.digest).collect();
@@ -36,8 +33,9 @@ pub(super) fn take(
         store,
         engine,
         now: crate::commands::now(),
-        min_age,
+        min_age: &|names| policy.min_age(names),
         uses: Uses::All,
+        is_waiting: pruned.is_waiting && !pruned.is_urgent,
         // Who cannot look does not know.
         can_give_again: &|manifest| can_give(store, &index, &dropped, manifest).unwrap_or(false),
         mode: match mode {
@@ -46,7 +44,11 @@ pub(super) fn take(
         },
         cancel: &context.cancel,
     };
-    Ok(removal.of_all()?)
+    let copies = removal.of_all()?;
+    for (name, id) in copies.iter().flat_map(|copy| &copy.given_back) {
+        note(format_args!("{name}: means {id} again"));
+    }
+    Ok(copies)
 }
 
 /// Whether an entry that stays has this manifest, and everything below it is there.

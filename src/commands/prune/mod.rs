@@ -72,9 +72,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             cancel: &context.cancel,
         },
     )?;
-    let min_age = policy.limits.min_age;
     let copies =
-        engine.map(|engine| loaded::take(context, &store, &engine, &pruned, min_age, mode)).transpose();
+        engine.map(|engine| loaded::take(context, &store, &engine, &pruned, &policy, mode)).transpose();
     let said = match (args.format, &copies) {
         (Format::Json, copies) => {
             let mut answer = value(&pruned, args.dry_run);

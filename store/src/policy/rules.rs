@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::reference::Reference;
 
-use super::{Candidate, Limits, Policy};
+use super::{Candidate, Limits, Policy, Rule};
 
 /// A pattern over names: `*` stands for any characters, `?` for one, `[ab]` for a or b. It means the whole name, with its tag
 /// or without.
@@ -31,11 +31,23 @@ impl NamePattern {
     }
 }
 
+impl Policy {
+    /// `min_age` of what has these names (seconds).
+    pub fn min_age(&self, names: &[String]) -> u64 {
+        rule(self, names).and_then(|rule| rule.min_age).unwrap_or(self.limits.min_age)
+    }
+}
+
+/// The first one that means one of the names.
+fn rule<'a>(policy: &'a Policy, names: &[String]) -> Option<&'a Rule> {
+    policy.rules.iter().find(|rule| names.iter().any(|name| rule.pattern.matches(name)))
+}
+
 /// The limits of an image, and whether it is protected. Rules look at the names that it has; at those that it lost only where
 /// it has none.
 pub(super) fn limits(policy: &Policy, image: &Candidate) -> (Limits, bool) {
     let names = if image.names.is_empty() { &image.lost } else { &image.names };
-    let rule = policy.rules.iter().find(|rule| names.iter().any(|name| rule.pattern.matches(name)));
+    let rule = rule(policy, names);
     // What a protected name has lost is not protected: that is what a new version is made for.
     let is_named = |pattern: &NamePattern| image.names.iter().any(|name| pattern.matches(name));
     let is_protected = policy.protect.iter().any(is_named)
