@@ -18,13 +18,18 @@ use crate::docker::{Engine, Fate, Mode, Removal, Uses};
 ///
 /// Nothing of the images leaves the store while CMD, or anything that it started, runs: no gc and
 /// no prune takes it, also when a name is removed or gets another image, and also when larder
-/// itself is killed. `larder holds` lists what is held.
+/// itself is killed. `larder holds` lists what is held, and what keeps it: anything that CMD leaves
+/// running does. A program that closes what it inherits (sudo, some daemons) is protected only as
+/// long as larder lives.
 ///
 /// With --to-docker the images are first handed over to the engine at DOCKER_HOST (else
 /// /var/run/docker.sock), and --rmi takes them out of it again afterwards. CMD begins only after the
 /// engine has confirmed all names. A job of act in an image of the store:
 ///
 ///   larder hold gcc15 --to-docker --rmi -- act -P ubuntu-latest=gcc15 --pull=false
+///
+/// Larder stores the name of the program and none of its arguments. `ps` shows those to everybody:
+/// hand secrets over in files or in the environment.
 ///
 /// CMD has larder's input and output; signals are passed on to it. The exit code is CMD's, or 128
 /// and the number of the signal that ended it; 125 where larder failed (CMD did not run), 126 where
@@ -64,9 +69,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
     let about = About {
         purpose: HOLD.into(),
         since: Some(super::now()),
-        command: args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         images: args.images.clone(),
-    };
+        ..About::default()
+    }
+    .running(&args.command);
     let (mut lease, entries) = store.hold(&args.images, about)?;
     let mut handed = Vec::new();
     if args.to_docker {

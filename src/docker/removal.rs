@@ -84,7 +84,7 @@ pub(crate) enum Why {
     Named(String),
     /// A container has it; its name.
     Container(String),
-    /// A live hold leases it; what it runs.
+    /// A live hold leases it; which program it runs.
     Held(String),
     /// It was handed over a short while ago: so many seconds.
     Young(u64),
@@ -185,7 +185,7 @@ impl Removal<'_> {
         }
         let is_it = |digest: &Digest| digest == id || of_it().any(|record| record.manifest == *digest);
         if let Some(hold) = facts.holds.iter().find(|hold| hold.digests.iter().any(is_it)) {
-            return Some(Why::Held(hold.command.join(" ")));
+            return Some(Why::Held(hold.program.clone()));
         }
         let last = last_use(id, self.uses, &facts.records);
         // A clock that was set back must not make it look old.

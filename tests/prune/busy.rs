@@ -21,7 +21,7 @@ fn while_a_hold_lives_nothing_goes_and_that_is_no_failure() {
         assert!(String::from_utf8_lossy(&said.stderr).contains("a hold lives"), "{said:?}");
     }
     let planned = sandbox.ok(["prune", "--unused-for", "1d", "--explain", "--dry-run"]);
-    assert!(planned.contains("in use by hold sh -c"), "{planned}");
+    assert!(planned.contains("in use by hold of sh (process "), "{planned}");
     // What nothing needs is no image's, and goes at once.
     add(&sandbox, "gone:1", 70);
     sandbox.ok(["rm", "gone:1"]);
