@@ -84,8 +84,12 @@ impl Pruned {
 /// Reads the store's policy; none is one without limits.
 pub fn policy_of(store: &Store) -> Result<Policy> {
     let private = store.layout().private();
-    let Some(bytes) = private.read(POLICY, MAX_POLICY)? else { return Ok(Policy::default()) };
     let shown = private.at(POLICY);
+    if private.read_link(POLICY)?.is_some() {
+        let why = "is a symbolic link, and none is followed in a store; put the file itself there";
+        return Err(Error::invalid(shown.display(), why));
+    }
+    let Some(bytes) = private.read(POLICY, MAX_POLICY)? else { return Ok(Policy::default()) };
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(shown.display(), "is not text"))?;
     policy::parse(&text).map_err(|why| Error::invalid(shown.display(), why))
 }
