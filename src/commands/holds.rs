@@ -32,7 +32,7 @@ struct Row {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let store = context.store()?;
+    let store = context.existing_store()?;
     let leases = store.layout().private().ensure_dir("leases")?;
     let mut rows = Vec::new();
     for lease in lease::glance(&leases)? {

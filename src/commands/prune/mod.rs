@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if let Some(dir) = &args.tree {
         return tree::run(context, args, dir);
     }
-    let store = context.store()?;
+    let store = context.existing_store()?;
     let policy = args.limits.over(policy_of(&store)?)?;
     // First, because whoever asks for it wants to know that there is none before anything is gone.
     let engine = args.docker.then(|| Engine::connect(&context.cancel)).transpose()?;

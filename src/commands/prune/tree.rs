@@ -17,7 +17,7 @@ use crate::cli::{Context, Format, Outcome, Table, count, fail, human, line, note
 const WHOLE: &str = "the folder";
 
 pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
-    let store = context.store()?;
+    let store = context.existing_store()?;
     let policy = args.limits.over(policy_of(&store)?)?;
     let options = Options {
         dir,
