@@ -31,7 +31,7 @@ use crate::commands::Verb;
 verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal (`hold` has its own)"
 )]
 pub(crate) struct Cli {
-    /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use, but for gc, prune, verify, holds]
+    /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use, but for prune, verify, holds]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Options of every verb")]
     store: Option<PathBuf>,
 

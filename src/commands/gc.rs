@@ -27,7 +27,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let store = context.existing_store()?;
+    let store = context.store()?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Sweep };
     let now = jiff::Timestamp::now().as_second();
     let collected = gc(&store, &Options { grace: args.grace, now, mode, cancel: &context.cancel })?;
