@@ -31,7 +31,7 @@ use crate::commands::Verb;
 verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal (`hold` has its own)"
 )]
 pub(crate) struct Cli {
-    /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use]
+    /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use, but for prune, verify, holds]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Options of every verb")]
     store: Option<PathBuf>,
 
@@ -56,7 +56,15 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             complain(&error);
-            return ExitCode::from(if error.use_stderr() { usage_code() } else { 0 });
+            let is_hold = error.use_stderr() && is_hold();
+            if is_hold && !std::env::args_os().any(|word| word == "--") {
+                note(format_args!("hint: write `--` before the command: larder hold REF -- CMD"));
+            }
+            return ExitCode::from(match error.use_stderr() {
+                false => 0,
+                true if is_hold => commands::HOLD_FAILED,
+                true => 2,
+            });
         }
     };
     let cancel = Cancel::new();
@@ -75,11 +83,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// 2, or what the verb says instead, if it got as far as that.
-fn usage_code() -> u8 {
-    let known = Cli::command().ignore_errors(true).try_get_matches();
-    let is_hold = known.is_ok_and(|known| known.subcommand_name() == Some("hold"));
-    if is_hold { commands::HOLD_FAILED } else { 2 }
+/// Whether arguments that cannot be read are those of `hold`: its codes below 125 are its command's.
+fn is_hold() -> bool {
+    let known = Cli::command().ignore_errors(true).try_get_matches().ok();
+    let known = known.and_then(|known| known.subcommand_name().map(str::to_owned));
+    // What is wrong stands before the verb: then it is the first word that is one.
+    let verbs = Cli::command();
+    let first = || {
+        std::env::args_os().skip(1).find_map(|word| Some(verbs.find_subcommand(word)?.get_name().to_owned()))
+    };
+    known.or_else(first).as_deref() == Some("hold")
 }
 
 /// What is wrong with the arguments. They may come from anywhere, and be repeated in the message.

@@ -6,9 +6,11 @@
 use std::ffi::{OsStr, OsString, c_int};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
 
 use larder_store::Error;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
@@ -34,7 +36,7 @@ pub(crate) fn run(context: &Context, program: &OsStr, args: &[OsString]) -> Outc
 }
 
 fn run_with_signals(context: &Context, program: &OsStr, args: &[OsString]) -> Outcome<u8> {
-    let failed = |what, error| fail(format!("cannot {what} {}: {error}", program.display()));
+    let failed = |what, error| fail(format!("cannot {what} {program:?}: {error}"));
     // SIGCHLD is not looked at. Handled, it cannot be ignored: then nobody could wait for the child.
     let mut handled = not_ignored(&FORWARDED);
     handled.push(SIGCHLD);
@@ -42,10 +44,7 @@ fn run_with_signals(context: &Context, program: &OsStr, args: &[OsString]) -> Ou
     context.signals.give_up();
     // Of what came until now the command would know nothing.
     context.cancel.check()?;
-    let mut child = Command::new(program).args(args).spawn().map_err(|error| {
-        let code = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN };
-        failed("run", error).exits(code)
-    })?;
+    let mut child = spawn(program, args)?;
     let pid = Pid::from_child(&child);
     let handle = signals.handle();
     let waiting = std::thread::spawn(move || {
@@ -66,6 +65,36 @@ fn run_with_signals(context: &Context, program: &OsStr, args: &[OsString]) -> Ou
     let _ = waiting.join();
     let status = child.wait().map_err(Error::io("wait for", program))?;
     Ok(code(status))
+}
+
+/// Starts it as env(1) does: what the kernel takes for no program is a script for sh.
+fn spawn(program: &OsStr, args: &[OsString]) -> Outcome<Child> {
+    let found = found(program);
+    let mut spawned = Command::new(program).args(args).spawn();
+    if let (Err(error), Some(script)) = (&spawned, &found)
+        && error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error())
+    {
+        spawned = Command::new("/bin/sh").arg(script).args(args).spawn();
+    }
+    spawned.map_err(|error| match (error.kind(), found) {
+        (io::ErrorKind::NotFound, None) => {
+            fail(format!("cannot run {program:?}: there is no such command")).exits(NOT_FOUND)
+        }
+        (io::ErrorKind::NotFound, Some(_)) => fail(format!(
+            "cannot run {program:?}: it is there, but what should run it is not (the interpreter that its first line names, or a loader)"
+        ))
+        .exits(NOT_FOUND),
+        _ => fail(format!("cannot run {program:?}: {error}")).exits(CANNOT_RUN),
+    })
+}
+
+/// Where a command is: below PATH, unless it is a path itself.
+fn found(program: &OsStr) -> Option<PathBuf> {
+    if Path::new(program).components().count() > 1 {
+        return Some(program.into()).filter(|path: &PathBuf| path.exists());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
 /// Whether the child got a signal by itself: the kernel sends those of a terminal to the whole process group, but for

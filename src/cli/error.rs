@@ -33,9 +33,6 @@ enum ErrorKind {
     InPart,
     /// The verb has codes of its own for this.
     Code(u8),
-    /// Whoever read our answer went away: no failure of ours, and nobody is there to hear of it. (An archive that
-    /// could not be written whole is another matter.)
-    BrokenPipe,
 }
 
 /// A failure that is said in one sentence.
@@ -76,7 +73,7 @@ impl CommandError {
 
     /// Says that something was done all the same.
     pub(crate) fn in_part(mut self) -> CommandError {
-        if !matches!(self.kind, ErrorKind::Interrupted | ErrorKind::BrokenPipe) {
+        if self.kind != ErrorKind::Interrupted {
             self.kind = ErrorKind::InPart;
         }
         self
@@ -93,7 +90,6 @@ impl CommandError {
     /// Tells people on stderr, and the caller by the exit code.
     pub(crate) fn report(&self, signal: Option<u8>) -> ExitCode {
         let code = match self.kind {
-            ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             ErrorKind::Failed => 1,
             ErrorKind::Usage => 2,
             ErrorKind::NoSuchImage => 3,
@@ -152,8 +148,6 @@ impl From<docker::Error> for CommandError {
 impl From<io::Error> for CommandError {
     /// An error of our own output; files have errors that name them.
     fn from(error: io::Error) -> CommandError {
-        let kind =
-            if error.kind() == io::ErrorKind::BrokenPipe { ErrorKind::BrokenPipe } else { ErrorKind::Failed };
-        CommandError { message: format!("cannot write the answer: {error}"), hint: None, kind }
+        fail(format!("cannot write the answer: {error}"))
     }
 }

@@ -44,4 +44,14 @@ impl Context {
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
         Ok(Store::open(&self.store_path, self.lock_timeout)?.with_cancel(&self.cancel))
     }
+
+    /// Opens the store for a verb that has nothing to do in a new one: there, all is well with a path that is misspelt.
+    pub(crate) fn existing_store(&self) -> Result<Store, CommandError> {
+        match self.store_path.try_exists() {
+            Ok(false) => Err(fail(format!("there is no store at {}", self.store_path.display())).with_hint(
+                "--store or LARDER_STORE names one; `larder init` makes it, and so does the first import",
+            )),
+            _ => self.store(),
+        }
+    }
 }

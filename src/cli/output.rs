@@ -50,11 +50,14 @@ pub(crate) fn line(text: impl AsRef<str>) -> Outcome {
     print(&format!("{}\n", safe(text.as_ref())))
 }
 
-/// Writes data that is already made safe.
+/// Writes data that is already made safe. Whoever read our answer may have gone away: that is no failure of ours, and what the
+/// exit code says is said all the same. (An archive that could not be written whole is another matter.)
 pub(crate) fn print(text: &str) -> Outcome {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// Writes a line for people, to stderr; if nobody listens, nobody misses it.

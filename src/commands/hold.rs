@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// Nothing of the images leaves the store while CMD, or anything that it started, runs: no gc and
 /// no prune takes it, also when a name is removed or gets another image, and also when larder
-/// itself is killed. `larder holds` lists what is held.
+/// itself is killed. `larder holds` lists what is held, and what keeps it: anything that CMD leaves
+/// running does. A program that closes what it inherits (sudo, some daemons) is protected only as
+/// long as larder lives.
 ///
 /// With --to-docker the images are first handed over to the engine at DOCKER_HOST (else
 /// /var/run/docker.sock), and --rmi takes them out of it again afterwards. CMD begins only after the
@@ -34,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// If a name was another image's in the engine, that is said, and after --rmi the name means it
 /// again. One store for one engine: two stores do not see each other's holds, and then --rmi and
 /// `prune --docker` of the one take copies that the other counts on.
+///
+/// Larder stores the name of the program and none of its arguments. `ps` shows those to everybody:
+/// hand secrets over in files or in the environment.
 ///
 /// CMD has larder's input and output; signals are passed on to it. The exit code is CMD's, or 128
 /// and the number of the signal that ended it; 125 where larder failed (CMD did not run), 126 where
@@ -73,9 +78,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<u8> {
     let about = About {
         purpose: HOLD.into(),
         since: Some(super::now()),
-        command: args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         images: args.images.clone(),
-    };
+        ..About::default()
+    }
+    .running(&args.command);
     let (lease, entries) = store.hold(&args.images, about)?;
     if !args.to_docker {
         for entry in &entries {

@@ -32,7 +32,7 @@ pub(super) struct Handed<'a> {
 /// Whether the names of `--as` can be given to the images.
 pub(super) fn check_names(names: &[Reference], images: &[String]) -> Outcome {
     if !names.is_empty() && names.len() != images.len() {
-        let counts = format!("{} images and {} names (--as)", images.len(), names.len());
+        let counts = format!("{} and {} (--as)", count(images.len(), "image"), count(names.len(), "name"));
         return Err(fail(counts).with_hint("--as is given once for each REF, or not at all").usage());
     }
     let mut given: Vec<_> = names.iter().map(Reference::full).collect();

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let store = context.store()?;
+    let store = context.existing_store()?;
     let bar = Bar::new("verify");
     let options = Options {
         queries: &args.references,

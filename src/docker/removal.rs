@@ -86,7 +86,7 @@ pub(crate) enum Why {
     Named(String),
     /// A container has it; its name.
     Container(String),
-    /// A live hold leases it; the program that it runs.
+    /// A live hold leases it; which program it runs.
     Held(String),
     /// The hold that it is for has ended, and something that its command started has not.
     LeftRunning,
@@ -294,8 +294,7 @@ fn held(id: &Digest, holds: &[lease::Seen], facts: &Facts<'_>) -> Option<Why> {
     let (own, others): (Vec<_>, Vec<_>) =
         holds.iter().filter(uses_it).partition(|hold| Some(hold.id.as_str()) == facts.lease);
     match others.first() {
-        // The words behind it may be secret.
-        Some(hold) => Some(Why::Held(hold.command.first().cloned().unwrap_or_default())),
+        Some(hold) => Some(Why::Held(hold.program.clone())),
         None => (!own.is_empty()).then_some(Why::LeftRunning),
     }
 }

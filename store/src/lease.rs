@@ -2,15 +2,18 @@
 //!
 //! A lease is a file below `.larder/leases/`, flocked by its owner; alive means that the lock is held, no PIDs.
 //! Its first line says what it is for (`# ` and JSON); then come digests, one a line. It is made, and grows, under the
-//! store lock held shared; a digest that is leased may be absent (what is about to be written is leased first).
+//! store lock held shared; a digest that is leased may be absent (what is about to be written is leased first). Everybody may
+//! read it, and it may outlive its process: of a command it has the program's name alone, since arguments may be secrets.
 //!
 //! A child may inherit the open file ([`Lease::inherit`]): then the lease lives as long as the child or anything that it
 //! started has it open, whatever becomes of the owner.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
-use crate::lock::{self, Owner, SharedGuard};
+use crate::lock::{self, Owner, Process, SharedGuard};
 
 /// The purpose of what a person holds while a command runs.
 pub const HOLD: &str = "hold";
@@ -35,10 +38,24 @@ pub struct About {
     pub purpose: String,
     /// Since when, seconds since 1970, where its owner knew.
     pub since: Option<i64>,
-    /// The command that runs meanwhile, word by word.
-    pub command: Vec<String>,
+    /// The program that runs meanwhile, see [`program`].
+    pub program: String,
+    /// Of how many words its command is.
+    pub words: usize,
     /// The images, as they were asked for.
     pub images: Vec<String>,
+}
+
+/// Leases of older larders have the whole command.
+#[derive(Deserialize)]
+struct Older {
+    command: Vec<String>,
+}
+
+/// What is said of a command: the file name of its first word, cut, without control characters.
+pub fn program(word: &OsStr) -> String {
+    let name = Path::new(word).file_name().unwrap_or_default().to_string_lossy();
+    name.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 impl From<&str> for About {
@@ -48,22 +65,32 @@ impl From<&str> for About {
 }
 
 impl About {
+    /// The same, while this command runs.
+    pub fn running(self, command: &[impl AsRef<OsStr>]) -> About {
+        let program = command.first().map(|word| program(word.as_ref())).unwrap_or_default();
+        About { program, words: command.len(), ..self }
+    }
+
     /// The first line of a lease. Words are cut, lists too: a lease has to be small.
     fn line(&self) -> String {
         let clean = |text: &String| text.chars().filter(|c| !c.is_control()).take(200).collect();
         let list = |words: &[String]| words.iter().take(100).map(clean).collect();
         let about = About {
             purpose: clean(&self.purpose),
-            since: self.since,
-            command: list(&self.command),
+            program: clean(&self.program),
             images: list(&self.images),
+            ..*self
         };
         format!("# {}\n", serde_json::to_string(&about).unwrap_or_default())
     }
 
     /// Reads what stands behind `# `; older leases have their purpose there and no more.
     fn parse(text: &str) -> About {
-        serde_json::from_str(text).unwrap_or_else(|_| About::from(text))
+        let about = serde_json::from_str(text).unwrap_or_else(|_| About::from(text));
+        match serde_json::from_str::<Older>(text) {
+            Ok(older) => about.running(&older.command),
+            Err(_) => about,
+        }
     }
 }
 
@@ -89,8 +116,10 @@ pub struct Seen {
     pub purpose: String,
     /// Since when, seconds since 1970.
     pub since: Option<i64>,
-    /// The command that runs meanwhile.
-    pub command: Vec<String>,
+    /// The program that runs meanwhile; empty where there is none, or it is not known.
+    pub program: String,
+    /// Of how many words its command is.
+    pub words: usize,
     /// The images, as they were asked for.
     pub images: Vec<String>,
     /// What it protects.
@@ -98,9 +127,21 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Who it is, for people: the purpose, and the command that runs.
-    pub fn user(&self) -> String {
-        [&[self.purpose.clone()][..], &self.command].concat().join(" ")
+    /// Who it is, for people: the purpose, the program that runs, and the processes, as far as the kernel tells.
+    pub fn user(&self, leases: &Dir) -> String {
+        let of = if self.program.is_empty() { String::new() } else { format!(" of {}", self.program) };
+        let owner = owner(leases, &self.id).ok().flatten();
+        let process = match owner {
+            None => String::new(),
+            Some(Owner { pid, has_ended: false }) => format!(" (process {pid})"),
+            Some(Owner { pid, has_ended: true }) => {
+                let keepers = keepers(leases, &self.id).unwrap_or_default();
+                let keepers: Vec<_> = keepers.iter().map(Process::to_string).collect();
+                let by = if keepers.is_empty() { "what it started".to_owned() } else { keepers.join(", ") };
+                format!(" (process {pid} has ended; kept by {by})")
+            }
+        };
+        format!("{}{of}{process}", self.purpose)
     }
 
     /// Whether a command runs with these images, and not just larder.
@@ -217,9 +258,9 @@ fn look(dir: &Dir) -> Result<Vec<(Seen, Option<String>)>> {
             match (line.trim_end().parse(), line.ends_with('\n')) {
                 (Ok(digest), true) => seen.digests.push(digest),
                 (Err(_), _) if at == 0 || line.starts_with('#') => {
-                    let About { purpose, since, command, images } =
+                    let About { purpose, since, program, words, images } =
                         About::parse(line.trim_start_matches('#').trim());
-                    seen = Seen { purpose, since, command, images, ..seen };
+                    seen = Seen { purpose, since, program, words, images, ..seen };
                 }
                 (Err(error), true) => return Err(Error::damaged(dir.at(&name).display(), error)),
                 (_, false) => unfinished = Some(line.to_owned()),
@@ -233,4 +274,9 @@ fn look(dir: &Dir) -> Result<Vec<(Seen, Option<String>)>> {
 /// Which process took a lease, as far as the kernel tells; `None` too where the lease has ended.
 pub fn owner(dir: &Dir, id: &str) -> Result<Option<Owner>> {
     Ok(dir.open_file(id)?.and_then(|file| lock::owner_of(&file)))
+}
+
+/// Which processes have a lease, by themselves or from its owner: with the last of them it ends.
+pub fn keepers(dir: &Dir, id: &str) -> Result<Vec<Process>> {
+    Ok(dir.open_file(id)?.map(|file| lock::keepers_of(&file)).unwrap_or_default())
 }

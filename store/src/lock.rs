@@ -8,7 +8,7 @@
 //!
 //! Limits: on a network file system without locks the first lock is refused, and says so.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirEntry, File, Metadata, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -140,9 +140,33 @@ impl Locks {
     }
 }
 
-/// Who holds a lock on the file, for people: process and command, as far as `/proc` tells.
-pub fn holder_of(file: &File) -> String {
-    let mut holders: Vec<String> = locking(file).into_iter().map(describe).collect();
+/// A process. Its command line is nobody else's business: it may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number, as this process sees it.
+    pub pid: u32,
+    /// What the kernel calls it, without control characters; may be empty.
+    pub name: String,
+}
+
+impl Process {
+    fn of(pid: u32) -> Process {
+        let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let name = String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect();
+        Process { pid, name }
+    }
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.name)
+    }
+}
+
+/// Who holds a lock on the file, for people, as far as `/proc` tells.
+fn holder_of(file: &File) -> String {
+    let mut holders: Vec<String> =
+        locking(file).into_iter().map(|pid| Process::of(pid).to_string()).collect();
     holders.dedup();
     if holders.is_empty() { "a process that this one cannot see".into() } else { holders.join(", ") }
 }
@@ -159,16 +183,37 @@ pub struct Owner {
 /// Who took the exclusive lock on the file, as far as `/proc` tells.
 pub fn owner_of(file: &File) -> Option<Owner> {
     let pid = *locking(file).first()?;
-    let meta = file.metadata().ok()?;
-    let is_it = |open: &Path| {
-        std::fs::metadata(open).is_ok_and(|found| (found.dev(), found.ino()) == (meta.dev(), meta.ino()))
-    };
-    let has_ended = match std::fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(files) => !files.flatten().any(|open| is_it(&open.path())),
+    let has_ended = match keeps(pid, &file.metadata().ok()?) {
+        Ok(keeps) => !keeps,
         // What another user's process has open is not for us to see.
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     };
     Some(Owner { pid, has_ended })
+}
+
+/// The processes that keep the lock on the file: those that have the open file that was locked, by themselves or inherited. What
+/// other users' processes have open is not seen.
+pub fn keepers_of(file: &File) -> Vec<Process> {
+    let (Ok(meta), Ok(processes)) = (file.metadata(), std::fs::read_dir("/proc")) else { return Vec::new() };
+    let pids = processes.flatten().filter_map(|process| process.file_name().to_str()?.parse().ok());
+    let mut keepers: Vec<_> =
+        pids.filter(|pid| keeps(*pid, &meta).unwrap_or(false)).map(Process::of).collect();
+    keepers.sort_by_key(|process| process.pid);
+    keepers
+}
+
+/// Whether the process has a lock on this file. Who only looks at the file has it open too, and no lock (proc_pid_fdinfo(5)).
+fn keeps(pid: u32, meta: &Metadata) -> std::io::Result<bool> {
+    let is_it = |open: &DirEntry| {
+        std::fs::metadata(open.path())
+            .is_ok_and(|found| (found.dev(), found.ino()) == (meta.dev(), meta.ino()))
+    };
+    let is_locked = |open: &DirEntry| {
+        let info = Path::new("/proc").join(pid.to_string()).join("fdinfo").join(open.file_name());
+        std::fs::read_to_string(info).is_ok_and(|info| info.contains("FLOCK"))
+    };
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
+    Ok(files.flatten().any(|open| is_it(&open) && is_locked(&open)))
 }
 
 fn locking(file: &File) -> Vec<u32> {
@@ -183,13 +228,6 @@ fn locking(file: &File) -> Vec<u32> {
         }
     }
     holders
-}
-
-fn describe(pid: u32) -> String {
-    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
-    let words: String = words.trim().chars().filter(|c| !c.is_control()).take(80).collect();
-    format!("process {pid} ({words})")
 }
 
 /// Reads `1: FLOCK  ADVISORY  WRITE 4242 fd:00:1234 0 EOF` (proc_locks(5)); waiting lines have `->`.

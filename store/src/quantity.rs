@@ -1,5 +1,6 @@
 //! Amounts as people write them: durations, bytes, shares of a disk.
 
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
@@ -48,7 +49,15 @@ impl std::fmt::Display for Amount {
 /// Reads `500000`, `10GB`, `1.5GiB` as bytes; a number alone is bytes.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let expected = |_| "expected bytes, such as 500000, 10GB or 1.5GiB".to_owned();
-    text.parse::<ByteSize>().map(|size| size.as_u64()).map_err(expected)
+    match text.parse::<ByteSize>().map_err(expected)?.as_u64() {
+        u64::MAX => Err("that is more than any disk has".into()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Reads `1`, `2` and so on.
+pub fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number, 1 or more".into())
 }
 
 /// Reads `90s`, `30m`, `1h`, `7d` as seconds.
@@ -106,7 +115,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(value), "{text}");
         }
-        for bad in ["", "%", "101%", "-1%", "1.5%", "x", "-5", "10 bananas", "é%"] {
+        for bad in ["", "%", "101%", "-1%", "1.5%", "x", "-5", "10 bananas", "é%", "99999999999EB"] {
             assert!(bad.parse::<Amount>().is_err(), "{bad}");
         }
         assert_eq!(Amount::Percent(15).of(u64::MAX), u64::MAX / 100 * 15 + 2);

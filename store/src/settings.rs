@@ -46,8 +46,12 @@ pub fn parse(text: &str) -> Result<Settings, String> {
 /// Reads the settings of a store; without the file, nothing is limited and names are free.
 pub fn settings_of(store: &Store) -> Result<Settings> {
     let private = store.layout().private();
-    let Some(bytes) = private.read(FILE, MAX_SIZE)? else { return Ok(Settings::default()) };
     let shown = private.at(FILE);
+    if private.read_link(FILE)?.is_some() {
+        let why = "is a symbolic link, and none is followed in a store; put the file itself there";
+        return Err(Error::invalid(shown.display(), why));
+    }
+    let Some(bytes) = private.read(FILE, MAX_SIZE)? else { return Ok(Settings::default()) };
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(shown.display(), "is not text"))?;
     parse(&text).map_err(|why| Error::invalid(shown.display(), why))
 }

@@ -1,13 +1,27 @@
 //! Exit codes, and whose input and output it is.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::roundtrip::{GCC, imported};
 use crate::support::store::assert_nothing_pending;
 use crate::support::{Sandbox, describe, feed};
 
 #[test]
 fn the_exit_code_is_the_commands_or_says_who_failed() {
-    let sandbox = imported("docker20.tar");
+    let mut sandbox = imported("docker20.tar");
     std::fs::write(sandbox.path("data"), "no program").unwrap();
+    std::fs::create_dir(sandbox.path("bin")).unwrap();
+    for (name, text) in
+        [("orphan", "#!/no/such/interpreter\n"), ("script", "exit $1\n"), ("bin/bare-script", "exit $1\n")]
+    {
+        std::fs::write(sandbox.path(name), text).unwrap();
+        std::fs::set_permissions(sandbox.path(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut path = sandbox.path("bin").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    sandbox.set("PATH", path);
     for (args, code, said) in [
         (&["hold", GCC, "--", "true"][..], 0, ""),
         (&["hold", GCC, "--", "sh", "-c", "exit 1"], 1, ""),
@@ -16,15 +30,37 @@ fn the_exit_code_is_the_commands_or_says_who_failed() {
         (&["hold", GCC, "--", "sh", "-c", "kill -9 $$"], 137, ""),
         (&["hold", GCC, "--", "sh", "-c", "kill -TERM $$"], 143, ""),
         (&["hold", GCC, "--", "sh", "--no-such-option", "-c"], 2, "sh:"),
-        (&["hold", GCC, "--", "no-such-command"], 127, "larder: cannot run no-such-command"),
-        (&["hold", GCC, "--", "./data"], 126, "larder: cannot run ./data"),
+        (
+            &["hold", GCC, "--", "no-such-command"],
+            127,
+            "cannot run \"no-such-command\": there is no such command",
+        ),
+        (&["hold", GCC, "--", ""], 127, "larder: cannot run \"\": there is no such command"),
+        (&["hold", GCC, "--", "./data"], 126, "larder: cannot run \"./data\": Permission denied"),
+        (
+            &["hold", GCC, "--", "./orphan"],
+            127,
+            "cannot run \"./orphan\": it is there, but what should run it is not",
+        ),
+        // As env(1) and every shell do it.
+        (&["hold", GCC, "--", "./script", "7"], 7, ""),
+        (&["hold", GCC, "--", "bare-script", "8"], 8, ""),
         (&["hold", "missing:1", "--", "true"], 125, "missing:1: no such image"),
         (&["hold", GCC, "missing:1", "--", "true"], 125, "missing:1: no such image"),
         (&["hold", GCC], 125, "CMD"),
+        (&["hold", GCC, "true"], 125, "hint: write `--` before the command"),
+        (&["hold", GCC, "act", "-P", "x"], 125, "hint: write `--` before the command"),
+        (&["-store", "x", "hold", GCC, "--", "true"], 125, "'-s'"),
+        (&["--lock-timeout", "-1", "hold", GCC, "--", "true"], 125, "'-1'"),
+        (&["--wrong", "images", "hold"], 2, "--wrong"),
         (&["hold", "--", "true"], 125, "REF"),
         (&["hold", GCC, "--rmi", "--", "true"], 125, "--to-docker"),
         (&["hold", GCC, "--as", "x:1", "--", "true"], 125, "--to-docker"),
-        (&["hold", GCC, "--to-docker", "--as", "x:1", "--as", "y:1", "--", "true"], 125, "2 names"),
+        (
+            &["hold", GCC, "--to-docker", "--as", "x:1", "--as", "y:1", "--", "true"],
+            125,
+            "1 image and 2 names",
+        ),
         (&["hold", GCC, "--wrong", "--", "true"], 125, "--wrong"),
         (&["--lock-timeout", "x", "hold", GCC, "--", "true"], 125, "--lock-timeout"),
         (&["hold", "--help"], 0, ""),

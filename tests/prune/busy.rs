@@ -18,10 +18,23 @@ fn while_a_hold_lives_nothing_goes_and_that_is_no_failure() {
             "{args:?}"
         );
         let said = sandbox.larder(["prune"].iter().chain(args));
-        assert!(String::from_utf8_lossy(&said.stderr).contains("a hold lives"), "{said:?}");
+        let said = String::from_utf8(said.stderr).unwrap();
+        assert!(said.contains("; waits for 1 hold (`larder holds`)"), "{args:?}: {said}");
+        let what =
+            if pruned["over_size"] == 0 { "1 image would go" } else { "the store is 50.0 kB over max_size" };
+        assert!(said.starts_with(what), "{args:?}: {said}");
     }
+    // That is no failure, and said all the same, also to programs.
+    let output = sandbox.larder(["prune", "--max-size", "1kB", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains(" over max_size; waits for 1 hold"),
+        "{output:?}"
+    );
+    let output = sandbox.larder(["prune"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("waits"), "nothing does: {output:?}");
     let planned = sandbox.ok(["prune", "--unused-for", "1d", "--explain", "--dry-run"]);
-    assert!(planned.contains("in use by hold sh -c"), "{planned}");
+    assert!(planned.contains("in use by hold of sh (process "), "{planned}");
     // What nothing needs is no image's, and goes at once.
     add(&sandbox, "gone:1", 70);
     sandbox.ok(["rm", "gone:1"]);

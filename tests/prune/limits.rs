@@ -91,14 +91,69 @@ fn a_target_out_of_reach_takes_what_helps_and_says_what_holds_the_rest() {
     sandbox.ok(["pin", "app:2"]);
     let said = sandbox.fail(["prune", "--max-size", "10kB"], 4);
     assert_eq!(names(&sandbox.store()), ["app:2", "app:3"].map(String::from).into());
-    for word in ["limit cannot be reached", "app:2", "pinned", "app:3", "among the newest of app", "hint: "] {
-        assert!(said.contains(word), "{word}: {said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[0], "what stays, the largest first:", "{said}");
+    for (name, reason) in [("app:2", "pinned"), ("app:3", "among the newest of app")] {
+        let is_it = |line: &&str| line.starts_with(&format!("  {name} (")) && line.ends_with(reason);
+        assert!(lines[1..3].iter().any(is_it), "{name}: {said}");
     }
+    assert!(lines[3].starts_with("larder: the limit cannot be reached: the store is "), "{said}");
+    assert_eq!(lines[4..], ["hint: the same with --dry-run --explain gives every reason"], "{said}");
+    let said = sandbox.fail(["prune", "--max-size", "10kB", "--explain"], 4);
+    assert_eq!(said.lines().count(), 1, "all of it stands in the table: {said}");
     // A share that nobody can have: the disk would have to be empty. The reserve keeps the store from being emptied for it.
     let sandbox = versions(&["1", "2", "3"]);
     let reserve = (stored(&sandbox.store()) - OWN - OWN / 2).to_string();
     sandbox.fail(["prune", "--min-free", "100%", "--reserve", &reserve], 4);
     assert_eq!(names(&sandbox.store()), ["app:2", "app:3"].map(String::from).into());
+}
+
+/// Names of foreign indexes can be anything: none makes a line of its own, or steers a terminal.
+#[test]
+fn what_stays_is_one_line_each_whatever_its_name() {
+    let sandbox = versions(&["1"]);
+    edit(&sandbox, "app:1", |entry| entry["annotations"][REF_NAME] = json!("x\nlarder: done\u{1b}[2J"));
+    edit(&sandbox, "x\nlarder: done\u{1b}[2J", |entry| {
+        entry["annotations"].as_object_mut().unwrap().remove("io.containerd.image.name");
+        entry["annotations"]["dev.larder.pinned"] = json!("true");
+    });
+    let said = sandbox.fail(["prune", "--max-size", "10kB"], 4);
+    assert!(said.contains("  x\\u{a}larder: done\\u{1b}[2J (") && !said.contains('\u{1b}'), "{said}");
+    assert_eq!(said.lines().count(), 4, "{said}");
+}
+
+#[test]
+fn what_goes_beside_images_is_told_apart() {
+    let sandbox = versions(&["1"]);
+    let left = sandbox.store().join(".larder/ingest/0123456789abcdef");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("0"), noise(5, 5000)).unwrap();
+    let output = sandbox.larder(["prune", "--dry-run"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.starts_with("0 images would go, 5.0 kB would be freed (0 blobs, and 5.0 kB of leftovers"),
+        "{said}"
+    );
+    assert!(String::from_utf8(output.stderr).unwrap().starts_with("no limit is set, so no image goes"));
+}
+
+#[test]
+fn the_help_says_the_forms_and_what_wins() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.ok(["prune", "--help"]);
+    let (options, limits) = help.split_once("Limits, instead").unwrap();
+    assert!(options.contains("--format") && !limits.contains("--format"), "{help}");
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "--when-busy <skip|evict>",
+        "add --dry-run to look only",
+        "90s, 30m, 12h, 30d",
+        "10GB, or 10% of the disk",
+        "--protect adds",
+        "'base-*'",
+    ] {
+        assert!(words.contains(part), "{part}: {help}");
+    }
 }
 
 #[test]

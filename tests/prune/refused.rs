@@ -26,6 +26,10 @@ fn bad_limits_are_refused() {
         (&["--keep-last", "0"], "--keep-last"),
         (&["--protect", "[a"], "pattern"),
         (&["--when-busy", "never"], "evict"),
+        (&["--keep-last", "99999999999999999999"], "a whole number, 1 or more"),
+        (&["--max-size", "99999999999EB"], "more than any disk has"),
+        (&["--target-free", "10%"], "it needs min_free"),
+        (&["--target-free", "10%", "--min-free", "20%"], "target_free (10%) is less than min_free (20%)"),
     ] {
         let said = sandbox.fail(["prune"].iter().chain(args), 2);
         assert!(said.contains(word), "{args:?}: {said}");
@@ -40,4 +44,8 @@ fn bad_limits_are_refused() {
     }
     std::fs::write(sandbox.store().join(".larder/larder.toml"), [0xff, 0xfe]).unwrap();
     assert!(sandbox.fail(["prune"], 1).contains("is not text"));
+    std::fs::rename(sandbox.store().join(".larder/larder.toml"), sandbox.path("policy")).unwrap();
+    std::os::unix::fs::symlink(sandbox.path("policy"), sandbox.store().join(".larder/larder.toml")).unwrap();
+    let said = sandbox.fail(["prune"], 1);
+    assert!(said.contains("is a symbolic link") && said.contains("put the file itself there"), "{said}");
 }

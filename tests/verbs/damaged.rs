@@ -6,7 +6,7 @@ use crate::support::Sandbox;
 use crate::support::store::{blob_path, index_text, named};
 
 /// Two images, one of which lost its manifest, and a third entry, another tool's, whose manifest never was there.
-fn damaged() -> (Sandbox, String) {
+pub(super) fn damaged() -> (Sandbox, String) {
     let sandbox = two_images();
     let digest = named(&sandbox.store(), GCC).unwrap();
     std::fs::remove_file(blob_path(&sandbox.store(), &digest)).unwrap();

@@ -52,7 +52,7 @@ fn the_option_wins_over_the_variable_and_the_variable_over_the_default() {
 }
 
 #[test]
-fn any_verb_makes_the_store_and_only_the_store() {
+fn other_verbs_make_the_store_and_only_the_store() {
     for args in [&["images"][..], &["df"], &["init"], &["inspect", "x"], &["rm", "x"]] {
         let sandbox = Sandbox::new();
         sandbox.larder(args);
@@ -73,6 +73,20 @@ fn any_verb_makes_the_store_and_only_the_store() {
         fixture("docker20.tar").as_os_str(),
     ]);
     assert!(is_store(&deep));
+}
+
+/// A path that is misspelt, in a nightly job: nothing to do in a new store would be the answer for ever.
+#[test]
+fn what_looks_after_a_store_makes_none() {
+    let sandbox = Sandbox::new();
+    for args in [&["holds"][..], &["verify"], &["prune", "--max-size", "1GB"], &["prune", "--tree", "home"]] {
+        let said = sandbox.fail(args, 1);
+        let store = sandbox.store().display().to_string();
+        assert!(said.contains("there is no store at") && said.contains(&store), "{args:?}: {said}");
+        assert!(said.contains("hint: ") && !sandbox.store().exists(), "{args:?}: {said}");
+    }
+    sandbox.ok(["init"]);
+    assert_eq!(sandbox.json(["holds"]), serde_json::json!([]));
 }
 
 #[test]

@@ -114,6 +114,28 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!(printed.lines().count(), 3);
 }
 
+/// `larder verify | head` in a script with pipefail: the exit code is the answer.
+#[test]
+fn what_the_exit_code_says_it_says_without_a_reader_too() {
+    let (whole, (damaged, _)) = (two_images(), super::damaged::damaged());
+    for (code, sandbox, args) in [
+        (4, &whole, &["prune", "--max-size", "1kB"][..]),
+        (4, &whole, &["prune", "--max-size", "1kB", "--format", "json"]),
+        (5, &damaged, &["verify"]),
+        (5, &damaged, &["verify", "--format", "json"]),
+        (5, &damaged, &["images"]),
+        (5, &damaged, &["df"]),
+        (5, &damaged, &["df", "--format", "json"]),
+    ] {
+        let mut command = sandbox.command(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", describe(&command, &output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("larder: "), "{output:?}");
+    }
+}
+
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
     let sandbox = two_images();

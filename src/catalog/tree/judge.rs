@@ -32,11 +32,13 @@ pub(super) fn judge(
     options: &Options<'_>,
     disk: (u64, u64),
 ) -> Result<Judgement> {
-    let leases = lease::live(&store.layout().private().ensure_dir("leases")?)?;
+    let dir = store.layout().private().ensure_dir("leases")?;
+    let leases = lease::live(&dir)?;
     let index = store.index()?;
     let mut holdings = Holdings::of(store, &index);
     let leased = leases.iter().flat_map(|lease| lease.digests.iter().map(move |digest| (*digest, lease)));
     let leased: HashMap<_, _> = leased.collect();
+    let user_of = |digest: &Digest| leased.get(digest).map(|lease| lease.user(&dir));
     let mut files = Vec::new();
     let (mut candidates, mut places) = (Vec::new(), Vec::new());
     for (at, tar) in tars.iter().enumerate() {
@@ -55,7 +57,7 @@ pub(super) fn judge(
                 Err(why) => file.fate = Fate::Apart(Apart::Irreplaceable(why)),
                 Ok(entries) => {
                     file.references = entries.iter().filter_map(|entry| index::shown_name(entry)).collect();
-                    candidates.push(candidate(tar, wanted, &entries, &file.references, &leased));
+                    candidates.push(candidate(tar, wanted, &entries, &file.references, &user_of));
                     places.push(at);
                 }
             },
@@ -87,12 +89,11 @@ fn candidate(
     wanted: &[Wanted],
     entries: &[&Descriptor],
     references: &BTreeSet<String>,
-    leased: &HashMap<Digest, &Seen>,
+    user_of: &dyn Fn(&Digest) -> Option<String>,
 ) -> Candidate {
     let key = Digest::of(tar.path().as_bytes());
     let mut manifests =
         wanted.iter().flat_map(|image| &image.manifests).chain(entries.iter().map(|entry| &entry.digest));
-    let user = manifests.find_map(|digest| leased.get(digest));
     let own = tar.path().trim_end_matches(".tar").to_owned();
     Candidate {
         digest: key,
@@ -103,7 +104,7 @@ fn candidate(
         last_used: tar.last_used,
         nameless_since: tar.last_used,
         is_pinned: entries.iter().any(|entry| entry.annotations.contains_key(index::PINNED)),
-        used_by: user.map(|lease| lease.user()),
+        used_by: manifests.find_map(user_of),
         parts: vec![(key, tar.identity.size)],
     }
 }

@@ -1,12 +1,15 @@
 //! What became of each image, in words and as JSON.
 
 use larder_store::index::timestamp;
+use larder_store::lease;
 use larder_store::policy::{self, Candidate, Dropped, Verdict};
 use larder_store::prune::{Judged, Pruned};
 use larder_store::quantity::shown_seconds;
+use larder_store::store::Store;
 use serde_json::{Value, json};
 
-use crate::cli::{CommandError, Outcome, Table, count, fail, human};
+use super::Args;
+use crate::cli::{CommandError, Outcome, Table, count, fail, human, note, safe};
 
 /// What the reasons call a store.
 pub(super) const STORE: &str = "the store";
@@ -108,14 +111,38 @@ pub(super) struct Kept {
     pub(super) reason: String,
 }
 
+/// That nothing goes, and why.
+pub(super) fn say_no_limit() {
+    note(format_args!(
+        "no limit is set, so no image goes: give one here, or in .larder/larder.toml of the store"
+    ));
+}
+
+/// What waits for the end of holds, which is no failure: how many bytes are over `max_size`, and what would go.
+pub(super) fn say_waiting(store: &Store, whole: &str, over: u64, would_go: &str, is_busy: bool) -> Outcome {
+    let what = match (over, is_busy) {
+        (0, false) => return Ok(()),
+        (0, true) => format!("{would_go} would go"),
+        (over, _) => format!("{whole} is {} over max_size", human(over)),
+    };
+    let holds = lease::glance(&store.layout().private().ensure_dir("leases")?)?;
+    // The last one may just have ended.
+    let holds = holds.iter().filter(|lease| lease.is_hold()).count().max(1);
+    note(format_args!(
+        "{what}; waits for {} (`larder holds`); --when-busy evict takes what nobody holds",
+        count(holds, "hold")
+    ));
+    Ok(())
+}
+
 /// Which limit is out of reach (bytes too many, bytes of free space that are missing), and what holds the space: the largest of
-/// what stays.
+/// what stays, unless all of it was explained.
 pub(super) fn unattainable(
+    args: &Args,
     whole: &str,
     missing: (u64, u64),
     mut kept: Vec<Kept>,
     others: &str,
-    command: &str,
 ) -> CommandError {
     let missing = match missing {
         (0, space) => format!("{} of free space are missing", human(space)),
@@ -124,14 +151,22 @@ pub(super) fn unattainable(
             format!("{whole} is {} too large, and {} of free space are missing", human(size), human(space))
         }
     };
+    let error = fail(format!("the limit cannot be reached: {missing}; {others}")).unattainable();
+    if args.explain {
+        return error;
+    }
     kept.sort_by_key(|kept| std::cmp::Reverse(kept.size));
     let holders = kept.iter().take(10);
-    let holders: Vec<_> =
-        holders.map(|kept| format!("{} ({}, {})", kept.name, human(kept.size), kept.reason)).collect();
-    let rest = kept.len().saturating_sub(holders.len());
-    let more = if rest > 0 { format!(", and {}", count(rest, "smaller one")) } else { String::new() };
-    let stays = if holders.is_empty() { "nothing".to_owned() } else { holders.join(", ") + &more };
-    fail(format!("the limit cannot be reached: {missing}; what stays: {stays}; {others}"))
-        .with_hint(format!("`{command}` gives every reason"))
-        .unattainable()
+    let lines: Vec<_> = holders
+        // A line end in a name would begin a line of its own.
+        .map(|kept| safe(&format!("  {} ({}): {}", kept.name, human(kept.size), kept.reason)))
+        .collect();
+    if !lines.is_empty() {
+        note(format_args!("what stays, the largest first:\n{}", lines.join("\n")));
+    }
+    let rest = kept.len().saturating_sub(lines.len());
+    if rest > 0 {
+        note(format_args!("  and {}", count(rest, "smaller one")));
+    }
+    error.with_hint("the same with --dry-run --explain gives every reason")
 }

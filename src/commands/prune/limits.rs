@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 use larder_store::policy::{NamePattern, Policy, WhenBusy};
-use larder_store::quantity::{Amount, bytes, seconds};
+use larder_store::quantity::{Amount, bytes, positive, seconds};
+
+use crate::cli::{Outcome, fail};
 
 /// What `.larder/larder.toml` can say, but for rules.
 #[derive(Debug, clap::Args)]
@@ -14,7 +16,7 @@ pub(super) struct Limits {
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     max_size: Option<u64>,
 
-    /// Images that were not used for so long go
+    /// Images that were not used for so long go: 90s, 30m, 12h, 30d (the forms of every TIME)
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     unused_for: Option<u64>,
 
@@ -23,14 +25,14 @@ pub(super) struct Limits {
     max_age: Option<u64>,
 
     /// So many of a group stay, the newest [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     keep_last: Option<NonZeroUsize>,
 
-    /// With less free space on the disk than this (bytes, or such as 10%), room is made
+    /// With less free space on the disk than this, room is made: 10GB, or 10% of the disk (the forms of every SPACE)
     #[arg(long, value_name = "SPACE")]
     min_free: Option<Amount>,
 
-    /// Up to so much [default: as --min-free]
+    /// Up to so much, then; no less than --min-free, which it needs [default: as --min-free]
     #[arg(long, value_name = "SPACE")]
     target_free: Option<Amount>,
 
@@ -47,10 +49,11 @@ pub(super) struct Limits {
     min_age: Option<u64>,
 
     /// While a `hold` lives
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "skip|evict")]
     when_busy: Option<Busy>,
 
-    /// Names that stay, besides those that the store protects
+    /// Names that stay, besides those that the store protects: 'base-*' with or without the tag; `*` stands for any characters,
+    /// `?` for one, [ab] for a or b
     #[arg(long, value_name = "PATTERN")]
     protect: Vec<NamePattern>,
 }
@@ -65,7 +68,7 @@ enum Busy {
 
 impl Limits {
     /// The policy with what was said here.
-    pub(super) fn over(&self, mut policy: Policy) -> Policy {
+    pub(super) fn over(&self, mut policy: Policy) -> Outcome<Policy> {
         policy.max_size = self.max_size.or(policy.max_size);
         policy.min_free = self.min_free.or(policy.min_free);
         policy.target_free = self.target_free.or(policy.target_free);
@@ -82,6 +85,9 @@ impl Limits {
         limits.keep_last = self.keep_last.unwrap_or(limits.keep_last);
         limits.orphan_age = self.orphan_age.unwrap_or(limits.orphan_age);
         limits.min_age = self.min_age.unwrap_or(limits.min_age);
-        policy
+        if self.target_free.is_some() {
+            policy.check().map_err(|why| fail(why).usage())?;
+        }
+        Ok(policy)
     }
 }

@@ -12,9 +12,9 @@ use larder_store::policy::{Occasion, Policy, Verdict};
 use larder_store::prune::{Options, Pruned, prune};
 use larder_store::settings::settings_of;
 
-use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
-use crate::docker::Engine;
-use answer::{Kept, STORE, size, table, unattainable, value, words};
+use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, print_json};
+use crate::docker::{Engine, Fate, LoadedCopy};
+use answer::{Kept, STORE, say_no_limit, say_waiting, size, table, unattainable, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -23,7 +23,9 @@ use limits::Limits;
 /// were not used for too long or are too old; and when the store is too large or the disk too full, as many as must:
 /// versions that lost their name first, then what was used least recently, then what frees most. Without limits no image goes.
 ///
-/// Limits stand in .larder/larder.toml of the store; flags win. Ends with 4 where a limit cannot be reached.
+/// Limits stand in .larder/larder.toml of the store. A flag wins over the key of its name; but --protect adds to the store's, and what
+/// a [[rule]] says for its names stands. Ends with 4 where a limit cannot be reached, and with 0 where only the end of a hold is
+/// waited for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Look at DIR alone, a folder of <project>/<name>.tar, and not at the store: the same limits, for files that larder
@@ -35,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Give the reason for every image, for those that stay as well
+    /// Give the reason for every image, for those that stay as well. Removes all the same: add --dry-run to look only
     #[arg(long)]
     explain: bool,
 
@@ -44,20 +46,21 @@ pub(crate) struct Args {
     #[arg(long)]
     docker: bool,
 
-    #[command(flatten)]
-    limits: Limits,
-
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+
+    // Last: its heading would stand over whatever follows.
+    #[command(flatten)]
+    limits: Limits,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if let Some(dir) = &args.tree {
         return tree::run(context, args, dir);
     }
-    let store = context.store()?;
-    let policy = args.limits.over(settings_of(&store)?.policy);
+    let store = context.existing_store()?;
+    let policy = args.limits.over(settings_of(&store)?.policy)?;
     // First, because whoever asks for it wants to know that there is none before anything is gone.
     let engine = args.docker.then(|| Engine::connect(&context.cancel)).transpose()?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Sweep };
@@ -82,49 +85,50 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             }
             print_json(&answer)
         }
-        (Format::Table, copies) => say(args, &policy, &pruned).and_then(|()| match copies {
-            Ok(Some(copies)) => loaded::table(copies, args.explain),
-            _ => Ok(()),
-        }),
+        (Format::Table, Ok(Some(copies))) => say(args, &pruned, copies),
+        (Format::Table, _) => say(args, &pruned, &[]),
     };
+    // Who also asked for copies in the engine knows why no image goes.
+    if !args.docker && !has_limits(&policy) {
+        say_no_limit();
+    }
+    let busy = Verdict::Keep(larder_store::policy::Kept::Busy);
+    let busy = pruned.images.iter().filter(|judged| judged.verdict == busy).count();
+    let over = if pruned.is_waiting { pruned.over_size } else { 0 };
+    say_waiting(&store, STORE, over, &count(busy, "image"), busy > 0)?;
     // What became of the store is said all the same.
     copies.map_err(CommandError::in_part)?;
     said?;
-    if pruned.is_short() { Err(out_of_reach(&pruned)) } else { Ok(()) }
+    if pruned.is_short() { Err(out_of_reach(args, &pruned)) } else { Ok(()) }
 }
 
-fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
+fn say(args: &Args, pruned: &Pruned, copies: &[LoadedCopy]) -> Outcome {
     let is_dropped = |verdict: &Verdict| matches!(verdict, Verdict::Drop(_));
     let dropped = pruned.images.iter().filter(|judged| is_dropped(&judged.verdict)).count();
     if args.explain || dropped > 0 {
         table(&pruned.images, |verdict| args.explain || is_dropped(verdict))?;
     }
+    loaded::table(copies, args.explain)?;
     let (go, freed) = if args.dry_run { ("would go", "would be freed") } else { ("gone", "freed") };
+    let blobs = count(pruned.swept.len(), "blob");
+    let leftovers = match pruned.freed_bytes.saturating_sub(pruned.swept.values().sum()) {
+        0 => String::new(),
+        bytes => format!(", and {} of leftovers of processes that died", human(bytes)),
+    };
+    let taken = match copies.iter().filter(|copy| copy.fate == Fate::Removed).count() {
+        0 => String::new(),
+        taken => format!(
+            "; {} {go} from Docker",
+            if taken == 1 { "1 copy".into() } else { format!("{taken} copies") }
+        ),
+    };
     line(format!(
-        "{} {go}, {} {freed} ({}); {} stored, {} free on the disk",
+        "{} {go}, {} {freed} ({blobs}{leftovers}); {} stored, {} free on the disk{taken}",
         count(dropped, "image"),
         human(pruned.freed_bytes),
-        count(pruned.swept.len(), "blob"),
         human(pruned.stored_bytes),
         human(pruned.free_bytes),
-    ))?;
-    let busy = Verdict::Keep(larder_store::policy::Kept::Busy);
-    explain_policy(policy, pruned.images.iter().any(|judged| judged.verdict == busy));
-    Ok(())
-}
-
-/// What people may wonder about: that nothing goes, and why.
-fn explain_policy(policy: &Policy, is_busy: bool) {
-    if !has_limits(policy) {
-        note(format_args!(
-            "no limit is set, so nothing goes: give one here, or in .larder/larder.toml of the store"
-        ));
-    }
-    if is_busy {
-        note(format_args!(
-            "a hold lives (`larder holds`): what would go stays; --when-busy evict takes what nobody holds"
-        ));
-    }
+    ))
 }
 
 fn has_limits(policy: &Policy) -> bool {
@@ -136,7 +140,7 @@ fn has_limits(policy: &Policy) -> bool {
 }
 
 /// Which limit, and what holds the space: the largest images that stay.
-fn out_of_reach(pruned: &Pruned) -> CommandError {
+fn out_of_reach(args: &Args, pruned: &Pruned) -> CommandError {
     let kept = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Keep(_)));
     let kept = kept.map(|judged| Kept {
         name: judged.image.shown_name(),
@@ -146,5 +150,5 @@ fn out_of_reach(pruned: &Pruned) -> CommandError {
     let others = pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes);
     let others = format!("{} of the disk are not larder's", human(others));
     let missing = (pruned.over_size, pruned.short_of_space);
-    unattainable(STORE, missing, kept.collect(), &others, "larder prune --dry-run --explain")
+    unattainable(args, STORE, missing, kept.collect(), &others)
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use larder_store::gc::Mode;
 use larder_store::index::timestamp;
-use larder_store::policy::Policy;
+use larder_store::policy::{self, Verdict};
 use larder_store::settings::settings_of;
 use serde_json::{Value, json};
 
-use super::answer::{Kept, unattainable, words};
-use super::{Args, explain_policy};
+use super::answer::{Kept, say_no_limit, say_waiting, unattainable, words};
+use super::{Args, has_limits};
 use crate::catalog::tree::{Apart, Fate, Judged, Options, Pruned, prune_tree};
 use crate::cli::{Context, Format, Outcome, Table, count, fail, human, line, note, print_json};
 
@@ -17,8 +17,8 @@ use crate::cli::{Context, Format, Outcome, Table, count, fail, human, line, note
 const WHOLE: &str = "the folder";
 
 pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
-    let store = context.store()?;
-    let policy = args.limits.over(settings_of(&store)?.policy);
+    let store = context.existing_store()?;
+    let policy = args.limits.over(settings_of(&store)?.policy)?;
     let options = Options {
         dir,
         policy: &policy,
@@ -29,8 +29,15 @@ pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
     let pruned = prune_tree(&store, &options)?;
     match args.format {
         Format::Json => print_json(&value(dir, &pruned, args.dry_run))?,
-        Format::Table => say(args, &policy, &pruned)?,
+        Format::Table => say(args, &pruned)?,
     }
+    if !has_limits(&policy) {
+        say_no_limit();
+    }
+    let busy = Fate::Decided(Verdict::Keep(policy::Kept::Busy));
+    let busy = pruned.files.iter().filter(|file| file.fate == busy).count();
+    let over = if pruned.is_waiting { pruned.over_size } else { 0 };
+    say_waiting(&store, WHOLE, over, &count(busy, "file"), busy > 0)?;
     let stuck = pruned.files.iter().filter(|file| matches!(file.fate, Fate::Apart(Apart::Stuck(_))));
     let stuck: Vec<_> = stuck.map(|file| format!("{}: {}", file.path, reason(&file.fate).2)).collect();
     if !stuck.is_empty() {
@@ -45,11 +52,10 @@ pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
     let others = pruned.disk_bytes.saturating_sub(pruned.free_bytes).saturating_sub(pruned.stored_bytes);
     let others = format!("{} of the disk are not archives of the folder", human(others));
     let missing = (pruned.over_size, pruned.short_of_space);
-    let hint = format!("larder prune --tree {} --dry-run --explain", dir.display());
-    Err(unattainable(WHOLE, missing, kept.collect(), &others, &hint))
+    Err(unattainable(args, WHOLE, missing, kept.collect(), &others))
 }
 
-fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
+fn say(args: &Args, pruned: &Pruned) -> Outcome {
     let dropped = pruned.files.iter().filter(|file| file.is_dropped()).count();
     if args.explain || dropped > 0 {
         let mut table = Table::new(&["FILE", ">SIZE", "VERDICT", "REASON"]);
@@ -72,7 +78,6 @@ fn say(args: &Args, policy: &Policy, pruned: &Pruned) -> Outcome {
     for refused in &pruned.refused {
         note(format_args!("image-registry.yml: {} {}; it is passed over", refused.what, refused.why));
     }
-    explain_policy(policy, pruned.is_waiting);
     Ok(())
 }
 

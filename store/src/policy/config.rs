@@ -1,23 +1,30 @@
 //! The policy as it is written down: `.larder/larder.toml`.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, Unexpected};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 use super::{Limits, NamePattern, Policy, Rule, WhenBusy};
 use crate::quantity::{self, Amount};
 
 /// Reads a policy; the error says the line. A key that is not known is an error: a limit that is misspelt would not hold.
 pub fn parse(text: &str) -> Result<Policy, String> {
-    read::<Written>(text).map(Policy::from)
+    let policy = Policy::from(read::<Written>(text)?);
+    policy.check()?;
+    Ok(policy)
 }
 
-/// Reads TOML; the error says the line.
+/// Reads TOML; the error says the line, and the key of a value that cannot be read.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
         let message = error.message().trim().replace('\n', "; ");
-        line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+        let Some(span) = error.span() else { return message };
+        let before = &text[..span.start];
+        let line = before.matches('\n').count() + 1;
+        let key = before.rsplit('\n').next().and_then(|before| before.split_once('='));
+        let key = key.map(|(key, _)| format!("{}: ", key.trim())).unwrap_or_default();
+        format!("line {line}: {key}{message}")
     })
 }
 
@@ -34,10 +41,10 @@ struct Written {
     #[serde(default)]
     when_busy: Busy,
     #[serde(default)]
-    protect: Vec<Pattern>,
+    protect: Patterns,
     unused_for: Option<Seconds>,
     max_age: Option<Seconds>,
-    keep_last: Option<NonZeroUsize>,
+    keep_last: Option<Count>,
     orphan_age: Option<Seconds>,
     min_age: Option<Seconds>,
     #[serde(default)]
@@ -52,7 +59,7 @@ struct WrittenRule {
     protect: bool,
     unused_for: Option<Seconds>,
     max_age: Option<Seconds>,
-    keep_last: Option<NonZeroUsize>,
+    keep_last: Option<Count>,
     orphan_age: Option<Seconds>,
     min_age: Option<Seconds>,
 }
@@ -77,11 +84,11 @@ impl From<Written> for Policy {
                 Busy::Skip => WhenBusy::Skip,
                 Busy::Evict => WhenBusy::Evict,
             },
-            protect: written.protect.into_iter().map(|pattern| pattern.0).collect(),
+            protect: written.protect.0.into_iter().map(|pattern| pattern.0).collect(),
             limits: Limits {
                 unused_for: written.unused_for.map(|age| age.0),
                 max_age: written.max_age.map(|age| age.0),
-                keep_last: written.keep_last.unwrap_or(general.keep_last),
+                keep_last: written.keep_last.map_or(general.keep_last, |count| count.0),
                 orphan_age: written.orphan_age.map_or(general.orphan_age, |age| age.0),
                 min_age: written.min_age.map_or(general.min_age, |age| age.0),
             },
@@ -97,7 +104,7 @@ impl From<WrittenRule> for Rule {
             protect: written.protect,
             unused_for: written.unused_for.map(|age| age.0),
             max_age: written.max_age.map(|age| age.0),
-            keep_last: written.keep_last,
+            keep_last: written.keep_last.map(|count| count.0),
             orphan_age: written.orphan_age.map(|age| age.0),
             min_age: written.min_age.map(|age| age.0),
         }
@@ -106,24 +113,74 @@ impl From<WrittenRule> for Rule {
 
 /// A text with a meaning of its own.
 macro_rules! text {
-    ($name:ident, $meaning:ty, $parse:expr) => {
+    ($name:ident, $meaning:ty, $parse:expr, $expected:literal) => {
         struct $name($meaning);
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                $parse(text.as_str()).map($name).map_err(|why: String| {
-                    D::Error::invalid_value(Unexpected::Str(&text), &why.trim_start_matches("expected "))
-                })
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+
+                    fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
+                        let wrong = |why: String| E::custom(format!("{text:?}: {why}"));
+                        $parse(text).map($name).map_err(wrong)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
     };
 }
 
-text!(Bytes, u64, quantity::bytes);
-text!(Share, Amount, str::parse);
-text!(Seconds, u64, quantity::seconds);
-text!(Pattern, NamePattern, str::parse);
+text!(Bytes, u64, quantity::bytes, "bytes in quotes, such as \"20GB\"");
+text!(Share, Amount, str::parse, "bytes or a share of the disk in quotes, such as \"10GB\" or \"10%\"");
+text!(Seconds, u64, quantity::seconds, "a time in quotes, such as \"30m\" or \"30d\"");
+text!(Pattern, NamePattern, str::parse, "a pattern in quotes, such as \"base-*\"");
+
+/// A list of patterns.
+#[derive(Default)]
+struct Patterns(Vec<Pattern>);
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Patterns, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Patterns;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of patterns, such as [\"base-*\"]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Patterns, A::Error> {
+                let mut patterns = Vec::new();
+                while let Some(pattern) = list.next_element()? {
+                    patterns.push(pattern);
+                }
+                Ok(Patterns(patterns))
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// A number that is not zero.
+struct Count(NonZeroUsize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
+        let wrong = |_| D::Error::custom("expected a whole number, 1 or more");
+        NonZeroUsize::deserialize(deserializer).map(Count).map_err(wrong)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -179,18 +236,54 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_do_not_go_together_are_refused() {
+        for (text, word) in [
+            ("target_free = \"10%\"", "it needs min_free"),
+            ("min_free = \"10%\"\ntarget_free = \"5%\"", "target_free (5%) is less than min_free (10%)"),
+            ("min_free = \"2GB\"\ntarget_free = \"1GB\"", "is less than min_free"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(word), "{text:?}: {error}");
+        }
+        for text in ["min_free = \"10%\"\ntarget_free = \"10%\"", "min_free = \"2GB\"\ntarget_free = \"1%\""]
+        {
+            assert!(parse(text).is_ok(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_line() {
         for (text, line, word) in [
             ("max_size = \"1GB\"\nmax_sise = \"1GB\"\n", 2, "max_sise"),
             ("\n\nmin_free = \"lots\"", 3, "10GB"),
             ("min_free = \"120%\"", 1, "100"),
-            ("unused_for = 30", 1, "integer"),
+            (
+                "unused_for = 30",
+                1,
+                "unused_for: invalid type: integer `30`, expected a time in quotes, such as \"30m\"",
+            ),
             ("unused_for = \"30\"", 1, "30m"),
-            ("keep_last = 0", 1, "nonzero"),
-            ("keep_last = -1", 1, "-1"),
+            ("keep_last = 0", 1, "keep_last: expected a whole number, 1 or more"),
+            ("keep_last = 99999999999999999999", 1, "keep_last: expected a whole number"),
+            (
+                "max_size = 20",
+                1,
+                "max_size: invalid type: integer `20`, expected bytes in quotes, such as \"20GB\"",
+            ),
+            (
+                "max_size = \"99999999999EB\"",
+                1,
+                "max_size: \"99999999999EB\": that is more than any disk has",
+            ),
+            ("protect = [\"[\"]", 1, "protect: \"[\": no pattern: "),
+            ("keep_last = -1", 1, "whole number"),
             ("when_busy = \"never\"", 1, "evict"),
-            ("protect = \"base-*\"", 1, "sequence"),
-            ("protect = [\"[a\"]", 1, "pattern"),
+            (
+                "protect = \"base-*\"",
+                1,
+                "protect: invalid type: string \"base-*\", expected a list of patterns",
+            ),
+            ("protect = [\n\"[a\"]", 2, "pattern"),
             ("[[rule]]\nunused_for = \"1d\"", 1, "pattern"),
             ("[[rule]]\npattern = \"*\"\nmax_size = \"1GB\"", 3, "max_size"),
             ("max_size = \"1GB\"\nmax_size = \"2GB\"", 2, "duplicate"),

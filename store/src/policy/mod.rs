@@ -28,7 +28,7 @@ pub struct Policy {
     pub max_size: Option<u64>,
     /// Free space on the disk below which room is made.
     pub min_free: Option<Amount>,
-    /// Free space up to which room is made then; `min_free` where it is not given, or is less.
+    /// Free space up to which room is made then; `min_free` where it is not given, or (bytes beside a share) turns out less.
     pub target_free: Option<Amount>,
     /// Making room for others never brings the store below this.
     pub reserve: Option<Amount>,
@@ -40,6 +40,26 @@ pub struct Policy {
     pub limits: Limits,
     /// The first one that matches a name of an image counts.
     pub rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// Whether its limits go together; the error says which do not.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(target) = self.target_free else { return Ok(()) };
+        let Some(least) = self.min_free else {
+            return Err(
+                "target_free says how much room is made once less than min_free is free: it needs min_free"
+                    .into(),
+            );
+        };
+        // Bytes and a share can only be compared on a disk.
+        let is_below = match (target, least) {
+            (Amount::Bytes(target), Amount::Bytes(least)) => target < least,
+            (Amount::Percent(target), Amount::Percent(least)) => target < least,
+            _ => false,
+        };
+        if is_below { Err(format!("target_free ({target}) is less than min_free ({least})")) } else { Ok(()) }
+    }
 }
 
 /// What to do while a `hold` lives.

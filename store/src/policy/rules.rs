@@ -15,7 +15,9 @@ impl FromStr for NamePattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<NamePattern, String> {
-        glob::Pattern::new(text).map(NamePattern).map_err(|e| format!("{text:?} is no pattern: {e}"))
+        glob::Pattern::new(text)
+            .map(NamePattern)
+            .map_err(|e| format!("no pattern: {} at character {}", e.msg, e.pos + 1))
     }
 }
 

@@ -39,9 +39,12 @@ pub(super) fn candidates(
         entries.entry(entry.digest).or_default().push(entry);
     }
     let mut used_by: HashMap<Digest, String> = HashMap::new();
+    let leases = store.layout().private().ensure_dir("leases")?;
     for lease in &view.leases {
-        for digest in lease.digests.iter().filter(|digest| needs.contains_key(digest)) {
-            used_by.insert(*digest, lease.user());
+        let mut digests = lease.digests.iter().filter(|digest| needs.contains_key(digest)).peekable();
+        if digests.peek().is_some() {
+            let user = lease.user(&leases);
+            used_by.extend(digests.map(|digest| (*digest, user.clone())));
         }
     }
     let images = entries.into_iter().map(|(digest, entries)| {

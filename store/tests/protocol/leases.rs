@@ -151,18 +151,30 @@ fn a_lease_protects_whatever_its_first_line_says() {
     let about = About {
         purpose: HOLD.into(),
         since: Some(1_700_000_000),
-        command: vec!["sh".into(), "-c".into(), "echo \u{1b}[2J\n\"x\"".into(), "w".repeat(5000)],
-        images: vec!["gcc15".into(), "x\ty".into()],
+        images: vec!["gcc15".into(), "x\ty".repeat(1000)],
+        ..About::default()
     };
+    let about = about.running(&["/opt/s\u{1b}[2Jh\n".to_owned() + &"w".repeat(500), "TOKEN=secret".into()]);
     let mut lease = Lease::create(&leases, about, &guard).unwrap();
     let held = Digest::of(b"held");
     lease.add(&[held], &guard).unwrap();
     drop(guard);
     let [seen] = &live(&store)[..] else { panic!("one lease") };
     assert!(seen.is_hold() && seen.id == lease.id() && seen.since == Some(1_700_000_000), "{seen:?}");
-    assert_eq!(seen.command[..3], ["sh", "-c", "echo [2J\"x\""].map(String::from));
-    assert_eq!((seen.command[3].len(), &seen.images[..]), (200, &["gcc15", "xy"].map(String::from)[..]));
+    assert!(seen.program.starts_with("s[2Jhw") && seen.program.len() == 60, "{seen:?}");
+    assert_eq!((seen.words, seen.images[0].as_str(), seen.images[1].len()), (2, "gcc15", 200));
     let path = dir.path().join(".larder/leases").join(lease.id());
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("secret") && !text.contains("/opt"), "{text}");
+    // Of an older larder.
+    let older =
+        r#"{"purpose":"hold","since":7,"command":["/bin/sh","-c","TOKEN=secret"],"images":["gcc15"]}"#;
+    std::fs::write(&path, format!("# {older}\n{held}\n")).unwrap();
+    let [seen] = &live(&store)[..] else { panic!("one lease") };
+    assert_eq!((seen.program.as_str(), seen.words, seen.since), ("sh", 3, Some(7)));
+    assert!(!format!("{seen:?}").contains("secret") && seen.is_hold() && seen.digests == [held], "{seen:?}");
+    let user = seen.user(&leases);
+    assert_eq!(user, format!("hold of sh (process {})", std::process::id()));
     for (first, purpose) in [
         ("# import\n", "import"),
         ("# {\"purpose\":\"hold\",\"later\":[1]}\n", "hold"),

@@ -163,7 +163,7 @@ fn limits_are_those_of_the_store_and_flags_win() {
         "came in",
         "app/3.tar",
         "newest of app",
-        "prune --tree tree --dry-run --explain",
+        "the same with --dry-run --explain",
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }
