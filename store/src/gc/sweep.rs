@@ -95,8 +95,10 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         store.layout().write_index(&index)?;
     }
     let trash = store.with_reserve(|| private.ensure_dir("trash"))?;
+    let layers = store.layers()?;
     for digest in plan.sweep.keys() {
         store.blobs().discard(digest, &trash)?;
+        layers.forget(digest)?;
     }
     for left in leftovers {
         let dir = if left.place.is_empty() { private.clone() } else { private.sub(left.place)? };
