@@ -6,6 +6,7 @@
 
 mod act;
 mod badinput;
+mod catalog;
 mod format;
 mod gc;
 mod handover;

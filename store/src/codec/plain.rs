@@ -25,7 +25,7 @@ pub(super) struct Passing {
 
 impl Passing {
     pub(super) fn new() -> Passing {
-        Passing { hasher: Hasher::new(), lister: Lister::new() }
+        Passing { hasher: Hasher::new(), lister: Lister::default() }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {

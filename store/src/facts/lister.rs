@@ -3,9 +3,11 @@
 //! A layer is somebody else's file system, so devices, any names and any modes are met here and passed over. Where the
 //! stream cannot be understood, the listing ends there and says why; it never fails what the bytes are read for.
 
+use std::collections::HashSet;
+
 use tar::EntryType;
 
-use super::listing::{Entry, Interest, Kind, Listing, Place, clean, is_content, name, parent};
+use super::listing::{Entry, Interest, Kind, Listing, MAX_DEPTH, Place, clean, is_content, name, parent};
 use crate::archive::tar::BLOCK;
 use crate::archive::tar::extended::{Extended, pax, set};
 use crate::archive::tar::header::{parse, ustar_size};
@@ -22,10 +24,14 @@ const MAX_NAME: usize = 4096;
 const MAX_EXTENDED: u64 = 1 << 20;
 
 /// Makes the listing of a layer from its plain bytes.
-pub(crate) struct Lister {
+#[derive(Default)]
+pub struct Lister {
     interest: Interest,
     entries: Vec<Entry>,
     names: usize,
+    /// The directory of the last member that does not matter, and those above such that do.
+    last: String,
+    implied: HashSet<String>,
     /// The part of a header that has passed.
     block: Vec<u8>,
     position: u64,
@@ -34,7 +40,9 @@ pub(crate) struct Lister {
     broken: Option<String>,
 }
 
+#[derive(Default)]
 enum State {
+    #[default]
     Header,
     /// One block of zeros was seen: another one is the end.
     HalfEnd,
@@ -55,25 +63,12 @@ enum Sink {
 }
 
 impl Lister {
-    pub(crate) fn new() -> Lister {
-        Lister::with(Interest::default())
-    }
-
     pub(super) fn with(interest: Interest) -> Lister {
-        Lister {
-            interest,
-            entries: Vec::new(),
-            names: 0,
-            block: Vec::with_capacity(BLOCK as usize),
-            position: 0,
-            extended: Extended::default(),
-            state: State::Header,
-            broken: None,
-        }
+        Lister { interest, ..Lister::default() }
     }
 
     /// Takes the next bytes.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8]) {
+    pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !matches!(self.state, State::End) {
             let taken = match self.step(bytes) {
                 Ok(taken) => taken,
@@ -85,7 +80,7 @@ impl Lister {
     }
 
     /// The listing, when all has passed.
-    pub(crate) fn finish(mut self) -> Listing {
+    pub fn finish(mut self) -> Listing {
         let is_cut = match self.state {
             State::Header => !self.block.is_empty() || self.position == 0,
             State::Body { .. } => true,
@@ -235,8 +230,31 @@ impl Lister {
                 Entry { path, kind: Kind::Whiteout }
             }
             None if self.interest.wants(&path, matches!(kind, Kind::Link(_))) => Entry { path, kind },
-            None => return Ok(false),
+            None => return self.imply(parent(&path)).map(|()| false),
         };
+        self.push(entry)?;
+        Ok(true)
+    }
+
+    /// A member makes directories of all that is above it, also where they are not in the layer themselves.
+    fn imply(&mut self, directory: &str) -> Result<()> {
+        if directory == self.last {
+            return Ok(());
+        }
+        directory.clone_into(&mut self.last);
+        // Deeper ones do not matter.
+        let end = directory.match_indices('/').nth(MAX_DEPTH).map_or(directory.len(), |(at, _)| at);
+        let mut above = &directory[..end];
+        while !above.is_empty() {
+            if self.interest.wants(above, false) && self.implied.insert(above.to_owned()) {
+                self.push(Entry { path: above.to_owned(), kind: Kind::Directory })?;
+            }
+            above = parent(above);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<()> {
         let target = match &entry.kind {
             Kind::Link(target) | Kind::HardLink(target) => target.len(),
             _ => 0,
@@ -246,7 +264,7 @@ impl Lister {
             return Err(broken("has more programs and links than are looked at"));
         }
         self.entries.push(entry);
-        Ok(true)
+        Ok(())
     }
 
     fn body(&mut self, size: u64, sink: Sink) -> Result<()> {

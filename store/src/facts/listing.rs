@@ -14,7 +14,7 @@ const FORMAT: u32 = 1;
 /// Bytes of a listing; what a lister takes in fits.
 const MAX_JSON: usize = 64 << 20;
 /// Path components of a member that is looked at.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// Files whose content is read.
 pub(super) const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::compilers::Compiler;
 pub use self::databases::{Package, PackageKind};
-pub(crate) use self::lister::Lister;
+pub use self::lister::Lister;
 pub use self::listing::Listing;
 pub use self::os_release::Os;
 pub use self::programs::Program;

@@ -1,0 +1,3 @@
+//! The catalogue: what is in images.
+
+mod facts;
