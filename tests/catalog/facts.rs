@@ -159,6 +159,24 @@ fn a_path_through_unusual_directories_is_followed() {
     );
 }
 
+/// A root that pacman made. What `pacman -Q` says there is below.
+#[test]
+fn what_pacman_installed_is_read_from_its_database() {
+    let sandbox = Sandbox::new();
+    let root = std::fs::read(crate::support::fixture("roots/pacman.tar")).unwrap();
+    import(&sandbox, "arch:1", &[root], &[]);
+    let facts = facts(&sandbox, "arch:1");
+    let package =
+        |name, version| json!({"name": name, "version": version, "architecture": "x86_64", "kind": "pacman"});
+    assert_eq!(
+        facts["packages"],
+        json!([package("gcc", "14.2.1+r753+g1cd744a6828f-1"), package("make", "4.4.1-2")])
+    );
+    assert_eq!(facts["compilers"], json!([{"family": "gcc", "version": "14.2.1", "path": "/usr/bin/gcc"}]));
+    assert_eq!((&facts["os"]["id"], &facts["os"]["version_id"]), (&json!("arch"), &Value::Null));
+    assert_eq!(facts["problems"], json!([]));
+}
+
 /// The Debian root that the newest peers are in: what dpkg and `ls` say there is what larder reads from its image.
 #[test]
 fn a_debian_root_says_the_same_as_its_own_tools() {

@@ -28,10 +28,8 @@ fn layer(members: &[Member<'_>]) -> Vec<u8> {
         header.set_size(content.len() as u64);
         header.as_old_mut().linkname[..text.len().min(100)]
             .copy_from_slice(&text.as_bytes()[..text.len().min(100)]);
-        if content.is_empty() {
-            ()
-        } else {
-            header.as_old_mut().linkname.fill(0)
+        if !content.is_empty() {
+            header.as_old_mut().linkname.fill(0);
         }
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_cksum();
@@ -86,6 +84,11 @@ fn layers_are_laid_upon_each_other() {
         (&[("usr/bin/a/inside", FILE, "x")], &[b]),
         // A directory that was a link in the layer below is its own from now on.
         (&[("bin/c", FILE, "c")], &[a, b, "c=/bin/c"]),
+        // Below a link of the same layer it is written through the link.
+        (
+            &[("sbin", LINK, "usr/bin"), ("sbin/c", FILE, "c"), ("sbin/x/y", FILE, "")],
+            &[a, b, "c=/usr/bin/c"],
+        ),
         (&[("usr/local/bin/a", FILE, "first")], &["a=/usr/local/bin/a", b]),
         (&[("usr/bin/h", HARD, "usr/bin/a")], &[a, b, "h=/usr/bin/h"]),
         (&[("usr/bin/l", LINK, "../../bin/a")], &[a, b, "l=/usr/bin/l>/usr/bin/a"]),

@@ -1,11 +1,11 @@
 //! The file system that the layers of an image make together, as far as it was listed.
 //!
 //! Paths are taken as they stand in each layer, as an overlay does it: a member below what was a link in a lower layer
-//! makes a directory of it (OCI image spec, layer.md, "Applying Changesets").
+//! makes a directory of it, and one below a link of its own layer is written through that (OCI image spec, layer.md, "Applying Changesets").
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::listing::{Kind, Listing, Place, parent};
+use super::listing::{Kind, Listing, Place, name, parent};
 
 /// Steps from one path component or link to the next, of one path: a kernel follows 40 links.
 const MAX_STEPS: usize = 256;
@@ -39,21 +39,42 @@ impl View {
                 _ => {}
             }
         }
+        // Links of this layer: what it has below them is written through them.
+        let mut own = BTreeSet::new();
         for entry in &listing.entries {
+            let Some(path) = self.through(&entry.path, &own) else { continue };
             let node = match &entry.kind {
                 Kind::Whiteout | Kind::Opaque => continue,
+                Kind::Directory if own.contains(&path) => continue,
                 Kind::Directory => Node::Directory,
                 Kind::File(place) => Node::File(layer, *place),
                 Kind::Link(target) => Node::Link(target.clone()),
                 Kind::HardLink(target) => self.nodes.get(target).cloned().unwrap_or(Node::Other),
                 Kind::Other => Node::Other,
             };
-            self.make_way(&entry.path);
+            self.make_way(&path);
             if node != Node::Directory {
-                self.remove_below(&entry.path);
+                self.remove_below(&path);
             }
-            self.nodes.insert(entry.path.clone(), node);
+            match node {
+                Node::Link(_) => own.insert(path.clone()),
+                _ => own.remove(&path),
+            };
+            self.nodes.insert(path, node);
         }
+    }
+
+    /// Where a member goes that may be below one of these links; `None` where that leads nowhere.
+    fn through(&self, path: &str, links: &BTreeSet<String>) -> Option<String> {
+        let mut above = parent(path);
+        while !above.is_empty() && !links.contains(above) {
+            above = parent(above);
+        }
+        if above.is_empty() {
+            return Some(path.to_owned());
+        }
+        let (directory, _) = self.resolve(parent(path))?;
+        Some(format!("{directory}/{}", name(path)))
     }
 
     /// Makes directories of all that is above a path.
