@@ -216,7 +216,8 @@ fn a_debian_root_says_the_same_as_its_own_tools() {
         .iter()
         .map(|p| ["name", "version", "architecture"].map(|key| p[key].as_str().unwrap()).join(" "))
         .collect();
-    (installed.sort_unstable(), read.sort_unstable());
+    installed.sort_unstable();
+    read.sort_unstable();
     assert!(installed.len() > 50);
     assert_eq!(read, installed);
 
