@@ -23,9 +23,10 @@ impl Bring<'_, '_> {
         let mut pending = VecDeque::new();
         let mut made = self.encode(contents, layers, &mut encoder, &mut pending);
         if let Some(encoder) = &mut encoder {
-            made = made.and_then(|()| encoder.wait());
+            // Also after a failure: what was read before it is on its way to the disk.
+            let waited = encoder.wait();
             let rest = self.accept_done(encoder, &mut pending);
-            made = made.and(rest);
+            made = made.and(waited).and(rest);
         }
         made
     }
