@@ -26,7 +26,7 @@ const STORE: &[(u32, &[&str])] = &[
     (2, &["index", "layout", "walk"]),
     (3, &["exports", "journal", "layers", "lease", "lock", "quarantine", "store", "transaction", "usage"]),
     (4, &["df", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
-    (5, &["archive", "codec"]),
+    (5, &["archive", "codec", "facts"]),
 ];
 /// Modules of the program, above all of the library.
 const PROGRAM: &[(u32, &[&str])] = &[(7, &["docker"]), (8, &["catalog"]), (9, &["cli", "commands"])];

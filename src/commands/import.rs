@@ -1,14 +1,18 @@
 //! `larder import`: brings archives in.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use larder_store::archive::import::import;
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
+use larder_store::descriptor::Descriptor;
 use larder_store::prune::Judged;
 use larder_store::quantity::shown_seconds;
+use larder_store::store::Store;
 use serde_json::{Value, json};
 
+use super::facts;
 use super::naming::{Flags, Given, Names};
 use crate::cli::{
     Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
@@ -48,6 +52,10 @@ pub(crate) struct Args {
     /// Read and hash what the store has of it already, and put right what is damaged there
     #[arg(long)]
     verify: bool,
+
+    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
+    #[arg(long)]
+    no_facts: bool,
 
     /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
     #[arg(long, value_name = "HOW", default_value = "zstd")]
@@ -112,6 +120,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 return Err(if at > 0 { error.in_part() } else { error });
             }
         };
+        if !args.no_facts {
+            take_facts(context, &store, &imported);
+        }
         for image in &imported {
             if let Became::Replaced(old) = image.outcome {
                 let name = image.reference.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -135,6 +146,22 @@ fn say_gone(gone: &Judged) {
         gone.image.shown_name(),
         shown_seconds(unused)
     ));
+}
+
+/// Reads what is in the images that came in. They are in the store by now, so that nothing that goes wrong here is a failure.
+fn take_facts(context: &Context, store: &Store, imported: &[Imported]) {
+    let mut seen = HashSet::new();
+    for image in imported.iter().filter(|image| image.image_id.is_some() && seen.insert(image.digest)) {
+        let digest = image.digest;
+        let Ok(Some(size)) = store.blobs().contains(&digest) else { continue };
+        let manifest = Descriptor::new(String::new(), digest, size);
+        match facts::of(store, &manifest, &context.cancel) {
+            Ok(Ok(_)) => {}
+            Ok(Err(why)) => note(format_args!("{why}")),
+            // Whoever wants to stop gets what came in.
+            Err(_) => return,
+        }
+    }
 }
 
 fn row(image: &Imported) -> String {

@@ -13,11 +13,11 @@ use larder_store::usage::Usage;
 use larder_store::walk;
 use serde_json::{Value, json};
 
-use super::images;
 use super::platform::{self, Wanted, choose};
-use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
+use super::{facts, images};
+use crate::cli::{Context, Format, Outcome, Table, human, note, pairs, print, print_json};
 
-/// Show all about images: platform, names and annotations, config, layers and who shares them
+/// Show all about images: platform, names and annotations, what is in them, config, layers and who shares them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The images
@@ -28,6 +28,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OS/ARCH", value_parser = platform::parse)]
     platform: Option<Platform>,
 
+    /// Also list what was read from the image: packages, and the programs on its PATH
+    #[arg(long)]
+    facts: bool,
+
     /// How to print them
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -35,7 +39,10 @@ pub(crate) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
-    let (values, _) = super::look(&store, |index| Ok((values(&store, index, args)?, Vec::new())))?;
+    let (values, unread) = super::look(&store, |index| values(context, &store, index, args))?;
+    for why in unread {
+        note(format_args!("{why}"));
+    }
     if args.format == Format::Json {
         return print_json(&values);
     }
@@ -44,12 +51,21 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             print("\n")?;
         }
         show(value)?;
+        if args.facts {
+            facts::list(&value["facts"])?;
+        }
     }
     Ok(())
 }
 
-/// All about each image that was asked for.
-fn values(store: &Store, index: &Index, args: &Args) -> Outcome<Vec<Value>> {
+/// All about each image that was asked for, and why the facts of some could not be read.
+fn values(
+    context: &Context,
+    store: &Store,
+    index: &Index,
+    args: &Args,
+) -> Outcome<(Vec<Value>, Vec<String>)> {
+    let mut unread = Vec::new();
     let mut found = Vec::new();
     for query in &args.images {
         found.push(store.resolve(index, query)?);
@@ -64,9 +80,13 @@ fn values(store: &Store, index: &Index, args: &Args) -> Outcome<Vec<Value>> {
             None => entry.clone(),
         };
         image_details(store, entry, &image, &sharers, &mut value)?;
+        match facts::of(store, &image, &context.cancel)? {
+            Ok(facts) => value["facts"] = json!(facts),
+            Err(why) => unread.push(why),
+        }
         values.push(value);
     }
-    Ok(values)
+    Ok((values, unread))
 }
 
 /// Which images (by name, or digest where nameless) have a blob.
@@ -188,6 +208,7 @@ fn show(value: &Value) -> Outcome {
             rows.push((label, text(&value[key])));
         }
     }
+    rows.extend(facts::rows(&value["facts"]));
     rows.push(("Size", human(value["size"].as_u64().unwrap_or(0))));
     rows.push(("Pinned", if value["pinned"] == json!(true) { "yes" } else { "no" }.to_owned()));
     for (label, key) in [

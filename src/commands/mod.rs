@@ -5,6 +5,7 @@ mod completions;
 mod df;
 mod doctor;
 mod export;
+mod facts;
 mod gc;
 mod hold;
 mod holds;

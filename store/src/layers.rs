@@ -9,8 +9,11 @@ use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
-use crate::ids::DiffId;
+use crate::ids::{DiffId, ImageId};
 use crate::media_type::Compression;
+
+/// Bytes of what is kept of one layer's listing, or of one image.
+const MAX_FACTS: u64 = 128 << 20;
 
 /// A layer blob, decoded once in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,19 +69,19 @@ impl LayerFacts {
 
 /// The cache of layer facts. Where it cannot be written (a read-only or full disk, another user's store) it knows
 /// what is there and learns nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LayerCache {
     diffs: Option<Dir>,
     blobs: Option<Dir>,
+    listings: Option<Dir>,
+    images: Option<Dir>,
 }
 
 impl LayerCache {
     /// Opens the cache below `.larder/cache/`, emptied where it belongs to another host.
     pub fn open(cache: &Dir) -> Result<LayerCache> {
         match LayerCache::open_own(cache) {
-            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => {
-                Ok(LayerCache { diffs: None, blobs: None })
-            }
+            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => Ok(LayerCache::default()),
             opened => opened,
         }
     }
@@ -87,15 +90,19 @@ impl LayerCache {
         let home = home(cache)?;
         let is_home = cache.read("home", 4096)?.is_some_and(|bytes| bytes == home.as_bytes());
         let (diffs, blobs) = (cache.ensure_dir("diffs")?, cache.ensure_dir("blobs")?);
+        // A store of an older larder that can only be read has the others all the same.
+        let younger = |name| if_possible(cache.ensure_dir(name).map(Some));
+        let (listings, images) = (younger("listings")?, younger("facts")?);
         if !is_home {
-            for dir in [&diffs, &blobs] {
+            for dir in [Some(&diffs), Some(&blobs), listings.as_ref(), images.as_ref()].into_iter().flatten()
+            {
                 for name in dir.names()? {
                     dir.unlink(&name)?;
                 }
             }
             cache.replace_lossy("home", home.as_bytes())?;
         }
-        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs) })
+        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs), listings, images })
     }
 
     /// The blob that was seen to hold a diff ID. Whether it is still there is another question.
@@ -118,22 +125,65 @@ impl LayerCache {
                 false => Ok(()),
             }
         });
-        match learned {
-            Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => Ok(()),
-            learned => learned,
+        if_possible(learned)
+    }
+
+    /// The listing of a layer (`facts`), as it was written.
+    pub(crate) fn listing(&self, diff_id: &DiffId) -> Option<Vec<u8>> {
+        own_bytes(self.listings.as_ref()?, &diff_id.0, MAX_FACTS)
+    }
+
+    /// Keeps the listing of a layer.
+    pub(crate) fn learn_listing(&self, diff_id: &DiffId, bytes: &[u8]) -> Result<()> {
+        let write = |dir: &Dir| dir.replace_lossy(&diff_id.0.hex(), bytes);
+        if_possible(self.listings.as_ref().map_or(Ok(()), write))
+    }
+
+    /// What was read from an image (`facts`), as it was written.
+    pub(crate) fn image(&self, id: &ImageId) -> Option<Vec<u8>> {
+        own_bytes(self.images.as_ref()?, &id.0, MAX_FACTS)
+    }
+
+    /// Keeps what was read from an image.
+    pub(crate) fn learn_image(&self, id: &ImageId, bytes: &[u8]) -> Result<()> {
+        let write = |dir: &Dir| dir.replace_lossy(&id.0.hex(), bytes);
+        if_possible(self.images.as_ref().map_or(Ok(()), write))
+    }
+
+    /// Forgets what was read from a layer, or from the image whose config this is, when the blob goes. What is known of the blob
+    /// itself stays: it may come again.
+    pub(crate) fn forget(&self, blob: &Digest) -> Result<()> {
+        if let Some(images) = &self.images {
+            images.unlink(&blob.hex())?;
         }
+        if let (Some(listings), Some(facts)) = (&self.listings, self.by_blob(blob)) {
+            listings.unlink(&facts.diff_id.0.hex())?;
+        }
+        Ok(())
+    }
+}
+
+/// A cache that cannot be written learns nothing.
+fn if_possible<T: Default>(learned: Result<T>) -> Result<T> {
+    match learned {
+        Err(error) if fs::is_read_only(&error) || fs::is_full(&error) => Ok(T::default()),
+        learned => learned,
     }
 }
 
 /// A line without its end is a file that a crash cut off.
 fn read(dir: &Dir, digest: &Digest) -> Option<LayerFacts> {
+    LayerFacts::from_line(std::str::from_utf8(&own_bytes(dir, digest, 512)?).ok()?)
+}
+
+/// A file that this user, or root, wrote.
+fn own_bytes(dir: &Dir, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
     let name = digest.hex();
     let owner = dir.stat(&name).ok()??.uid;
     if owner != 0 && owner != geteuid().as_raw() {
         return None;
     }
-    let bytes = dir.read(&name, 512).ok()??;
-    LayerFacts::from_line(std::str::from_utf8(&bytes).ok()?)
+    dir.read(&name, cap).ok()?
 }
 
 /// What a copy of the store has otherwise: the machine and the directory itself.

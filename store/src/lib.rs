@@ -2,7 +2,7 @@
 //!
 //! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
 //! (`fs`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
-//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression and archives (`codec`, `archive`).
+//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression, archives and what is in images (`codec`, `archive`, `facts`).
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
@@ -16,6 +16,7 @@ pub mod df;
 pub mod digest;
 pub mod error;
 pub mod exports;
+pub mod facts;
 pub mod fs;
 pub mod gc;
 pub mod ids;

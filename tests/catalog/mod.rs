@@ -1,9 +1,10 @@
-//! The catalogue: names by the convention, and what is declared of images.
+//! The catalogue: names by the convention, what is declared of images, and what is in them.
 //!
 //! Which names there are and what is proposed for others is decided by pure functions with tests of their own
 //! (`src/catalog/`); here is what stands around them.
 
 mod declared;
+mod facts;
 mod names;
 
 use std::collections::BTreeSet;

@@ -59,7 +59,12 @@ pub fn forky(name: &str, bind: &Path) -> Option<Command> {
     forky_with(name, bind, None)
 }
 
-/// The same, and it sees one more directory, in which a daemon's socket is.
+/// The Debian forky root itself.
+pub fn forky_root() -> Option<PathBuf> {
+    setting("LARDER_TEST_FORKY").map(PathBuf::from)
+}
+
+/// Like [`forky`], and it sees one more directory, in which a daemon's socket is.
 pub fn forky_with(name: &str, bind: &Path, daemon: Option<&Path>) -> Option<Command> {
     let root = PathBuf::from(setting("LARDER_TEST_FORKY")?);
     if !root.join("usr/bin").join(name).exists() {

@@ -13,19 +13,23 @@ fn the_table_is_for_people() {
     let sandbox = two_images();
     sandbox.ok(["annotate", GCC, "project=capy", "org.example.colour=green"]);
     insta::assert_snapshot!(redact(&sandbox.ok(["inspect", GCC])), @r"
-    Names     capy-debian-12-gcc12:latest
-    Digest    sha256:digest-1------------
-    Image ID  sha256:digest-2------------
-    Type      application/vnd.oci.image.manifest.v1+json
-    Platform  linux/amd64
-    Created   2023-11-14T22:13:20Z
-    Imported  0000-00-00T00:00:00Z
-    Uses      0
-    Size      5.2 kB
-    Pinned    no
-    Cmd       /bin/hello
-    Env       PATH=/bin:/usr/bin, CC=gcc-12, CXX=g++-12
-    Workdir   /
+    Names      capy-debian-12-gcc12:latest
+    Digest     sha256:digest-1------------
+    Image ID   sha256:digest-2------------
+    Type       application/vnd.oci.image.manifest.v1+json
+    Platform   linux/amd64
+    Created    2023-11-14T22:13:20Z
+    Imported   0000-00-00T00:00:00Z
+    Uses       0
+    Os         Debian GNU/Linux 12 (bookworm)
+    Compilers  gcc 12.2.0
+    Packages   3 (dpkg)
+    Programs   3
+    Size       5.2 kB
+    Pinned     no
+    Cmd        /bin/hello
+    Env        PATH=/bin:/usr/bin, CC=gcc-12, CXX=g++-12
+    Workdir    /
 
     Annotations
       dev.larder.image-id                sha256:digest-2------------

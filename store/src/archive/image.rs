@@ -168,8 +168,8 @@ impl<'a> Images<'a> {
             done.map_err(|e| e.within(format!("layer {}", facts.blob)))?;
         }
         for (facts, encoded) in layers.iter().zip(encoder.finish()?) {
-            if encoded.diff_id != facts.diff_id {
-                let why = format!("diff ID mismatch: it unpacks to {}", encoded.diff_id);
+            if encoded.plain.diff_id != facts.diff_id {
+                let why = format!("diff ID mismatch: it unpacks to {}", encoded.plain.diff_id);
                 return Err(Error::damaged(format!("layer {}", facts.blob), why));
             }
             // The file loses its name with the transaction; it stays as long as it is open.
@@ -223,7 +223,7 @@ fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel)
         }
         Error::damaged(what(), "is missing")
     })?;
-    let (found, plain_size) = codec::measure(&blob, compression, cancel)?;
+    let codec::Plain { diff_id: found, size: plain_size, .. } = codec::measure(&blob, compression, cancel)?;
     if found != diff_id {
         return Err(Error::damaged(
             what(),

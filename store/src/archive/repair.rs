@@ -160,8 +160,8 @@ impl ArchiveSource {
             .layer(&mut source, bench.writer(layer.size)?, &|count| (bench.watch)(Event::Done(count)))
             .map_err(within)?;
         match encoder.finish().map_err(within)?.pop() {
-            Some(encoded) if encoded.diff_id == layer.diff_id => Ok(encoded.staged),
-            Some(encoded) => Err(within(wrong_diff_id(layer.diff_id, encoded.diff_id))),
+            Some(encoded) if encoded.plain.diff_id == layer.diff_id => Ok(encoded.staged),
+            Some(encoded) => Err(within(wrong_diff_id(layer.diff_id, encoded.plain.diff_id))),
             None => Err(Error::damaged(format!("entry {:?}", layer.path), "was not compressed")),
         }
     }

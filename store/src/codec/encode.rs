@@ -12,21 +12,18 @@ use std::thread::JoinHandle;
 
 use super::Encoding;
 use super::frames::{CHUNK, FrameEncoder, FrameWriter};
+use super::plain::{Passing, Plain};
 use crate::blob::{BlobWriter, Staged, from_io};
 use crate::cancel::Cancel;
-use crate::digest::Hasher;
 use crate::error::{Error, Result};
-use crate::ids::DiffId;
 
 /// A layer that was compressed.
 #[derive(Debug, Clone)]
 pub struct EncodedLayer {
     /// The blob, durable and not yet visible.
     pub staged: Staged,
-    /// The digest of what was read.
-    pub diff_id: DiffId,
-    /// Bytes that were read.
-    pub plain_size: u64,
+    /// What was read.
+    pub plain: Plain,
 }
 
 /// Compresses layers, one after the other. With one job it all happens on the caller's thread.
@@ -70,13 +67,13 @@ struct Chunk {
 enum Step {
     Begin(BlobWriter),
     Frame(Box<Chunk>),
-    End(DiffId, u64),
+    End(Plain),
     Failed(Error),
 }
 
 /// What the committing thread does.
 enum Commit {
-    Finish(BlobWriter, DiffId, u64),
+    Finish(BlobWriter, Plain),
     Failed(Error),
 }
 
@@ -101,11 +98,11 @@ impl Encoder {
             Engine::Inline { encoder, chunk, done } => {
                 let failed = |e| Error::io("write", &self.shown)(e);
                 let mut frames = FrameWriter::new(writer, self.encoding.compression);
-                let mut hasher = Hasher::new();
+                let mut passing = Passing::new();
                 let mut first = true;
                 loop {
                     self.cancel.check()?;
-                    fill(source, &mut chunk.plain, &mut hasher)?;
+                    fill(source, &mut chunk.plain, &mut passing)?;
                     if chunk.plain.is_empty() && !first {
                         break;
                     }
@@ -114,9 +111,9 @@ impl Encoder {
                     frames.frame(&chunk.plain, &chunk.coded).map_err(failed)?;
                     read(chunk.plain.len() as u64);
                 }
-                let (plain_size, diff_id) = (hasher.size(), DiffId(hasher.finish()));
+                let plain = passing.finish();
                 let staged = frames.finish().map_err(failed)?.finish()?;
-                done.push(EncodedLayer { staged, diff_id, plain_size });
+                done.push(EncodedLayer { staged, plain });
                 Ok(())
             }
             Engine::Threads(threads) => threads.layer(source, writer, read, &self.cancel),
@@ -189,13 +186,13 @@ impl Threads {
         read: &dyn Fn(u64),
         cancel: &Cancel,
     ) -> Result<()> {
-        let mut hasher = Hasher::new();
+        let mut passing = Passing::new();
         self.step(Step::Begin(writer))?;
         let mut first = true;
         loop {
             cancel.check()?;
             let Ok(mut chunk) = self.free.recv() else { return self.failure() };
-            let filled = fill(source, &mut chunk.plain, &mut hasher);
+            let filled = fill(source, &mut chunk.plain, &mut passing);
             if filled.is_err() || chunk.plain.is_empty() && !first {
                 // The chunk that found the end goes back to the pool by the same way as all others.
                 (chunk.plain, chunk.coded) = Default::default();
@@ -212,8 +209,7 @@ impl Threads {
                 return self.failure();
             }
         }
-        let size = hasher.size();
-        self.step(Step::End(DiffId(hasher.finish()), size))
+        self.step(Step::End(passing.finish()))
     }
 
     fn step(&mut self, step: Step) -> Result<()> {
@@ -304,14 +300,14 @@ fn write_in_order(
                     }
                     let _ = recycle.send(chunk);
                 }
-                Step::End(diff_id, size) => {
+                Step::End(plain) => {
                     let Some(frames) = frames.take() else { continue };
                     let writer = match frames.finish() {
                         Ok(writer) => writer,
                         Err(error) => return fail(Error::io("write", shown)(error)),
                     };
                     // What cannot be made durable need not be written: who compresses and reads hears of it too.
-                    if commit.send(Commit::Finish(writer, diff_id, size)).is_err() {
+                    if commit.send(Commit::Finish(writer, plain)).is_err() {
                         return;
                     }
                 }
@@ -324,9 +320,9 @@ fn write_in_order(
 fn make_durable(commits: &Receiver<Commit>, done: &Sender<EncodedLayer>) -> Result<()> {
     while let Ok(commit) = commits.recv() {
         match commit {
-            Commit::Finish(writer, diff_id, plain_size) => {
+            Commit::Finish(writer, plain) => {
                 // Nobody listens where the work was given up.
-                let _ = done.send(EncodedLayer { staged: writer.finish()?, diff_id, plain_size });
+                let _ = done.send(EncodedLayer { staged: writer.finish()?, plain });
             }
             Commit::Failed(error) => return Err(error),
         }
@@ -334,15 +330,15 @@ fn make_durable(commits: &Receiver<Commit>, done: &Sender<EncodedLayer>) -> Resu
     Ok(())
 }
 
-/// Fills the buffer with the next chunk, which is shorter only at the end; hashes it.
-fn fill(source: &mut dyn Read, buffer: &mut Vec<u8>, hasher: &mut Hasher) -> Result<()> {
+/// Fills the buffer with the next chunk, which is shorter only at the end; learns from it.
+fn fill(source: &mut dyn Read, buffer: &mut Vec<u8>, passing: &mut Passing) -> Result<()> {
     buffer.resize(CHUNK, 0);
     let mut filled = 0;
     while filled < CHUNK {
         match source.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(count) => {
-                hasher.update(&buffer[filled..filled + count]);
+                passing.update(&buffer[filled..filled + count]);
                 filled += count;
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

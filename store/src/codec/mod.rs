@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod frames;
 mod outer;
+mod plain;
 mod seek;
 mod verify;
 
@@ -19,7 +20,8 @@ pub use decode::{Limits, decoder};
 pub use encode::{EncodedLayer, Encoder};
 pub use frames::CHUNK;
 pub use outer::{HEAD, Outer};
-pub use seek::{Frame, layer_decoder, parse_table};
+pub use plain::Plain;
+pub use seek::{Frame, FrameReader, layer_decoder, parse_table};
 pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 
 use crate::media_type::Compression;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::decode::{Limits, decoder};
+use super::plain::{Passing, Plain};
 use crate::blob::{Blob, BlobWriter, Staged, from_io};
 use crate::cancel::Cancel;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ids::DiffId;
 use crate::media_type::Compression;
 
 const PIECE: usize = 1 << 20;
@@ -21,8 +21,8 @@ const PIECES: usize = 4;
 pub struct CopiedLayer {
     /// The blob, durable and not yet visible.
     pub staged: Staged,
-    /// What it unpacks to, and to how many bytes, where that was asked for.
-    pub plain: Option<(DiffId, u64)>,
+    /// What it unpacks to, where that was asked for.
+    pub plain: Option<Plain>,
 }
 
 /// Where a copy goes, and what it must turn out to be.
@@ -59,11 +59,11 @@ pub fn copy_layer(
     let (filled, pieces) = sync_channel::<Vec<u8>>(PIECES);
     let (recycle, free) = channel::<Vec<u8>>();
     let (copied, plain) = std::thread::scope(|scope| {
-        let unpack = move || hash_plain(compression, Pieces::new(pieces, recycle), what.size, cancel);
+        let unpack = move || unpack(compression, Pieces::new(pieces, recycle), what.size, cancel);
         let unpacking = std::thread::Builder::new().name("unpack".into()).spawn_scoped(scope, unpack);
         let unpacking = match unpacking.map_err(Error::io("start a thread for", what.shown)) {
             Ok(unpacking) => unpacking,
-            Err(error) => return (Err(error), Ok(Ok((DiffId(what.digest), 0)))),
+            Err(error) => return (Err(error), Ok(Err(io::Error::other("the decoder did not start")))),
         };
         let mut tee = |piece: &[u8]| give(piece, &filled, &free);
         let copied = copy(source, &mut writer, what, cancel, read, &mut tee);
@@ -78,9 +78,9 @@ pub fn copy_layer(
     Ok(CopiedLayer { staged, plain: Some(plain) })
 }
 
-/// Unpacks a stored blob: what its diff ID is, and how large it is plain. The blob's own digest is checked as well.
-pub fn measure(blob: &Blob, compression: Compression, cancel: &Cancel) -> Result<(DiffId, u64)> {
-    hash_plain(compression, blob.verified(), blob.size(), cancel).map_err(|e| undecodable(blob.digest(), e))
+/// Unpacks a stored blob: what it is plain. The blob's own digest is checked as well.
+pub fn measure(blob: &Blob, compression: Compression, cancel: &Cancel) -> Result<Plain> {
+    unpack(compression, blob.verified(), blob.size(), cancel).map_err(|e| undecodable(blob.digest(), e))
 }
 
 fn undecodable(digest: Digest, error: io::Error) -> Error {
@@ -92,26 +92,24 @@ fn undecodable(digest: Digest, error: io::Error) -> Error {
     })
 }
 
-fn hash_plain(
+fn unpack(
     compression: Compression,
     source: impl Read + Send,
     size: u64,
     cancel: &Cancel,
-) -> io::Result<(DiffId, u64)> {
+) -> io::Result<Plain> {
     let mut plain = decoder(compression, source, size, Limits::default())?;
-    let mut hasher = Hasher::new();
+    let mut passing = Passing::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
         if cancel.is_raised() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, Error::Interrupted));
         }
         match plain.read(&mut buffer)? {
-            0 => break,
-            count => hasher.update(&buffer[..count]),
+            0 => return Ok(passing.finish()),
+            count => passing.update(&buffer[..count]),
         }
     }
-    let size = hasher.size();
-    Ok((DiffId(hasher.finish()), size))
 }
 
 fn copy(

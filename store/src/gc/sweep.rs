@@ -100,6 +100,7 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         });
         store.layout().write_index(&index)?;
     }
+    let layers = store.layers()?;
     let trash = match store.with_reserve(|| private.ensure_dir("trash")) {
         // Without it everything goes at once, which takes longer with the locks held.
         Err(error) if fs::is_full(&error) => None,
@@ -110,6 +111,7 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
             Some(trash) => store.blobs().discard(digest, trash)?,
             None => store.blobs().remove(digest)?,
         };
+        layers.forget(digest)?;
     }
     for left in leftovers {
         let dir = if left.place.is_empty() { private.clone() } else { private.sub(left.place)? };

@@ -50,13 +50,13 @@ fn copies_and_unpacks() {
             let bench = Bench::new();
             let copied = copy(&bench, &blob, &announce(&bench, &blob, Some(compression)), jobs).unwrap();
             assert_eq!(copied.staged.digest(), Digest::of(&blob), "{name}");
-            let (diff_id, size) = copied.plain.unwrap();
-            assert_eq!((diff_id.0, size), (Digest::of(&plain), PLAIN as u64), "{name}");
+            let unpacked = copied.plain.clone().unwrap();
+            assert_eq!((unpacked.diff_id.0, unpacked.size), (Digest::of(&plain), PLAIN as u64), "{name}");
             let mut stored = Vec::new();
             copied.staged.open().unwrap().verified().read_to_end(&mut stored).unwrap();
             assert!(stored == blob, "{name}: not kept as it came");
             let measured = measure(&copied.staged.open().unwrap(), compression, &Cancel::new()).unwrap();
-            assert_eq!(measured, (diff_id, size), "{name}");
+            assert_eq!(measured, unpacked, "{name}");
             let untouched = copy(&bench, &blob, &announce(&bench, &blob, None), jobs).unwrap();
             assert!(untouched.plain.is_none());
             drop((copied, untouched));
@@ -103,7 +103,7 @@ fn the_first_bytes_say_how_to_unpack() {
             if compression == Compression::None {
                 assert!(copied.is_err(), "{name}, called {said:?}");
             } else {
-                assert_eq!(copied.unwrap().plain.unwrap().0.0, plain, "{name}, called {said:?}");
+                assert_eq!(copied.unwrap().plain.unwrap().diff_id.0, plain, "{name}, called {said:?}");
             }
             bench.assert_empty(name);
         }

@@ -82,7 +82,7 @@ fn check(encoding: &str, plain: &[u8]) -> Vec<u8> {
     let bench = Bench::new();
     let blobs = JOBS.map(|jobs| {
         let layer = bench.encode(encoding, jobs, Trickle { left: plain, calls: jobs }).unwrap();
-        assert_eq!((layer.diff_id.0, layer.plain_size), (Digest::of(plain), plain.len() as u64));
+        assert_eq!((layer.plain.diff_id.0, layer.plain.size), (Digest::of(plain), plain.len() as u64));
         content(&layer)
     });
     assert!(blobs.iter().all(|blob| *blob == blobs[0]), "{encoding}: the bytes depend on the number of jobs");
@@ -178,7 +178,7 @@ fn layers_come_out_in_the_order_in_which_they_went_in() {
             );
             assert_eq!(done.len(), layers.len());
             for (layer, plain) in done.iter().zip(&layers) {
-                assert_eq!(layer.diff_id.0, Digest::of(plain));
+                assert_eq!(layer.plain.diff_id.0, Digest::of(plain));
                 assert!(decode(compression(encoding), &content(layer)) == *plain, "{encoding}, {jobs} jobs");
                 let alone = bench.encode(encoding, 1, &plain[..]).unwrap();
                 assert_eq!(layer.staged.digest(), alone.staged.digest());

@@ -33,7 +33,8 @@ impl Bring<'_, '_> {
                 return Err(gone());
             }
             let compression = shown_compression(&blob)?;
-            let (diff_id, plain_size) = measure(&blob, compression, &self.options.cancel)?;
+            let plain = measure(&blob, compression, &self.options.cancel)?;
+            let (diff_id, plain_size) = (plain.diff_id, plain.size);
             if diff_id != layer.diff_id {
                 return Err(wrong_diff_id(layer.diff_id, diff_id));
             }
@@ -46,6 +47,7 @@ impl Bring<'_, '_> {
                 seekable: false,
             };
             self.layers.learn(&facts, true)?;
+            self.layers.learn_listing(&diff_id, &plain.listing)?;
             self.made.insert(diff_id, facts);
         }
         Ok(())

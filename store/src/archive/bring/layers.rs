@@ -23,9 +23,10 @@ impl Bring<'_, '_> {
         let mut pending = VecDeque::new();
         let mut made = self.encode(contents, layers, &mut encoder, &mut pending);
         if let Some(encoder) = &mut encoder {
-            made = made.and_then(|()| encoder.wait());
+            // Also after a failure: what was read before it is on its way to the disk.
+            let waited = encoder.wait();
             let rest = self.accept_done(encoder, &mut pending);
-            made = made.and(rest);
+            made = made.and(waited).and(rest);
         }
         made
     }
@@ -96,21 +97,23 @@ impl Bring<'_, '_> {
     }
 
     fn accept(&mut self, layer: &MadeLayer, encoded: EncodedLayer) -> Result<()> {
-        if encoded.diff_id != layer.diff_id {
-            return Err(wrong_diff_id(layer.diff_id, encoded.diff_id));
+        let plain = encoded.plain;
+        if plain.diff_id != layer.diff_id {
+            return Err(wrong_diff_id(layer.diff_id, plain.diff_id));
         }
         let compression = self.options.encoding.compression;
         let facts = LayerFacts {
             blob: encoded.staged.digest(),
             size: encoded.staged.size(),
             compression,
-            diff_id: encoded.diff_id,
-            plain_size: encoded.plain_size,
+            diff_id: plain.diff_id,
+            plain_size: plain.size,
             seekable: compression == Compression::Zstd,
         };
-        self.publish(encoded.staged, encoded.plain_size)?;
+        self.publish(encoded.staged, plain.size)?;
         // The blob known before was not there: this one is to be used from now on.
         self.layers.learn(&facts, true)?;
+        self.layers.learn_listing(&facts.diff_id, &plain.listing)?;
         self.made.insert(facts.diff_id, facts);
         Ok(())
     }
@@ -172,13 +175,16 @@ impl Bring<'_, '_> {
 
     fn accept_copy(&mut self, blob: &KeptBlob, copied: CopiedLayer) -> Result<()> {
         let (digest, size) = (blob.descriptor.digest, blob.descriptor.size);
-        let mut facts = None;
+        let (mut facts, mut listing) = (None, None);
         if let Some((compression, expected)) = blob.layer {
             let (diff_id, plain_size) = match compression {
                 Compression::None => (DiffId(digest), size),
-                _ => copied
-                    .plain
-                    .ok_or_else(|| Error::damaged(format!("blob {digest}"), "was not unpacked"))?,
+                _ => {
+                    let was_not = || Error::damaged(format!("blob {digest}"), "was not unpacked");
+                    let plain = copied.plain.ok_or_else(was_not)?;
+                    listing = Some(plain.listing);
+                    (plain.diff_id, plain.size)
+                }
             };
             if diff_id != expected {
                 return Err(wrong_diff_id(expected, diff_id));
@@ -188,7 +194,9 @@ impl Bring<'_, '_> {
                 Some(LayerFacts { blob: digest, size, compression, diff_id, plain_size, seekable: false });
         }
         self.publish(copied.staged, size)?;
-        facts.map_or(Ok(()), |facts| self.layers.learn(&facts, false))
+        let Some(facts) = facts else { return Ok(()) };
+        self.layers.learn(&facts, false)?;
+        listing.map_or(Ok(()), |listing| self.layers.learn_listing(&facts.diff_id, &listing))
     }
 
     /// The stored blob that a member's name stands for.

@@ -7,14 +7,14 @@ use crate::error::Result;
 
 /// What extended headers said about the next member.
 #[derive(Default)]
-pub(super) struct Extended {
-    pub(super) path: Option<Vec<u8>>,
-    pub(super) link: Option<Vec<u8>>,
-    pub(super) size: Option<u64>,
+pub(crate) struct Extended {
+    pub(crate) path: Option<Vec<u8>>,
+    pub(crate) link: Option<Vec<u8>>,
+    pub(crate) size: Option<u64>,
 }
 
 /// Reads a pax header; a global one (`None`) may say nothing that changes what a member is.
-pub(super) fn pax(data: &[u8], mut extended: Option<&mut Extended>) -> Result<()> {
+pub(crate) fn pax(data: &[u8], mut extended: Option<&mut Extended>) -> Result<()> {
     for record in PaxExtensions::new(data) {
         let record = record.map_err(|e| broken(format!("a malformed pax header: {e}")))?;
         let known = matches!(record.key_bytes(), b"path" | b"linkpath" | b"size");
@@ -36,7 +36,7 @@ pub(super) fn pax(data: &[u8], mut extended: Option<&mut Extended>) -> Result<()
 }
 
 /// Says a thing about a member that was not said before.
-pub(super) fn set<T>(slot: &mut Option<T>, value: T) -> Result<()> {
+pub(crate) fn set<T>(slot: &mut Option<T>, value: T) -> Result<()> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(broken("a member has two extended names or sizes")),

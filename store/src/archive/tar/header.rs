@@ -6,7 +6,7 @@ use super::{BLOCK, broken};
 use crate::error::Result;
 
 /// Takes a block for a header, if its checksum says that it is one.
-pub(super) fn parse(block: &[u8; BLOCK as usize], is_first: bool) -> Result<Header> {
+pub(crate) fn parse(block: &[u8; BLOCK as usize], is_first: bool) -> Result<Header> {
     let header = Header::from_byte_slice(block).clone();
     let sum = block
         .iter()
@@ -23,7 +23,7 @@ pub(super) fn parse(block: &[u8; BLOCK as usize], is_first: bool) -> Result<Head
 }
 
 /// The size that the header itself says.
-pub(super) fn ustar_size(header: &Header) -> Result<u64> {
+pub(crate) fn ustar_size(header: &Header) -> Result<u64> {
     let field = &header.as_old().size;
     // Base-256: the highest bit marks it, the next one is the sign.
     if field[0] & 0xc0 == 0xc0 {

@@ -4,8 +4,8 @@
 //! two readers could disagree (two sizes, two names, a name that climbs), the archive is refused. The headers
 //! are taken apart by the `tar` crate; what they may say is decided here.
 
-mod extended;
-mod header;
+pub(crate) mod extended;
+pub(crate) mod header;
 mod path;
 #[cfg(test)]
 mod tests;
