@@ -39,11 +39,12 @@ pub(super) fn candidates(
         entries.entry(entry.digest).or_default().push(entry);
     }
     let mut used_by: HashMap<Digest, String> = HashMap::new();
-    let leases = store.layout().private().ensure_dir("leases")?;
-    for lease in &view.leases {
+    // Without the directory there are none, and a dry run does not make it.
+    let leases = store.layout().private().sub_if_there("leases")?;
+    for (lease, leases) in view.leases.iter().zip(leases.iter().cycle()) {
         let mut digests = lease.digests.iter().filter(|digest| needs.contains_key(digest)).peekable();
         if digests.peek().is_some() {
-            let user = lease.user(&leases);
+            let user = lease.user(leases);
             used_by.extend(digests.map(|digest| (*digest, user.clone())));
         }
     }
