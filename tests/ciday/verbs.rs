@@ -1,6 +1,7 @@
 //! larder's verbs as the host calls them, and what they may answer on that day.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
 
@@ -84,12 +85,12 @@ impl Day<'_> {
         self.ok(&["gc", "--grace", "0s"]);
     }
 
-    /// The blobs that the lease names whose command has this word.
+    /// The blobs that the lease names whose larder was called with this word.
     pub(super) fn leased(&self, word: &str) -> Vec<PathBuf> {
         let leases = self.disk.store().join(".larder/leases");
         let lease = std::fs::read_dir(&leases).unwrap().find_map(|lease| {
-            let text = std::fs::read_to_string(lease.unwrap().path()).ok()?;
-            text.lines().next()?.contains(&format!("\"{word}\"")).then_some(text)
+            let path = lease.unwrap().path();
+            is_open_with(&path, word).then(|| std::fs::read_to_string(path).unwrap())
         });
         let lease = lease.unwrap_or_else(|| panic!("{word} has no lease"));
         let digests = lease.lines().filter_map(|line| line.strip_prefix("sha256:"));
@@ -132,4 +133,18 @@ impl Day<'_> {
 
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether a process that has this file open was called with this word. The file is on another process's disk, so it
+/// is known by its inode.
+fn is_open_with(path: &Path, word: &str) -> bool {
+    let Ok(wanted) = path.metadata() else { return false };
+    let is_it = |file: std::fs::DirEntry| {
+        file.path().metadata().is_ok_and(|meta| (meta.dev(), meta.ino()) == (wanted.dev(), wanted.ino()))
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+        let words = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        words.split(|byte| *byte == 0).any(|one| one == word.as_bytes())
+            && std::fs::read_dir(process.path().join("fd")).is_ok_and(|files| files.flatten().any(is_it))
+    })
 }
