@@ -33,16 +33,6 @@ fn lost_and_damaged_records_mean_just_used() {
     assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "1d"])).len(), 2, "those that nobody has used");
 }
 
-#[test]
-fn an_import_of_what_is_there_is_a_use() {
-    let sandbox = versions(&["1", "2", "3"]);
-    let archive = docker_archive("app:1", &[base(), layer("own", &noise(100, OWN as usize))]);
-    std::fs::write(sandbox.path("image.tar"), archive).unwrap();
-    let said = sandbox.json(["import", "image.tar"]);
-    assert_eq!(said[0]["status"], "unchanged", "{said}");
-    assert_eq!(dropped(&prune(&sandbox, &["--unused-for", "15d"])), BTreeSet::from(["app:2".to_owned()]));
-}
-
 /// A hold of a week has used its images until it ended.
 #[test]
 fn the_end_of_a_hold_is_a_use() {

@@ -35,17 +35,11 @@ use crate::transaction::Transaction;
 pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
     let (Input::File(path) | Input::Stream(_, path)) = &input;
     let context = format!("archive {}", path.display());
-    let imported = import_from(store, input, options).map_err(|error| match error {
+    import_from(store, input, options).map_err(|error| match error {
         waited @ Error::LockTimeout { .. } => waited,
         Error::Invalid { what, why } if what == "the archive" => Error::Invalid { what: context, why },
         error => error.within(context),
-    })?;
-    // Who brings an image once more wants it.
-    let wanted = imported.iter().filter(|image| image.outcome == Outcome::Unchanged);
-    for digest in wanted.map(|image| image.digest).collect::<HashSet<_>>() {
-        store.record_use(&digest, (options.now)())?;
-    }
-    Ok(imported)
+    })
 }
 
 fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
