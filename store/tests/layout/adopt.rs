@@ -113,8 +113,18 @@ fn adopting_is_finished_after_a_kill() {
         make(&whole);
         Layout::open(&whole).unwrap();
         let expected = whole_parts(&whole);
-        let steps =
-            ["", "leases", "ingest", "usage", "handovers", "cache", "version.0123456789abcdef", "version"];
+        let steps = [
+            "",
+            "leases",
+            "ingest",
+            "usage",
+            "handovers",
+            "cache",
+            "trash",
+            "usage/since",
+            "version.0123456789abcdef",
+            "version",
+        ];
         for reached in 0..steps.len() {
             let at = dir.path().join(format!("begun{reached}"));
             make(&at);
@@ -123,6 +133,7 @@ fn adopting_is_finished_after_a_kill() {
                 match *step {
                     "version" => std::fs::rename(at.join(".larder/version.0123456789abcdef"), path).unwrap(),
                     "version.0123456789abcdef" => std::fs::write(path, "1\n").unwrap(),
+                    "usage/since" => std::fs::write(path, "").unwrap(),
                     _ => std::fs::create_dir(path).unwrap(),
                 }
             }
