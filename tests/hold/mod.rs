@@ -28,6 +28,15 @@ pub(crate) struct Running {
 /// Says `ready` and waits until its stdin is closed.
 pub(crate) const WAITS: &str = "echo ready; cat >/dev/null";
 
+/// A larder command that heeds all signals: a test that was started by nohup, or in the background of a script, hands on
+/// that some are ignored.
+fn heeding(sandbox: &Sandbox, args: &[&str]) -> Command {
+    let larder = sandbox.command(args);
+    let mut env = sandbox.enclose(Command::new("env"));
+    env.arg("--default-signal").arg(larder.get_program()).args(larder.get_args());
+    env
+}
+
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -40,7 +49,7 @@ impl Running {
 
     /// `larder hold IMAGE -- sh -c SCRIPT`.
     pub(crate) fn hold(sandbox: &Sandbox, image: &str, script: &str) -> Self {
-        Self::start(sandbox.command(["hold", image, "--", "sh", "-c", script]))
+        Self::start(heeding(sandbox, &["hold", image, "--", "sh", "-c", script]))
     }
 
     /// The next line that the command prints, without its end.
