@@ -26,6 +26,7 @@ use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::index::{Index, Tagged};
+use crate::lock::SharedGuard;
 use crate::progress::Event;
 use crate::reference::Reference;
 use crate::store::Store;
@@ -115,13 +116,15 @@ fn import_at_hand(
     let index = store.index()?;
     check_names(&index, store, &images, options)?;
     let todo = Todo::of(&index, store, images, options)?;
-    (options.watch)(Event::Spared(todo.spared_bytes()));
     let brought = if todo.left.is_empty() {
-        all_is_there(store)?
+        all_is_there(store, guard)?;
+        (options.watch)(Event::Spared(todo.spared_bytes()));
+        Vec::new()
     } else {
         let mut tx = Transaction::begin_under(store, "import", &guard)?;
         tx.keep(&todo.spared, &guard)?;
         drop(guard);
+        (options.watch)(Event::Spared(todo.spared_bytes()));
         bring_in(tx, contents, &todo, options, consume.as_mut(), true)?
     };
     let imported = todo.merge(brought);
@@ -156,7 +159,8 @@ fn import_stream(
     check_names(&index, store, &images, options)?;
     let todo = Todo::of(&index, store, images, options)?;
     let brought = if todo.left.is_empty() {
-        all_is_there(store)?
+        all_is_there(store, guard)?;
+        Vec::new()
     } else {
         tx.keep(&todo.spared, &guard)?;
         drop(guard);
@@ -167,10 +171,10 @@ fn import_stream(
     Ok(imported)
 }
 
-/// Nothing has to be brought: what the index says is what this import promises.
-fn all_is_there(store: &Store) -> Result<Vec<Imported>> {
-    store.settle_index()?;
-    Ok(Vec::new())
+/// Nothing has to be brought: what the index says is what this import promises. The lock of the look ends here, before anybody
+/// is told, or another one is waited for.
+fn all_is_there(store: &Store, _guard: SharedGuard) -> Result<()> {
+    store.settle_index()
 }
 
 /// Chooses the images that are asked for, and gives them their names.
