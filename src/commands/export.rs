@@ -197,7 +197,7 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
         written = write_file(output, &archive, stream)?;
     }
     drop(bar);
-    let now = jiff::Timestamp::now().as_second();
+    let now = super::now();
     if let Some((path, identity)) = written {
         let images: BTreeSet<_> =
             entries.iter().chain(items.iter().map(|item| &item.root)).map(|image| image.digest).collect();

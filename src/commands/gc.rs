@@ -1,9 +1,9 @@
 //! `larder gc`: what nothing needs goes.
 
 use larder_store::gc::{Collected, Mode, Options, gc};
+use larder_store::quantity::seconds;
 
 use crate::cli::{Context, Format, Outcome, count, human, line, print_json};
-use larder_store::quantity::seconds;
 
 /// Remove what no image needs any more
 ///
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Sweep };
-    let now = jiff::Timestamp::now().as_second();
+    let now = super::now();
     let collected = gc(&store, &Options { grace: args.grace, now, mode, cancel: &context.cancel })?;
     match args.format {
         Format::Json => print_json(&collected),

@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), args.normalize)?;
     let Named { reference, declared } = names.take_given(&args.target)?;
-    let now = jiff::Timestamp::now().as_second();
+    let now = super::now();
     let tagged = store.edit(|index| {
         let mut entry = store.resolve(index, &args.source)?;
         // These belong to the name that the image had, not to the image.

@@ -235,25 +235,16 @@ fn an_unknown_document_keeps_what_it_mentions() {
 fn a_referrer_lives_as_long_as_its_subject() {
     let layers = [layer("hello", b"hello")];
     let mut oci = Oci::image("subject:1", &layers);
-    let subject = oci.index["manifests"][0].clone();
-    let mut referrer = oci.manifest();
     let statement = noise(1, 300);
-    oci.add(&statement);
-    referrer["layers"] = json!([{"mediaType": "application/vnd.example.signature", "digest": sha256(&statement), "size": 300}]);
-    referrer["subject"] =
-        json!({"mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"]});
-    let bytes = referrer.to_string().into_bytes();
-    oci.add(&bytes);
-    let entry = json!({"mediaType": referrer["mediaType"], "digest": sha256(&bytes), "size": bytes.len()});
-    oci.index["manifests"].as_array_mut().unwrap().push(entry);
+    let referrer = oci.refer("application/vnd.example.signature", &statement);
     let sandbox = two();
     std::fs::write(sandbox.path("oci.tar"), oci.archive()).unwrap();
     sandbox.ok(["import", "oci.tar"]);
     assert_eq!(swept(&gc(&sandbox, &["--grace", "0s"])), 0, "its subject is there");
     sandbox.ok(["rm", "subject:1"]);
     let collected = gc(&sandbox, &["--grace", "0s"]);
-    assert_eq!(collected["forgotten"], json!([sha256(&bytes)]), "{collected}");
-    assert!(!index_text(&sandbox.store()).contains(&sha256(&bytes)));
+    assert_eq!(collected["forgotten"], json!([referrer]), "{collected}");
+    assert!(!index_text(&sandbox.store()).contains(&referrer));
     assert!(!blob_path(&sandbox.store(), &sha256(&statement)).exists());
     assert_sound(&sandbox.store());
 }

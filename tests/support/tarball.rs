@@ -194,6 +194,23 @@ impl Oci {
         serde_json::from_slice(&self.blobs[digest.trim_start_matches("sha256:")]).unwrap()
     }
 
+    /// Adds a referrer without a name, of one blob, to what the index names first; the referrer's digest.
+    pub fn refer(&mut self, kind: &str, statement: &[u8]) -> String {
+        let subject = self.index["manifests"][0].clone();
+        let mut referrer = self.manifest();
+        self.add(statement);
+        referrer["layers"] =
+            json!([{"mediaType": kind, "digest": sha256(statement), "size": statement.len()}]);
+        referrer["subject"] =
+            json!({"mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"]});
+        let bytes = referrer.to_string().into_bytes();
+        self.add(&bytes);
+        let digest = sha256(&bytes);
+        let entry = json!({"mediaType": referrer["mediaType"], "digest": digest, "size": bytes.len()});
+        self.index["manifests"].as_array_mut().unwrap().push(entry);
+        digest
+    }
+
     /// Writes it, documents last.
     pub fn archive(&self) -> Vec<u8> {
         let mut archive = Tarball::new();

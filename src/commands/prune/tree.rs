@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, args: &Args, dir: &Path) -> Outcome {
     let options = Options {
         dir,
         policy: &policy,
-        now: jiff::Timestamp::now().as_second(),
+        now: crate::commands::now(),
         mode: if args.dry_run { Mode::DryRun } else { Mode::Sweep },
         cancel: &context.cancel,
     };
