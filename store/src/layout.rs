@@ -213,7 +213,7 @@ fn make_directories(path: &Path) -> Result<()> {
 /// What stays so is returned as it is.
 fn settled(dir: &Dir, name: &str, cap: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = dir.read(name, cap)?;
-    for _ in 0..10 {
+    for _ in 0..30 {
         match &bytes {
             Some(cut) if !cut.trim_ascii_end().ends_with(b"}") => {
                 std::thread::sleep(std::time::Duration::from_millis(10));

@@ -17,10 +17,12 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use crate::support::Sandbox;
+use crate::support::watchdog::Watchdog;
 
 /// A hold whose command has said `ready`; it has what it needs to end when its stdin is closed.
 pub(crate) struct Running {
     child: Child,
+    _watchdog: Watchdog,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
@@ -42,7 +44,8 @@ impl Running {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut running = Self { stdin: child.stdin.take(), child, stdout };
+        let mut running =
+            Self { _watchdog: Watchdog::over(&child), stdin: child.stdin.take(), child, stdout };
         assert_eq!(running.line(), "ready");
         running
     }

@@ -2,6 +2,7 @@
 //! says which); what must hold all the same is held here.
 
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
 
@@ -26,22 +27,28 @@ fn what_must_hold_while_skopeo_and_umoci_write_to_the_store() {
     let skopeos = need!(both("skopeo", &bench), "skopeo, and skopeo of forky");
     need!(both("umoci", &bench), "umoci, and umoci of forky");
     let running = AtomicBool::new(true);
+    // Two skopeos that write index.json in place at once leave one that is neither's; that is not what is tried here.
+    let turn = Mutex::new(());
     let failures = scope(|scope| {
         let foreign = skopeos.map(|newest| {
-            let (bench, running) = (&bench, &running);
+            let (bench, running, turn) = (&bench, &running, &turn);
             scope.spawn(move || {
                 let which = if newest { "newest" } else { "distribution" };
                 for round in (0..).take_while(|_| running.load(Ordering::Relaxed)) {
                     let target = format!("oci:store:{which}-{}", round % 4);
                     let copy = ["--insecure-policy", "copy", "-q", "docker-archive:image.tar", &target];
-                    // Theirs may fail: they read an index that another one of them has half written.
-                    drop(attempt(tool(newest, "skopeo", bench).unwrap().args(copy)));
                     let image = format!("store:{GCC}");
-                    drop(attempt(
-                        tool(newest, "umoci", bench).unwrap().args(["tag", "--image", &image, which]),
-                    ));
                     let tagged = format!("store:{which}");
-                    drop(attempt(tool(newest, "umoci", bench).unwrap().args(["rm", "--image", &tagged])));
+                    let commands: [(&str, &[&str]); 3] = [
+                        ("skopeo", &copy),
+                        ("umoci", &["tag", "--image", &image, which]),
+                        ("umoci", &["rm", "--image", &tagged]),
+                    ];
+                    for (name, args) in commands {
+                        let _turn = turn.lock().unwrap();
+                        // Theirs may fail: a name of theirs is gone by an update of ours.
+                        drop(attempt(tool(newest, name, bench).unwrap().args(args)));
+                    }
                 }
             })
         });

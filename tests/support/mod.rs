@@ -10,6 +10,7 @@ pub mod skip;
 pub mod store;
 pub mod tarball;
 mod tests;
+pub mod watchdog;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
