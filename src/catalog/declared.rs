@@ -32,7 +32,7 @@ pub(crate) struct Declared {
 }
 
 /// The name of a package or a tool, in any distribution's spelling.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Word(String);
 
 impl FromStr for Word {

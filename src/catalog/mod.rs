@@ -1,11 +1,13 @@
 //! The catalogue: what images are called, what is declared of them, and folders of archives that are kept beside a store.
 
+mod arch;
 mod compiler;
 mod declared;
 pub(crate) mod image_registry;
 mod name;
 mod nearest;
 mod os;
+mod requirements;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
