@@ -96,7 +96,8 @@ impl LayerCache {
         let younger = |name| if_possible(cache.ensure_dir(name).map(Some));
         let [listings, images, briefs] = [younger("listings")?, younger("facts")?, younger("briefs")?];
         if !is_home {
-            for dir in [&diffs, &blobs].into_iter().chain([&listings, &images, &briefs].into_iter().flatten()) {
+            for dir in [&diffs, &blobs].into_iter().chain([&listings, &images, &briefs].into_iter().flatten())
+            {
                 for name in dir.names()? {
                     dir.unlink(&name)?;
                 }

@@ -298,7 +298,7 @@ impl Store {
         usage::read_all(&self.layout.private().ensure_dir("usage")?)
     }
 
-    /// The uses of the images of this index, which was written no earlier than `written` (seconds since 1970).
+    /// The uses of the images of this index, which was read after it was `written` (seconds since 1970).
     pub fn uses(&self, index: &Index, written: i64) -> Result<HashMap<Digest, Usage>> {
         let dir = self.layout.private().sub_if_there("usage")?;
         // A second's slack: times are coarse, and what is read twice does no harm.

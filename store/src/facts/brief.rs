@@ -66,8 +66,7 @@ impl Sought {
             let (name, architecture) = name.rsplit_once(':')?;
             Some((go_architecture(architecture).to_owned(), hash(name)))
         };
-        let package =
-            |name: &str| Name { name: name.to_owned(), hash: hash(name), native: native(name) };
+        let package = |name: &str| Name { name: name.to_owned(), hash: hash(name), native: native(name) };
         let program = |name: &str| Name { name: name.to_owned(), hash: hash(name), native: None };
         Sought {
             packages: packages.into_iter().map(package).collect(),
@@ -241,7 +240,17 @@ mod tests {
 
     #[test]
     fn a_brief_says_what_is_asked() {
-        let asked = ["zlib1g", "zlib1g:amd64", "zlib1g:i386", "libc6", "libc6:i386", "libc6:amd64", "tzdata", "musl", "cmake"];
+        let asked = [
+            "zlib1g",
+            "zlib1g:amd64",
+            "zlib1g:i386",
+            "libc6",
+            "libc6:i386",
+            "libc6:amd64",
+            "tzdata",
+            "musl",
+            "cmake",
+        ];
         let brief = decode(&encode(&facts()), &Sought::new(asked, ["cmake", "zlib1g"])).expect("a brief");
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(brief.packages, set(&["zlib1g", "zlib1g:amd64", "libc6:i386", "tzdata", "musl"]));
