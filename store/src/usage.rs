@@ -104,23 +104,24 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
 
 /// The uses of all images of the index: those that it knows, and those of records that are newer.
 pub fn uses(dir: Option<&Dir>, index: &Index, folded: i64) -> Result<HashMap<Digest, Usage>> {
-    let known = folded_uses(index, i64::min);
-    let mut uses: HashMap<Digest, Usage> = HashMap::new();
-    let mut add = |digest, usage: Usage| {
-        let of_both = uses.entry(digest).or_default();
-        *of_both = Usage { last: of_both.last.max(usage.last), count: of_both.count.max(usage.count) };
-    };
+    // What all names of an image know, and the latest that one of them knows.
+    let mut uses: HashMap<Digest, (i64, Usage)> = HashMap::with_capacity(index.entries().len());
     for entry in index.entries() {
-        if let Some(last) = number(entry, index::LAST_USED) {
-            let count = number(entry, index::USE_COUNT).unwrap_or(0).try_into().unwrap_or(0);
-            add(entry.digest, Usage { last, count });
-        }
+        let last = number(entry, index::LAST_USED).unwrap_or(i64::MIN);
+        let count = number(entry, index::USE_COUNT).unwrap_or(0).try_into().unwrap_or(0);
+        let (known, usage) = uses.entry(entry.digest).or_insert((last, Usage { last, count }));
+        *known = last.min(*known);
+        *usage = Usage { last: last.max(usage.last), count: count.max(usage.count) };
     }
     if let Some(dir) = dir {
-        let newer = read_newer(dir, folded, |digest| known.get(digest).copied())?;
-        newer.into_iter().for_each(|(digest, usage)| add(digest, usage));
+        let newer = read_newer(dir, folded, |digest| uses.get(digest).map(|(known, _)| *known))?;
+        for (digest, newer) in newer {
+            let Some((_, usage)) = uses.get_mut(&digest) else { continue };
+            *usage = Usage { last: newer.last.max(usage.last), count: newer.count.max(usage.count) };
+        }
     }
-    Ok(uses)
+    uses.retain(|_, (_, usage)| usage.last > i64::MIN);
+    Ok(uses.into_iter().map(|(digest, (_, usage))| (digest, usage)).collect())
 }
 
 /// When each image of the index was last used, as far as that is known: from the index, and from the records that are newer.

@@ -38,10 +38,10 @@ pub(crate) enum Lacking {
 
 /// What an image lacks of all that a job asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Missing {
-    pub(crate) compiler: Option<Compiler>,
-    pub(crate) packages: Vec<Word>,
-    pub(crate) tools: Vec<Word>,
+pub(crate) struct Missing<'a> {
+    pub(crate) compiler: Option<&'a Compiler>,
+    pub(crate) packages: Vec<&'a Word>,
+    pub(crate) tools: Vec<&'a Word>,
 }
 
 /// An image whose os and architecture match.
@@ -52,7 +52,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) offer: &'a Offer<'a>,
     pub(crate) essential: u32,
     pub(crate) extra: u32,
-    pub(crate) missing: Missing,
+    pub(crate) missing: Missing<'a>,
 }
 
 /// The answer.
@@ -64,12 +64,12 @@ pub(crate) struct Answer<'a> {
     /// The others, by name.
     pub(crate) rejected: Vec<(&'a Offer<'a>, Why)>,
     /// What the best one lacks; all that is asked for where there is none.
-    pub(crate) missing: Missing,
+    pub(crate) missing: Missing<'a>,
     /// The name of the official image of the os, where nothing here is a base.
     pub(crate) official_base: Option<String>,
 }
 
-impl Missing {
+impl Missing<'_> {
     /// Whether nothing is.
     pub(crate) fn is_nothing(&self) -> bool {
         *self == Missing::default()
@@ -77,7 +77,7 @@ impl Missing {
 }
 
 /// Chooses.
-pub(crate) fn resolve<'a>(wanted: &Requirements, offers: &'a [Offer<'a>], lacking: Lacking) -> Answer<'a> {
+pub(crate) fn resolve<'a>(wanted: &'a Requirements, offers: &'a [Offer<'a>], lacking: Lacking) -> Answer<'a> {
     let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     for offer in offers {
         match offer.serves(wanted) {
@@ -89,8 +89,9 @@ pub(crate) fn resolve<'a>(wanted: &Requirements, offers: &'a [Offer<'a>], lackin
         let Candidate { name, offer, essential, extra, missing } = candidate;
         let is_whole = lacking == Lacking::Built && missing.is_nothing();
         let marks = Reverse((is_whole, *essential, *extra));
-        let distance = offer.distance(&wanted.suffixes);
-        (marks, distance, Reverse(offer.last_used), Reverse(offer.use_count), offer.size, *name, offer.digest)
+        // What nobody could look into may be damaged.
+        let doubt = (offer.read.is_none(), offer.distance(&wanted.suffixes));
+        (marks, doubt, Reverse(offer.last_used), Reverse(offer.use_count), offer.size, *name, offer.digest)
     });
     rejected.sort_by_key(|(offer, _)| (offer.name(None), offer.digest));
     let best = candidates.first();
@@ -106,20 +107,20 @@ pub(crate) fn resolve<'a>(wanted: &Requirements, offers: &'a [Offer<'a>], lackin
     }
 }
 
-fn marked<'a>(wanted: &Requirements, name: &'a str, offer: &'a Offer<'a>) -> Candidate<'a> {
+fn marked<'a>(wanted: &'a Requirements, name: &'a str, offer: &'a Offer<'a>) -> Candidate<'a> {
     let (mut missing, mut extra) = (Missing::default(), 0);
-    missing.compiler = wanted.compiler.clone().filter(|wanted| !offer.has_compiler(wanted));
+    missing.compiler = wanted.compiler.as_ref().filter(|wanted| !offer.has_compiler(wanted));
     for package in &wanted.packages {
         match offer.has_package(package) {
             true => extra += PACKAGE,
-            false => missing.packages.push(package.clone()),
+            false => missing.packages.push(package),
         }
     }
     for tool in &wanted.tools {
         match () {
             () if offer.has_tool(tool) => extra += TOOL,
             () if offer.has_package(tool) => extra += PACKAGE,
-            () => missing.tools.push(tool.clone()),
+            () => missing.tools.push(tool),
         }
     }
     let essential = SYSTEM + if missing.compiler.is_none() { COMPILER } else { 0 };
@@ -127,10 +128,10 @@ fn marked<'a>(wanted: &Requirements, name: &'a str, offer: &'a Offer<'a>) -> Can
 }
 
 /// All that is asked for beside the system.
-fn all(wanted: &Requirements) -> Missing {
+fn all(wanted: &Requirements) -> Missing<'_> {
     Missing {
-        compiler: wanted.compiler.clone(),
-        packages: wanted.packages.iter().cloned().collect(),
-        tools: wanted.tools.iter().cloned().collect(),
+        compiler: wanted.compiler.as_ref(),
+        packages: wanted.packages.iter().collect(),
+        tools: wanted.tools.iter().collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! What an image offers: what was read from it, and what is declared of its names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use larder_store::digest::Digest;
@@ -16,8 +16,8 @@ use super::super::requirements::Requirements;
 /// An image with names in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offer<'a> {
-    /// What each is declared to be for. The first one counts where several could be shown.
-    pub(crate) names: BTreeMap<String, Option<Project>>,
+    /// Sorted, with what each is declared to be for. The first one counts where several could be shown.
+    pub(crate) names: Vec<(String, Option<Project>)>,
     /// Of the image's manifest; that of a child where the name is an index's.
     pub(crate) digest: Digest,
     /// The config's; none where nobody knows it.
@@ -54,7 +54,7 @@ impl<'a> Offer<'a> {
     /// An image without names; [`Offer::declare`] adds them.
     pub(crate) fn new(digest: Digest, arch: Option<Arch>, read: Option<Brief<'a>>, size: u64) -> Offer<'a> {
         Offer {
-            names: BTreeMap::new(),
+            names: Vec::new(),
             digest,
             arch,
             read,
@@ -72,7 +72,8 @@ impl<'a> Offer<'a> {
 
     /// Adds a name, and what it declares.
     pub(crate) fn declare(&mut self, name: String, declared: Declared) {
-        self.names.insert(name, declared.project);
+        let at = self.names.partition_point(|(other, _)| *other < name);
+        self.names.insert(at, (name, declared.project));
         self.os.extend(declared.os);
         self.compilers.extend(declared.compilers);
         self.suffixes.extend(declared.suffixes);

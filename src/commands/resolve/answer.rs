@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::catalog::Requirements;
 use crate::catalog::resolve::{Answer, Candidate, FULL, Missing};
+use crate::catalog::{Requirements, Word};
 use crate::cli::{CommandError, Table, count, fail, note};
 
 /// Candidates in JSON and in the table.
@@ -31,7 +31,7 @@ fn candidate(candidate: &Candidate<'_>) -> Value {
     let Candidate { name, offer, essential, extra, missing: lacks } = candidate;
     json!({
         "name": name,
-        "names": offer.names.keys().collect::<Vec<_>>(),
+        "names": offer.names.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "digest": offer.digest,
         "essential": essential,
         "extra": extra,
@@ -41,8 +41,8 @@ fn candidate(candidate: &Candidate<'_>) -> Value {
     })
 }
 
-fn missing(missing: &Missing) -> Value {
-    let list = |words: &[_]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+fn missing(missing: &Missing<'_>) -> Value {
+    let list = |words: &[&Word]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
         "compiler": missing.compiler.as_ref().map(ToString::to_string),
         "packages": list(&missing.packages),
@@ -104,7 +104,7 @@ fn system(job: &Requirements) -> String {
     format!("{} for {}{project}", job.os, job.arch)
 }
 
-fn phrase(missing: &Missing) -> String {
+fn phrase(missing: &Missing<'_>) -> String {
     let compiler = missing.compiler.iter().map(ToString::to_string);
     let packages = missing.packages.iter().map(|package| format!("the package {package}"));
     let tools = missing.tools.iter().map(|tool| format!("the tool {tool}"));

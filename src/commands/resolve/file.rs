@@ -113,7 +113,7 @@ mod tests {
             ("os: ubuntu:25.04\ncompilers: gcc-15\n", "line 2", "compilers"),
             ("os: ubuntu:25.04\ncompiler: tcc-1\n", "line 2", "tcc"),
             ("os: ubuntu:25.04\ncompiler: gcc-*\n", "line 2", "\"*\""),
-            ("os: ubuntu:*\n", "line 1", "ubuntu:*"),
+            ("os: ubuntu:*\n", "line 1", "\"*\""),
             ("os: docker.io/library/ubuntu:25.04\n", "line 1", "docker.io"),
             ("arch: amd64\nos: ubuntu\n", "line 2", "ubuntu"),
             ("os: ubuntu:25.04\npackages:\n- libssl-dev\n- two words\n", "line 4", "two words"),

@@ -13,7 +13,7 @@ fn the_name_of_the_best_image_is_all_that_stdout_gets() {
     let before = index_text(&sandbox.store());
     for (words, name) in [
         (&["--compiler", "gcc-15", "--package", "libssl-dev", "--tool", "cmake"][..], "full:latest"),
-        (&["--compiler", "gcc-15.2"], "full:latest"),
+        (&["--compiler", "gcc-15.2"], "gcc:latest"),
         (&["--package", "libssl-dev,ninja"], "full:latest"),
         (&["--tool", "ninja"], "full:latest"),
     ] {
@@ -36,7 +36,7 @@ fn the_name_of_the_best_image_is_all_that_stdout_gets() {
 fn what_a_full_match_lacks_is_said_and_is_a_matter_of_strictness() {
     let sandbox = three();
     let job = |more: &[&'static str]| {
-        [&JOB[..], &["--compiler", "gcc-15", "--package", "zlib1g-dev"], more].concat()
+        [&JOB[..], &["--compiler", "gcc-15", "--package", "libssl-dev,zlib1g-dev"], more].concat()
     };
     let output = sandbox.larder(job(&[]));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "full:latest\n");
@@ -77,7 +77,7 @@ fn what_has_to_be_built_is_exit_3_with_the_base_and_what_it_lacks() {
     let with_base = ["--compiler", "clang-20", "--tool", "cmake,gdb"];
     let said = sandbox.fail(JOB.iter().chain(&with_base), 3);
     for words in
-        ["ubuntu:25.04 for amd64", "clang-20", "full:latest is the best base", "the tool gdb", "hint: build"]
+        ["ubuntu:25.04 for amd64", "clang-20", "base:latest is the best base", "the tool gdb", "hint: build"]
     {
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -95,7 +95,7 @@ fn what_has_to_be_built_is_exit_3_with_the_base_and_what_it_lacks() {
     let built = json(&[&JOB[..], &with_base].concat());
     let best =
         ["needs_build", "best_image", "best_base_image", "official_base"].map(|key| built[key].clone());
-    assert_eq!(best, [json!(true), json!(null), json!("full:latest"), json!(null)]);
+    assert_eq!(best, [json!(true), json!(null), json!("base:latest"), json!(null)]);
     assert_eq!(built["missing"], json!({"compiler": "clang-20", "packages": [], "tools": ["gdb"]}));
     let none = json(&without);
     let best = ["needs_build", "best_image", "best_base_image", "official_base"].map(|key| none[key].clone());

@@ -38,7 +38,7 @@ fn a_bad_file_is_said_with_its_place() {
     for (name, text, words) in [
         ("job.yml", "os: ubuntu:25.04\ncompilers: gcc-15\n", ["compilers", "line 2", "column 1"]),
         ("job.yml", "os: ubuntu:25.04\ncompiler: tcc-1\n", ["tcc", "line 2", "column 11"]),
-        ("job.yml", "os: ubuntu:*\n", ["ubuntu", "line 1", "column 5"]),
+        ("job.yml", "os: ubuntu:*\n", ["\"*\"", "line 1", "column 5"]),
         (
             "job.yml",
             "os: docker.io/library/ubuntu:25.04\n",

@@ -190,6 +190,12 @@ fn ties() {
             &["n ubuntu:25.04 amd64 ~asan gcc-15", "m ubuntu:25.04 amd64"],
             "use n 100+0",
         ),
+        // What could be looked into.
+        (
+            "ubuntu:25.04 amd64",
+            &["m ?ubuntu:25.04 amd64 used=9", "n ubuntu:25.04 amd64 ~asan"],
+            "use n 100+0",
+        ),
         // The latest use, and any use before none.
         (
             "ubuntu:25.04 amd64",
