@@ -22,8 +22,8 @@ const MAX_BYTES: u64 = 1 << 20;
 struct Written {
     project: Option<Said<Project>>,
     os: Option<Said<Os>>,
-    #[serde(alias = "architecture")]
     arch: Option<Said<Arch>>,
+    architecture: Option<Said<Arch>>,
     compiler: Option<Said<Compiler>>,
     variant: Option<Vec<Said<Suffix>>>,
     packages: Option<Vec<Said<Word>>>,
@@ -81,7 +81,7 @@ fn parse(text: &str) -> Result<Asked, String> {
     let words = |words: Option<Vec<Said<Word>>>| words.into_iter().flatten().map(|word| word.0).collect();
     let mut suffixes: BTreeSet<_> = written.variant.into_iter().flatten().map(|suffix| suffix.0).collect();
     suffixes.extend(written.x86.filter(|is_x86| *is_x86).map(|_| Suffix::X86));
-    Asked {
+    let asked = Asked {
         project: written.project.map(|said| said.0),
         os: written.os.map(|said| said.0),
         arch: written.arch.map(|said| said.0),
@@ -89,8 +89,9 @@ fn parse(text: &str) -> Result<Asked, String> {
         suffixes,
         packages: words(written.packages),
         tools: words(written.tools),
-    }
-    .with_x86_as_architecture()
+    };
+    let same = Asked { arch: written.architecture.map(|said| said.0), ..Asked::default() };
+    asked.and(same, ["`arch`", "`architecture`"])?.with_x86_as_architecture()
 }
 
 #[cfg(test)]
@@ -120,7 +121,6 @@ mod tests {
             ("os: ubuntu:25.04\npackages: libssl-dev\n", "line 2", ""),
             ("os: ubuntu:25.04\nvariant: [debug]\n", "line 2", "debug"),
             ("os: ubuntu:25.04\nos: debian:12\n", "line 2", "os"),
-            ("os: ubuntu:25.04\narch: amd64\narchitecture: arm64\n", "line 3", "arch"),
             ("os: ubuntu:25.04\n\tcompiler: gcc-15\n", "line 2", ""),
             ("os: *nothing\n", "line 1", ""),
             ("- os: ubuntu:25.04\n", "line 1", ""),
@@ -135,8 +135,12 @@ mod tests {
             );
             assert!(!error.contains('\n'), "{error}");
         }
-        for contradiction in ["{arch: arm64, x86: true}", "{arch: amd64, variant: [x86]}"] {
-            assert!(parse(contradiction).expect_err(contradiction).contains("x86"));
+        for (contradiction, words) in [
+            ("{arch: arm64, x86: true}", "x86"),
+            ("{arch: amd64, variant: [x86]}", "x86"),
+            ("{arch: amd64, architecture: arm64}", "arm64 by `architecture`"),
+        ] {
+            assert!(parse(contradiction).expect_err(contradiction).contains(words));
         }
     }
 }

@@ -154,7 +154,7 @@ fn each_image_of_an_index_is_a_candidate_under_its_name() {
     let sandbox = Sandbox::in_memory();
     let mut oci = Oci::image("multi", &[ubuntu(&[], &[])]);
     let mut children = Vec::new();
-    for (arch, layer) in [("amd64", ubuntu(&["one"], &[])), ("arm64", ubuntu(&["two"], &[]))] {
+    for (arch, layer) in [("amd64", ubuntu(&["one"], &[])), ("arm64", ubuntu(&["two:arm64"], &[]))] {
         let config = config("linux", arch, std::slice::from_ref(&layer)).to_string().into_bytes();
         let blob = |kind: &str, bytes: &[u8]| json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": crate::support::tarball::sha256(bytes), "size": bytes.len()});
         let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
