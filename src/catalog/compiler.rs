@@ -39,6 +39,27 @@ impl Compiler {
         FAMILIES.iter().find_map(|family| Compiler::new(family, text.strip_prefix(family)?).ok())
     }
 
+    /// `gcc`, `clang` …
+    pub(crate) fn family(&self) -> &str {
+        self.family
+    }
+
+    /// `15`, `15.2` …
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Whether this is what somebody gets who asks for `wanted`: gcc-15.2 is a gcc-15, but no gcc-1.
+    pub(crate) fn serves(&self, wanted: &Compiler) -> bool {
+        wanted.is_served_by(self.family, &self.version)
+    }
+
+    /// The same of a compiler that was found, of whatever family and version.
+    pub(super) fn is_served_by(&self, family: &str, version: &str) -> bool {
+        let rest = version.strip_prefix(&self.version);
+        self.family == family && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
     /// As it stands within a name: `gcc15`.
     pub(super) fn in_name(&self) -> String {
         format!("{}{}", self.family, self.version)

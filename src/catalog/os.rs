@@ -61,6 +61,16 @@ impl Os {
         Ok(Os { name: name.to_owned(), version: version.to_owned() })
     }
 
+    /// `ubuntu`: the `ID` of its os-release.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `25.04`: its `VERSION_ID`, or a word in its place.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
     /// The one that these words of a name end with, and how many words it takes.
     pub(super) fn at_end(words: &[&str]) -> Option<(Os, usize)> {
         let (version, before) = words.split_last()?;

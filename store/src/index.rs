@@ -288,6 +288,14 @@ pub fn hex_query(query: &str) -> Option<&str> {
 /// The name of an entry as people see it: short where its full name is known, else `ref.name` as it stands.
 pub fn shown_name(entry: &Descriptor) -> Option<String> {
     let name = entry.annotation(REF_NAME)?;
+    // As larder writes them: taking both apart would say the same, and takes as long as all else that a list needs.
+    let is_short = |full: &str| match full.strip_prefix("docker.io/library/") {
+        Some(short) => short == name && !short.contains('/'),
+        None => full == name && !full.starts_with("docker.io/"),
+    };
+    if entry.annotation(FULL_NAME).is_some_and(is_short) {
+        return Some(name.to_owned());
+    }
     let full = reference(entry).filter(|full| entry.annotation(FULL_NAME) == Some(full.full().as_str()));
     Some(full.map_or_else(|| name.to_owned(), |full| full.familiar()))
 }

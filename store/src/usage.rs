@@ -102,6 +102,28 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
     Ok(())
 }
 
+/// The uses of all images of the index: those that it knows, and those of records that are newer.
+pub fn uses(dir: Option<&Dir>, index: &Index, folded: i64) -> Result<HashMap<Digest, Usage>> {
+    // What all names of an image know, and the latest that one of them knows.
+    let mut uses: HashMap<Digest, (i64, Usage)> = HashMap::with_capacity(index.entries().len());
+    for entry in index.entries() {
+        let last = number(entry, index::LAST_USED).unwrap_or(i64::MIN);
+        let count = number(entry, index::USE_COUNT).unwrap_or(0).try_into().unwrap_or(0);
+        let (known, usage) = uses.entry(entry.digest).or_insert((last, Usage { last, count }));
+        *known = last.min(*known);
+        *usage = Usage { last: last.max(usage.last), count: count.max(usage.count) };
+    }
+    if let Some(dir) = dir {
+        let newer = read_newer(dir, folded, |digest| uses.get(digest).map(|(known, _)| *known))?;
+        for (digest, newer) in newer {
+            let Some((_, usage)) = uses.get_mut(&digest) else { continue };
+            *usage = Usage { last: newer.last.max(usage.last), count: newer.count.max(usage.count) };
+        }
+    }
+    uses.retain(|_, (_, usage)| usage.last > i64::MIN);
+    Ok(uses.into_iter().map(|(digest, (_, usage))| (digest, usage)).collect())
+}
+
 /// When each image of the index was last used, as far as that is known: from the index, and from the records that are newer.
 /// Lost or damaged records mean that it was used just now.
 pub fn last_uses(dir: Option<&Dir>, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {
