@@ -11,6 +11,7 @@ mod requirements;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
+pub(crate) mod workflow;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use declared::{Declared, Word, checked, declare_anew};
