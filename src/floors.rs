@@ -24,7 +24,21 @@ const STORE: &[(u32, &[&str])] = &[
     ),
     (1, &["abilities", "blob", "fs"]),
     (2, &["index", "layout", "walk"]),
-    (3, &["exports", "journal", "layers", "lease", "lock", "quarantine", "store", "transaction", "usage"]),
+    (
+        3,
+        &[
+            "briefs",
+            "exports",
+            "journal",
+            "layers",
+            "lease",
+            "lock",
+            "quarantine",
+            "store",
+            "transaction",
+            "usage",
+        ],
+    ),
     (4, &["df", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
     (5, &["archive", "codec", "facts"]),
 ];

@@ -30,6 +30,21 @@ impl Arch {
     /// For 32 bits on x86.
     pub(crate) const X86: &'static str = "386";
 
+    /// That one.
+    pub(super) fn x86() -> Arch {
+        Arch(Arch::X86.to_owned())
+    }
+
+    /// Whether an image for this is what somebody gets who asks for `wanted`: the variant counts where both name one.
+    pub(super) fn serves(&self, wanted: &Arch) -> bool {
+        let (have, want) = (self.0.split_once('/'), wanted.0.split_once('/'));
+        match (have, want) {
+            (Some(_), Some(_)) | (None, None) => self == wanted,
+            (Some((have, _)), None) => have == wanted.0,
+            (None, Some((want, _))) => self.0 == want,
+        }
+    }
+
     /// As Go has it.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

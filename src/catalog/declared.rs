@@ -47,6 +47,13 @@ impl FromStr for Word {
     }
 }
 
+impl Word {
+    /// As it was said.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Display for Word {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -54,6 +61,26 @@ impl Display for Word {
 }
 
 impl Declared {
+    /// What annotations say. What is in no form of ours, as other tools may write it, says nothing.
+    pub(crate) fn of(annotations: &Annotations) -> Declared {
+        fn list<T: FromStr>(text: Option<&String>) -> Vec<T> {
+            text.into_iter()
+                .flat_map(|text| text.split(','))
+                .filter_map(|item| item.trim().parse().ok())
+                .collect()
+        }
+        let one = |key| annotations.get(key);
+        let variant = one(index::VARIANT).and_then(|text| text.parse::<Variant>().ok()).unwrap_or_default();
+        Declared {
+            project: one(index::PROJECT).and_then(|text| text.parse().ok()),
+            os: one(index::OS).and_then(|text| text.parse().ok()),
+            compilers: list(one(index::COMPILERS)),
+            suffixes: variant.suffixes,
+            packages: list(one(index::PACKAGES)),
+            tools: list(one(index::TOOLS)),
+        }
+    }
+
     /// The variant, as far as it is declared.
     fn variant(&self) -> Variant {
         Variant { compiler: self.compilers.first().cloned(), suffixes: self.suffixes.clone() }
@@ -178,6 +205,7 @@ mod tests {
             let declared = Declared::default().with(&name(text)).expect("nothing else is said");
             assert_eq!(shown(&declared), said);
             assert_eq!(declared.name(), Some(name(text)), "and it is the name again");
+            assert_eq!(Declared::of(&declared.annotations()), declared);
         }
     }
 

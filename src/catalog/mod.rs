@@ -8,13 +8,16 @@ mod name;
 mod nearest;
 mod os;
 mod requirements;
+pub(crate) mod resolve;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
 pub(crate) mod workflow;
 
+pub(crate) use arch::Arch;
 pub(crate) use compiler::Compiler;
 pub(crate) use declared::{Declared, Word, checked, declare_anew};
 pub(crate) use name::{Name, Project, Suffix};
 pub(crate) use nearest::nearest;
 pub(crate) use os::Os;
+pub(crate) use requirements::{Asked, Requirements};

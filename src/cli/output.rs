@@ -103,6 +103,11 @@ impl Table {
 
     /// Writes it.
     pub(crate) fn print(&self) -> Outcome {
+        print(&self.text())
+    }
+
+    /// Its lines, made safe.
+    pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         let widths: Vec<usize> = (0..self.right.len())
             .map(|column| {
@@ -124,7 +129,7 @@ impl Table {
             out.push_str(text.trim_end());
             out.push('\n');
         }
-        print(&out)
+        out
     }
 }
 

@@ -108,7 +108,7 @@ fn table(images: &[Summary]) -> Outcome {
             image.platforms.join(","),
             human(image.size),
             image.imported.as_deref().map_or("-".to_owned(), |time| time.replace('T', " ").replace('Z', "")),
-            last_used(image).map_or("never".to_owned(), |time| time.replace('T', " ").replace('Z', "")),
+            shown_time(image.usage.map(|usage| usage.last)),
             if image.pinned { "yes".to_owned() } else { String::new() },
         ]);
     }
@@ -117,8 +117,16 @@ fn table(images: &[Summary]) -> Outcome {
 
 /// The last use as RFC 3339.
 pub(super) fn last_used(image: &Summary) -> Option<String> {
-    let time = jiff::Timestamp::from_second(image.usage?.last).ok()?;
-    Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    formatted(image.usage?.last, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// A last use (seconds since 1970), for people.
+pub(super) fn shown_time(last: Option<i64>) -> String {
+    last.and_then(|last| formatted(last, "%Y-%m-%d %H:%M:%S")).unwrap_or_else(|| "never".to_owned())
+}
+
+fn formatted(seconds: i64, form: &str) -> Option<String> {
+    Some(jiff::Timestamp::from_second(seconds).ok()?.strftime(form).to_string())
 }
 
 pub(super) fn value(image: &Summary) -> Value {

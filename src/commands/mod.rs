@@ -18,6 +18,7 @@ mod naming;
 mod pin;
 mod platform;
 mod prune;
+mod resolve;
 mod rm;
 mod tag;
 mod to_docker;
@@ -48,6 +49,7 @@ pub(crate) enum Verb {
     Tag(tag::Args),
     Rm(rm::Args),
     Annotate(annotate::Args),
+    Resolve(resolve::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -77,6 +79,7 @@ impl Verb {
             Verb::Tag(args) => tag::run(context, args),
             Verb::Rm(args) => rm::run(context, args),
             Verb::Annotate(args) => annotate::run(context, args),
+            Verb::Resolve(args) => resolve::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
@@ -102,11 +105,13 @@ impl Verb {
 fn if_damaged(looked: Result<(), Error>) -> Result<Option<String>, Error> {
     match looked {
         Ok(()) => Ok(None),
-        Err(error @ (Error::Damaged { .. } | Error::Invalid { .. } | Error::Within { .. })) => {
-            Ok(Some(CommandError::from(error).to_string()))
-        }
+        Err(error) if is_damage(&error) => Ok(Some(CommandError::from(error).to_string())),
         Err(error) => Err(error),
     }
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Damaged { .. } | Error::Invalid { .. } | Error::Within { .. })
 }
 
 /// Looks at images without protecting them, and says which are damaged. What is missing may only have been let go and

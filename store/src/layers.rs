@@ -5,6 +5,7 @@
 
 use rustix::process::geteuid;
 
+use crate::briefs;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -75,6 +76,7 @@ pub struct LayerCache {
     blobs: Option<Dir>,
     listings: Option<Dir>,
     images: Option<Dir>,
+    briefs: Option<Dir>,
 }
 
 impl LayerCache {
@@ -92,9 +94,9 @@ impl LayerCache {
         let (diffs, blobs) = (cache.ensure_dir("diffs")?, cache.ensure_dir("blobs")?);
         // A store of an older larder that can only be read has the others all the same.
         let younger = |name| if_possible(cache.ensure_dir(name).map(Some));
-        let (listings, images) = (younger("listings")?, younger("facts")?);
+        let [listings, images, briefs] = [younger("listings")?, younger("facts")?, younger("briefs")?];
         if !is_home {
-            for dir in [Some(&diffs), Some(&blobs), listings.as_ref(), images.as_ref()].into_iter().flatten()
+            for dir in [&diffs, &blobs].into_iter().chain([&listings, &images, &briefs].into_iter().flatten())
             {
                 for name in dir.names()? {
                     dir.unlink(&name)?;
@@ -102,7 +104,7 @@ impl LayerCache {
             }
             cache.replace_lossy("home", home.as_bytes())?;
         }
-        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs), listings, images })
+        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs), listings, images, briefs })
     }
 
     /// The blob that was seen to hold a diff ID. Whether it is still there is another question.
@@ -148,6 +150,23 @@ impl LayerCache {
     pub(crate) fn learn_image(&self, id: &ImageId, bytes: &[u8]) -> Result<()> {
         let write = |dir: &Dir| dir.replace_lossy(&id.0.hex(), bytes);
         if_possible(self.images.as_ref().map_or(Ok(()), write))
+    }
+
+    /// Shows what was kept of all images in short, the later word on one after the earlier.
+    pub(crate) fn briefs(&self, see: &mut dyn FnMut(ImageId, &[u8])) {
+        if let Some(briefs) = &self.briefs {
+            briefs::each(briefs, see);
+        }
+    }
+
+    /// Keeps what was read from an image in short.
+    pub(crate) fn learn_brief(&self, id: &ImageId, said: &[u8]) -> Result<()> {
+        if_possible(self.briefs.as_ref().map_or(Ok(()), |briefs| briefs::append(briefs, id, said)))
+    }
+
+    /// Drops what is kept in short of images that are gone, once that is most of it.
+    pub(crate) fn tidy_briefs(&self, is_there: impl Fn(&ImageId) -> bool) -> Result<()> {
+        if_possible(self.briefs.as_ref().map_or(Ok(()), |briefs| briefs::tidy(briefs, is_there)))
     }
 
     /// Forgets what was read from a layer, or from the image whose config this is, when the blob goes. What is known of the blob

@@ -9,6 +9,7 @@
 pub mod abilities;
 pub mod archive;
 pub mod blob;
+mod briefs;
 pub mod cancel;
 pub mod codec;
 pub mod descriptor;

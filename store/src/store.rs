@@ -236,7 +236,7 @@ impl Store {
         let before = index.clone();
         let done = edit(&mut index)?;
         if index != before {
-            let written = self.layout.root().stat("index.json")?.map_or(0, |stat| stat.modified);
+            let written = self.index_written()?;
             // A second's slack: times are coarse, and what is read twice does no harm.
             usage::fold(&self.layout.private().ensure_dir("usage")?, &mut index, written - 1)?;
             self.layout.write_index(&index)?;
@@ -296,6 +296,18 @@ impl Store {
     /// The recorded uses of all images.
     pub fn usage(&self) -> Result<HashMap<Digest, Usage>> {
         usage::read_all(&self.layout.private().ensure_dir("usage")?)
+    }
+
+    /// The uses of the images of this index, which was read after it was `written` (seconds since 1970).
+    pub fn uses(&self, index: &Index, written: i64) -> Result<HashMap<Digest, Usage>> {
+        let dir = self.layout.private().sub_if_there("usage")?;
+        // A second's slack: times are coarse, and what is read twice does no harm.
+        usage::uses(dir.as_ref(), index, written - 1)
+    }
+
+    /// When the index was last written, seconds since 1970.
+    pub fn index_written(&self) -> Result<i64> {
+        Ok(self.layout.root().stat("index.json")?.map_or(0, |stat| stat.modified))
     }
 
     /// Bytes that can still be written on the store's disk.

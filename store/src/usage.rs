@@ -102,6 +102,27 @@ pub fn fold(dir: &Dir, index: &mut Index, folded: i64) -> Result<()> {
     Ok(())
 }
 
+/// The uses of all images of the index: those that it knows, and those of records that are newer.
+pub fn uses(dir: Option<&Dir>, index: &Index, folded: i64) -> Result<HashMap<Digest, Usage>> {
+    let known = folded_uses(index, i64::min);
+    let mut uses: HashMap<Digest, Usage> = HashMap::new();
+    let mut add = |digest, usage: Usage| {
+        let of_both = uses.entry(digest).or_default();
+        *of_both = Usage { last: of_both.last.max(usage.last), count: of_both.count.max(usage.count) };
+    };
+    for entry in index.entries() {
+        if let Some(last) = number(entry, index::LAST_USED) {
+            let count = number(entry, index::USE_COUNT).unwrap_or(0).try_into().unwrap_or(0);
+            add(entry.digest, Usage { last, count });
+        }
+    }
+    if let Some(dir) = dir {
+        let newer = read_newer(dir, folded, |digest| known.get(digest).copied())?;
+        newer.into_iter().for_each(|(digest, usage)| add(digest, usage));
+    }
+    Ok(uses)
+}
+
 /// When each image of the index was last used, as far as that is known: from the index, and from the records that are newer.
 /// Lost or damaged records mean that it was used just now.
 pub fn last_uses(dir: Option<&Dir>, index: &Index, folded: i64, now: i64) -> Result<HashMap<Digest, i64>> {

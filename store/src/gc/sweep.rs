@@ -113,6 +113,9 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         };
         layers.forget(digest)?;
     }
+    if !plan.sweep.is_empty() {
+        layers.tidy_briefs(|id| !matches!(store.blobs().contains(&id.0), Ok(None)))?;
+    }
     for left in leftovers {
         let dir = if left.place.is_empty() { private.clone() } else { private.sub(left.place)? };
         let Some(trash) = &trash else {

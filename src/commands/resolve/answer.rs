@@ -1,0 +1,146 @@
+//! An answer, for programs and for people.
+
+use serde_json::{Value, json};
+
+use crate::catalog::Requirements;
+use crate::catalog::resolve::{Answer, Candidate, FULL, Missing};
+use crate::cli::{CommandError, Table, count, fail, note};
+
+/// Candidates in JSON and in the table.
+const MAX_CANDIDATES: usize = 100;
+/// Images in the table that are none.
+const MAX_REJECTED: usize = 20;
+
+/// For programs; docs/json.md has the fields.
+pub(super) fn value(answer: &Answer<'_>) -> Value {
+    let best = answer.candidates.first();
+    let name_if = |is_it: bool| best.filter(|_| is_it).map(|best| best.name);
+    json!({
+        "needs_build": answer.needs_build,
+        "best_image": name_if(!answer.needs_build),
+        "best_base_image": name_if(answer.needs_build),
+        "official_base": answer.official_base,
+        "missing": missing(&answer.missing),
+        "stale": best.and_then(|best| best.offer.stale.as_deref()),
+        "candidates": answer.candidates.iter().take(MAX_CANDIDATES).map(candidate).collect::<Vec<_>>(),
+        "candidate_count": answer.candidates.len(),
+    })
+}
+
+fn candidate(candidate: &Candidate<'_>) -> Value {
+    let Candidate { name, offer, essential, extra, missing: lacks } = candidate;
+    json!({
+        "name": name,
+        "names": offer.names.keys().collect::<Vec<_>>(),
+        "digest": offer.digest,
+        "essential": essential,
+        "extra": extra,
+        "missing": missing(lacks),
+        "problems": offer.problems,
+        "stale": offer.stale,
+    })
+}
+
+fn missing(missing: &Missing) -> Value {
+    let list = |words: &[_]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "compiler": missing.compiler.as_ref().map(ToString::to_string),
+        "packages": list(&missing.packages),
+        "tools": list(&missing.tools),
+    })
+}
+
+/// What people should know of an answer; where an image has to be built, that is the error.
+pub(super) fn tell(job: &Requirements, answer: &Answer<'_>) -> Result<(), CommandError> {
+    let best = answer.candidates.first();
+    if let Some(best) = best {
+        if best.offer.problems > 0 {
+            let problems = count(best.offer.problems as usize, "thing");
+            note(format_args!(
+                "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
+                best.name
+            ));
+        }
+        if let Some(stale) = &best.offer.stale {
+            note(format_args!("{} is stale: {stale}", best.name));
+        }
+    }
+    let (Some(best), is_built) = (best, answer.needs_build) else {
+        let asked = system(job);
+        let hint = answer
+            .official_base
+            .as_ref()
+            .map_or_else(String::new, |base| format!("begin with the official {base}; "));
+        return Err(fail(format!("no image here is {asked}"))
+            .with_hint(format!("{hint}--explain says what the others are"))
+            .exits(NO_SUCH_IMAGE));
+    };
+    let lacks = phrase(&best.missing);
+    if !is_built {
+        if !best.missing.is_nothing() {
+            note(format_args!("{} lacks {lacks}", best.name));
+        }
+        return Ok(());
+    }
+    let (why, or) = if best.essential == FULL {
+        (
+            format!("no image has all that is asked for; {} comes nearest", best.name),
+            "; without --strict-packages it is used as it is",
+        )
+    } else {
+        let compiler = job.compiler.as_ref().map(ToString::to_string).unwrap_or_default();
+        (format!("no image of {} has {compiler}; {} is the best base", system(job), best.name), "")
+    };
+    Err(fail(format!("{why}, which lacks {lacks}"))
+        .with_hint(format!("build an image with them on {} and import it{or}", best.name))
+        .exits(NO_SUCH_IMAGE))
+}
+
+/// As for any other image that is not there.
+const NO_SUCH_IMAGE: u8 = 3;
+
+fn system(job: &Requirements) -> String {
+    let project = job.project.as_ref().map_or_else(String::new, |project| format!(" and of {project}"));
+    format!("{} for {}{project}", job.os, job.arch)
+}
+
+fn phrase(missing: &Missing) -> String {
+    let compiler = missing.compiler.iter().map(ToString::to_string);
+    let packages = missing.packages.iter().map(|package| format!("the package {package}"));
+    let tools = missing.tools.iter().map(|tool| format!("the tool {tool}"));
+    compiler.chain(packages).chain(tools).collect::<Vec<_>>().join(", ")
+}
+
+/// All marks, for people.
+pub(super) fn explain(answer: &Answer<'_>) {
+    if !answer.candidates.is_empty() {
+        let mut table = Table::new(&["CANDIDATE", ">ESSENTIAL", ">EXTRA", "LAST USED", ">USES", "LACKS"]);
+        for candidate in answer.candidates.iter().take(MAX_CANDIDATES) {
+            let offer = candidate.offer;
+            table.row([
+                candidate.name.to_owned(),
+                candidate.essential.to_string(),
+                candidate.extra.to_string(),
+                crate::commands::images::shown_time(offer.last_used),
+                offer.use_count.to_string(),
+                if candidate.missing.is_nothing() { "-".to_owned() } else { phrase(&candidate.missing) },
+            ]);
+        }
+        note(format_args!("{}", table.text()));
+        more(answer.candidates.len(), MAX_CANDIDATES);
+    }
+    if !answer.rejected.is_empty() {
+        let mut table = Table::new(&["NO CANDIDATE", "WHY"]);
+        for (offer, why) in answer.rejected.iter().take(MAX_REJECTED) {
+            table.row([offer.name(None).unwrap_or_default().to_owned(), why.to_string()]);
+        }
+        note(format_args!("{}", table.text()));
+        more(answer.rejected.len(), MAX_REJECTED);
+    }
+}
+
+fn more(all: usize, shown: usize) {
+    if all > shown {
+        note(format_args!("… and {} more", all - shown));
+    }
+}

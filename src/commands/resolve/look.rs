@@ -1,0 +1,169 @@
+//! What the images of a store offer: one look for as many jobs as one likes.
+//!
+//! No lock is held. Of images that larder has named and looked into before nothing is opened: the index and the briefs say it
+//! all. An image that cannot be read offers nothing, and one whose facts cannot be had what its names declare; both are named.
+
+use std::collections::HashMap;
+
+use larder_store::descriptor::{Descriptor, Platform};
+use larder_store::digest::Digest;
+use larder_store::error::Error;
+use larder_store::facts::{self, Brief, Sought};
+use larder_store::ids::ImageId;
+use larder_store::index::{self, Index};
+use larder_store::manifest::{Document, ImageManifest};
+use larder_store::progress::Event;
+use larder_store::store::Store;
+use larder_store::usage::Usage;
+use larder_store::walk;
+
+use crate::catalog::resolve::Offer;
+use crate::catalog::{Arch, Declared, Requirements};
+use crate::cli::{Bar, CommandError, Context, Outcome};
+use crate::commands::is_damage;
+
+/// What the images offer, as far as these jobs ask, and what is wrong with some.
+pub(super) fn offers(
+    context: &Context,
+    store: &Store,
+    jobs: &[&Requirements],
+) -> Outcome<(Vec<Offer>, Vec<String>)> {
+    let tools = || jobs.iter().flat_map(|job| &job.tools).map(|tool| tool.as_str());
+    let packages = jobs.iter().flat_map(|job| &job.packages).map(|package| package.as_str());
+    let sought = Sought::new(packages.chain(tools()), tools());
+    let briefs = facts::briefs(store, &sought)?;
+    let written = store.index_written()?;
+    crate::commands::look(store, |index| {
+        let uses = store.uses(index, written)?;
+        let mut look = Look {
+            context,
+            store,
+            sought: &sought,
+            briefs: &briefs,
+            bar: None,
+            offers: HashMap::new(),
+            damaged: Vec::new(),
+        };
+        look.at(index, &uses)?;
+        Ok((look.offers.into_values().collect(), look.damaged))
+    })
+}
+
+struct Look<'a> {
+    context: &'a Context,
+    store: &'a Store,
+    sought: &'a Sought,
+    briefs: &'a HashMap<ImageId, Brief>,
+    /// From the first image on whose facts have to be taken.
+    bar: Option<Bar>,
+    /// By manifest: several names may mean one image.
+    offers: HashMap<Digest, Offer>,
+    damaged: Vec<String>,
+}
+
+impl Look<'_> {
+    fn at(&mut self, index: &Index, uses: &HashMap<Digest, Usage>) -> Result<(), Error> {
+        for entry in index.entries() {
+            // What has lost its name is on its way out.
+            let Some(name) = index::shown_name(entry) else { continue };
+            let images = match self.known(entry) {
+                Some(digest) => vec![digest],
+                None => self.opened(entry, &name)?,
+            };
+            let declared = Declared::of(&entry.annotations);
+            for digest in images {
+                let used = [entry.digest, digest]
+                    .iter()
+                    .filter_map(|digest| uses.get(digest))
+                    .max_by_key(|used| used.last);
+                if let Some(offer) = self.offers.get_mut(&digest) {
+                    offer.declare(name.clone(), declared.clone());
+                    offer.last_used = offer.last_used.max(used.map(|used| used.last));
+                    offer.use_count = offer.use_count.max(used.map_or(0, |used| used.count));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The one image of an entry that says enough itself.
+    fn known(&mut self, entry: &Descriptor) -> Option<Digest> {
+        let size = entry.annotation(index::SIZE)?.parse().ok()?;
+        let id = ImageId(entry.annotation(index::IMAGE_ID)?.parse().ok()?);
+        let (platform, brief) = (entry.platform.as_ref()?, self.briefs.get(&id)?);
+        let offer = || Offer::new(entry.digest, arch(platform), Some(brief), size);
+        self.offers.entry(entry.digest).or_insert_with(offer);
+        Some(entry.digest)
+    }
+
+    /// The container images of an entry, of which documents have to be read.
+    fn opened(&mut self, entry: &Descriptor, name: &str) -> Result<Vec<Digest>, Error> {
+        let (mut found, mut unread) = (Vec::new(), None);
+        let mut read = |document: &Descriptor| match self.store.document(document) {
+            Err(error) if is_damage(&error) => {
+                unread = Some(error);
+                Ok(None)
+            }
+            read => read,
+        };
+        let walked = walk::walk_entry(entry, &mut read, &mut |node| {
+            if let Some(Document::Image(image)) = node.document.map(|raw| &raw.document)
+                && image.is_container()
+                // Attestations are for no platform.
+                && node.descriptor.platform.as_ref().is_none_or(|platform| platform.os != "unknown")
+            {
+                found.push((node.descriptor.clone(), image.clone()));
+            }
+            Ok(())
+        });
+        match (unread, walked) {
+            (None, Err(error)) if !is_damage(&error) => return Err(error),
+            (Some(error), _) | (None, Err(error)) => self.damage(error.within(name)),
+            (None, Ok(())) => {}
+        }
+        for (descriptor, image) in &found {
+            self.context.cancel.check()?;
+            if !self.offers.contains_key(&descriptor.digest) {
+                let offer = self.offer(descriptor, image, name)?;
+                self.offers.insert(descriptor.digest, offer);
+            }
+        }
+        Ok(found.into_iter().map(|(descriptor, _)| descriptor.digest).collect())
+    }
+
+    fn offer(&mut self, descriptor: &Descriptor, image: &ImageManifest, name: &str) -> Result<Offer, Error> {
+        let size = image.content_size();
+        let brief = match self.briefs.get(&image.image_id()) {
+            Some(brief) => Ok(brief.clone()),
+            None => {
+                let bar = self.bar.get_or_insert_with(|| Bar::new("reading what is in the images"));
+                let brief = facts::brief_of(self.store, image, self.sought, &self.context.cancel);
+                bar.on(Event::Done(size));
+                brief
+            }
+        };
+        let brief = match brief {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                self.damage(error.within(format!("the facts of {name}")));
+                None
+            }
+            Ok(brief) => Some(brief),
+        };
+        let config = || self.store.config(image).map(|(_, config)| config.platform()).ok();
+        let arch = descriptor.platform.clone().or_else(config).as_ref().and_then(arch);
+        Ok(Offer::new(descriptor.digest, arch, brief.as_ref(), size))
+    }
+
+    fn damage(&mut self, error: Error) {
+        self.damaged.push(CommandError::from(error).to_string());
+    }
+}
+
+fn arch(platform: &Platform) -> Option<Arch> {
+    let Platform { architecture, variant, .. } = platform;
+    match variant {
+        Some(variant) => format!("{architecture}/{variant}").parse().ok(),
+        None => architecture.parse().ok(),
+    }
+}

@@ -1,0 +1,116 @@
+//! `larder resolve`: the image for a job.
+
+mod answer;
+mod file;
+mod look;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use larder_store::descriptor::Platform;
+
+use crate::catalog::resolve::{Lacking, resolve};
+use crate::catalog::{Arch, Asked, Compiler, Os, Project, Requirements, Suffix, Word};
+use crate::cli::{CommandError, Context, Outcome, fail, line, note, print_json};
+
+/// Find the image for a job: by os, architecture, compiler, packages and tools
+///
+/// Prints the name of the best image and nothing else. If none will do, it says on stderr which one to build on and what it lacks,
+/// and ends with 3. What is not known of the images yet is read first.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The operating system, by the words of its os-release: ubuntu:25.04
+    #[arg(long, value_name = "NAME:VERSION")]
+    os: Option<Os>,
+
+    /// The architecture: amd64, arm64, x86 … [default: this machine's]
+    #[arg(long)]
+    arch: Option<Arch>,
+
+    /// A compiler: gcc-15 is served by any 15.x
+    #[arg(long, value_name = "FAMILY-VERSION")]
+    compiler: Option<Compiler>,
+
+    /// A package that the job needs (in another architecture: libc6:i386)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    package: Vec<Word>,
+
+    /// A tool that the job calls
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tool: Vec<Word>,
+
+    /// What else is special about the variant: cov, asan, ubsan, tsan, x86
+    #[arg(long, value_name = "SUFFIX", value_delimiter = ',')]
+    variant: Vec<Suffix>,
+
+    /// Only images that are declared to be for this project
+    #[arg(long)]
+    project: Option<Project>,
+
+    /// A file (YAML or JSON) that says the same; `-` is stdin
+    #[arg(long, value_name = "FILE|-")]
+    requirements: Option<PathBuf>,
+
+    /// An image that lacks a package or a tool is no more than a base
+    #[arg(long)]
+    strict_packages: bool,
+
+    /// Show the marks of all candidates, and why the others are none (on stderr)
+    #[arg(long)]
+    explain: bool,
+
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The name of the image
+    #[default]
+    Text,
+    /// All of the answer; the fields are documented in docs/json.md
+    Json,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let job = job(context, args)?;
+    let store = context.store()?;
+    let (offers, damaged) = look::offers(context, &store, &[&job])?;
+    // The answer stands without them, as a list of images does.
+    damaged.iter().for_each(|why| note(format_args!("{why}")));
+    let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
+    let answer = resolve(&job, &offers, lacking);
+    if args.explain {
+        answer::explain(&answer);
+    }
+    match (args.format, answer.candidates.first()) {
+        (Format::Json, _) => print_json(&answer::value(&answer))?,
+        (Format::Text, Some(best)) if !answer.needs_build => line(best.name)?,
+        (Format::Text, _) => {}
+    }
+    answer::tell(&job, &answer)
+}
+
+/// What flags and file ask for together.
+fn job(context: &Context, args: &Args) -> Outcome<Requirements> {
+    let refused = |why| CommandError::usage(fail(why));
+    let flags = Asked {
+        project: args.project.clone(),
+        os: args.os.clone(),
+        arch: args.arch.clone(),
+        compiler: args.compiler.clone(),
+        suffixes: args.variant.iter().copied().collect(),
+        packages: args.package.iter().cloned().collect(),
+        tools: args.tool.iter().cloned().collect(),
+    };
+    let mut asked = flags.with_x86_as_architecture().map_err(refused)?;
+    if let Some(path) = &args.requirements {
+        let file = file::read(path, &context.cancel)?;
+        asked = asked.and(file, ["the flags", &path.display().to_string()]).map_err(refused)?;
+    }
+    let host = Platform::host().architecture.parse().map_err(refused)?;
+    asked
+        .whole(host)
+        .map_err(|why| refused(why).with_hint("--os NAME:VERSION, or a file of --requirements, says it"))
+}
