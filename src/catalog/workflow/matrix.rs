@@ -26,6 +26,15 @@ impl Entry {
         self.0.iter().filter_map(|(key, node)| Some((&**key, node.text()?)))
     }
 
+    /// A key that both have and with other values, and these: words rather than sentences.
+    pub(crate) fn apart(&self, other: &Entry) -> Option<(&str, [Rc<str>; 2])> {
+        let differ = self.pairs().filter_map(|(key, value)| {
+            let theirs = other.get(key)?.text()?;
+            (value != theirs).then_some((key, [value, theirs]))
+        });
+        differ.min_by_key(|(_, values)| values.iter().map(|value| value.len()).max())
+    }
+
     fn set(&mut self, key: &Rc<str>, node: &Node) {
         match self.0.iter_mut().find(|(name, _)| name == key) {
             Some((_, value)) => *value = node.clone(),
