@@ -1,9 +1,11 @@
 //! What nobody should write.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::super::{MAX_BYTES, MAX_NEEDS};
-use super::{job, line, workflow, wrong};
+use super::{job, line, pairs, workflow, wrong};
 
 #[test]
 fn what_is_no_workflow_is_refused() {
@@ -89,11 +91,11 @@ fn soup() -> impl Strategy<Value = String> {
             "'ubuntu:25.04'",
             "~",
             "'*'",
-            "${{ matrix.a || matrix.b }}",
+            "'${{ matrix.a || matrix.b }}'",
             "\"${{ format('{0}', matrix.a) }}\"",
-            "${{ fromJSON('[1]') }}",
-            "${{ inputs.a }}",
-            "${{ '",
+            "\"${{ fromJSON('[1]') }}\"",
+            "'${{ inputs.a }}'",
+            "\"${{ '\"",
             "é",
             "*x",
         ][..],
@@ -111,10 +113,58 @@ fn soup() -> impl Strategy<Value = String> {
     })
 }
 
+const RUNS_ON: [&str; 4] = [
+    "ubuntu-24.04",
+    "'${{ matrix.os || ''ubuntu-22.04'' }}'",
+    "[self-hosted, debian-13]",
+    "'${{ matrix.b }}'",
+];
+
+/// A key of a matrix with a value that is mostly right.
+fn pair() -> impl Strategy<Value = (&'static str, String)> {
+    let values: [(&str, &[&str]); 9] = [
+        ("compiler", &["gcc", "clang", "g++-15", "tcc"]),
+        ("version", &["15", "25.10", "'15'", "'*'"]),
+        ("install", &["a", "'a, b'", "'$'"]),
+        ("x86", &["true", "false", "'true'"]),
+        ("asan", &["true", "false", "maybe"]),
+        ("container", &["'ubuntu:25.04'", "''", "{image: debian}"]),
+        ("a", &["1", "2.0", "[1]", "'${{ inputs.a }}'"]),
+        ("b", &["gcc", "1", "true", "{c: d}"]),
+        ("os", &["ubuntu-24.04", "windows-2022", "'x y'", "ubuntu-24.04-arm"]),
+    ];
+    let few = proptest::sample::select(values.to_vec());
+    few.prop_flat_map(|(key, values)| {
+        let index = prop_oneof![4 => 0..1usize, 1 => 0..values.len()];
+        (Just(key), index.prop_map(|at| values[at].to_owned()))
+    })
+}
+
+fn matrix() -> impl Strategy<Value = String> {
+    let object = || {
+        proptest::collection::vec(pair(), 0..4).prop_map(|pairs| {
+            let once: BTreeMap<_, _> = pairs.into_iter().collect();
+            let pairs: Vec<_> = once.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            format!("{{{}}}", pairs.join(", "))
+        })
+    };
+    let list = |count| proptest::collection::vec(object(), count).prop_map(|items| items.join(", "));
+    let axes = proptest::collection::vec((pair(), pair()), 0..4).prop_map(|axes| {
+        let once: BTreeMap<_, _> =
+            axes.into_iter().map(|((key, a), (_, b))| (key, format!("[{a}, {b}]"))).collect();
+        once.into_iter().map(|(key, values)| format!("{key}: {values}, ")).collect::<String>()
+    });
+    (axes, list(0..4), list(0..2))
+        .prop_map(|(axes, include, exclude)| format!("{{{axes}include: [{include}], exclude: [{exclude}]}}"))
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(
-        matrix in soup(), runs_on in soup(), container in soup(), whole in prop_oneof![soup(), "\\PC{0,80}"],
+        matrix in prop_oneof![9 => matrix(), 1 => soup()],
+        runs_on in prop_oneof![9 => proptest::sample::select(&RUNS_ON[..]).prop_map(str::to_owned), 1 => soup()],
+        container in prop_oneof![9 => Just(String::new()), 1 => soup()],
+        whole in prop_oneof![soup(), "\\PC{0,80}"],
         chosen in "[ab]=(1|gcc|true)",
     ) {
         let text = format!("jobs:\n  a:\n    strategy: {{matrix: {matrix}}}\n    runs-on: {runs_on}\n    container: {container}\n");
@@ -124,6 +174,10 @@ proptest! {
                     match workflow(&text, job, chosen) {
                         Ok(workflow) => workflow.needs.iter().for_each(|needs| {
                             assert!(!needs.shown().is_empty() && !line(needs).contains('\n'));
+                            // It is printed for a shell.
+                            assert!(needs.label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+@".contains(&b)));
+                            let said = pairs(chosen).into_iter().filter_map(|(key, value)| Some((value, needs.entry.get(&key)?.text())));
+                            said.for_each(|(value, has)| assert_eq!(has.as_deref(), Some(&*value)));
                         }),
                         Err(fault) => prop_assert!(!fault.to_string().is_empty()),
                     }
