@@ -54,13 +54,20 @@ def fill(larder, store, images, work):
         archive.close()
         subprocess.run([larder, "--store", store, "import", work / "batch.tar"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     scale_store.age(store, images)
+    # A change of the index folds the uses into it, as the next import or tag would.
+    subprocess.run([larder, "--store", store, "pin", scale_store.name(0)], check=True, stdout=subprocess.DEVNULL)
+    scale_store.use_again(store)
 
 
 def make(larder, store, images):
-    """In memory, where an fsync costs nothing, and then in its place: what is kept of layers is believed in the directory alone that it was written in."""
+    """Makes the store in memory, where an fsync costs nothing, and copies it to its place."""
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="larder-resolve.") as work:
         fill(larder, pathlib.Path(work, "store"), images, pathlib.Path(work))
         subprocess.run(["cp", "-a", f"{work}/store", store], check=True)
+    # The copy's cache is believed as if it had been written there.
+    cache = store / ".larder/cache"
+    home = (cache / "home").read_text().split(" ")[0]
+    (cache / "home").write_text(f"{home} {cache.stat().st_ino}\n")
 
 
 def measured(command):

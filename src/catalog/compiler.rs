@@ -51,8 +51,13 @@ impl Compiler {
 
     /// Whether this is what somebody gets who asks for `wanted`: gcc-15.2 is a gcc-15, but no gcc-1.
     pub(crate) fn serves(&self, wanted: &Compiler) -> bool {
-        let rest = self.version.strip_prefix(&wanted.version);
-        self.family == wanted.family && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        wanted.is_served_by(self.family, &self.version)
+    }
+
+    /// The same of a compiler that was found, of whatever family and version.
+    pub(super) fn is_served_by(&self, family: &str, version: &str) -> bool {
+        let rest = version.strip_prefix(&self.version);
+        self.family == family && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
     /// As it stands within a name: `gcc15`.

@@ -49,7 +49,7 @@ pub(crate) struct Missing {
 pub(crate) struct Candidate<'a> {
     /// The name to use it by.
     pub(crate) name: &'a str,
-    pub(crate) offer: &'a Offer,
+    pub(crate) offer: &'a Offer<'a>,
     pub(crate) essential: u32,
     pub(crate) extra: u32,
     pub(crate) missing: Missing,
@@ -62,7 +62,7 @@ pub(crate) struct Answer<'a> {
     /// The best first: it is the image, or the base of the one to build.
     pub(crate) candidates: Vec<Candidate<'a>>,
     /// The others, by name.
-    pub(crate) rejected: Vec<(&'a Offer, Why)>,
+    pub(crate) rejected: Vec<(&'a Offer<'a>, Why)>,
     /// What the best one lacks; all that is asked for where there is none.
     pub(crate) missing: Missing,
     /// The name of the official image of the os, where nothing here is a base.
@@ -77,7 +77,7 @@ impl Missing {
 }
 
 /// Chooses.
-pub(crate) fn resolve<'a>(wanted: &Requirements, offers: &'a [Offer], lacking: Lacking) -> Answer<'a> {
+pub(crate) fn resolve<'a>(wanted: &Requirements, offers: &'a [Offer<'a>], lacking: Lacking) -> Answer<'a> {
     let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     for offer in offers {
         match offer.serves(wanted) {
@@ -106,26 +106,22 @@ pub(crate) fn resolve<'a>(wanted: &Requirements, offers: &'a [Offer], lacking: L
     }
 }
 
-fn marked<'a>(wanted: &Requirements, name: &'a str, offer: &'a Offer) -> Candidate<'a> {
-    let mut missing = all(wanted);
-    if missing.compiler.as_ref().is_some_and(|wanted| offer.compilers.iter().any(|one| one.serves(wanted))) {
-        missing.compiler = None;
+fn marked<'a>(wanted: &Requirements, name: &'a str, offer: &'a Offer<'a>) -> Candidate<'a> {
+    let (mut missing, mut extra) = (Missing::default(), 0);
+    missing.compiler = wanted.compiler.clone().filter(|wanted| !offer.has_compiler(wanted));
+    for package in &wanted.packages {
+        match offer.has_package(package) {
+            true => extra += PACKAGE,
+            false => missing.packages.push(package.clone()),
+        }
     }
-    let mut extra = 0;
-    missing.packages.retain(|package| {
-        let is_there = offer.packages.contains(package.as_str());
-        extra += if is_there { PACKAGE } else { 0 };
-        !is_there
-    });
-    missing.tools.retain(|tool| {
-        let mark = match () {
-            () if offer.tools.contains(tool.as_str()) => TOOL,
-            () if offer.packages.contains(tool.as_str()) => PACKAGE,
-            () => 0,
-        };
-        extra += mark;
-        mark == 0
-    });
+    for tool in &wanted.tools {
+        match () {
+            () if offer.has_tool(tool) => extra += TOOL,
+            () if offer.has_package(tool) => extra += PACKAGE,
+            () => missing.tools.push(tool.clone()),
+        }
+    }
     let essential = SYSTEM + if missing.compiler.is_none() { COMPILER } else { 0 };
     Candidate { name, offer, essential, extra, missing }
 }

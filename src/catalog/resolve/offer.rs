@@ -8,28 +8,28 @@ use larder_store::facts::Brief;
 
 use super::super::arch::Arch;
 use super::super::compiler::Compiler;
-use super::super::declared::Declared;
+use super::super::declared::{Declared, Word};
 use super::super::name::{Project, Suffix};
 use super::super::os::{Os, WORDS};
 use super::super::requirements::Requirements;
 
 /// An image with names in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offer {
+pub(crate) struct Offer<'a> {
     /// What each is declared to be for. The first one counts where several could be shown.
     pub(crate) names: BTreeMap<String, Option<Project>>,
     /// Of the image's manifest; that of a child where the name is an index's.
     pub(crate) digest: Digest,
-    pub(crate) os: Offered,
     /// The config's; none where nobody knows it.
     pub(crate) arch: Option<Arch>,
-    pub(crate) compilers: Vec<Compiler>,
-    pub(crate) suffixes: BTreeSet<Suffix>,
-    /// Those that are declared, and those of the asked ones that were found.
-    pub(crate) packages: BTreeSet<String>,
-    pub(crate) tools: BTreeSet<String>,
-    /// How many things in it could not be read.
-    pub(crate) problems: u32,
+    /// What is in it; none where nobody could look into it.
+    pub(crate) read: Option<Brief<'a>>,
+    /// What its names declare together, but for projects.
+    pub(super) os: BTreeSet<Os>,
+    pub(super) compilers: Vec<Compiler>,
+    pub(super) suffixes: BTreeSet<Suffix>,
+    pub(super) packages: Vec<Word>,
+    pub(super) tools: Vec<Word>,
     /// Seconds since 1970.
     pub(crate) last_used: Option<i64>,
     pub(crate) use_count: u64,
@@ -37,15 +37,6 @@ pub(crate) struct Offer {
     pub(crate) size: u64,
     /// Why it should be made anew, where it should.
     pub(crate) stale: Option<String>,
-}
-
-/// The operating system that an image offers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Offered {
-    /// `ID` and `VERSION_ID` of its os-release, or that it has no such file. What is declared does not count beside it.
-    Read(Option<(String, Option<String>)>),
-    /// What its names declare: nobody could look into it.
-    Declared(BTreeSet<Os>),
 }
 
 /// Why an image is no candidate.
@@ -59,23 +50,19 @@ pub(crate) enum Why {
     Arch(String),
 }
 
-impl Offer {
-    /// What is in an image, where somebody could look; what its names declare is added with [`Offer::declare`].
-    pub(crate) fn new(digest: Digest, arch: Option<Arch>, brief: Option<&Brief>, size: u64) -> Offer {
-        let read = brief.cloned().unwrap_or_default();
-        let compilers = read.compilers.iter();
+impl<'a> Offer<'a> {
+    /// An image without names; [`Offer::declare`] adds them.
+    pub(crate) fn new(digest: Digest, arch: Option<Arch>, read: Option<Brief<'a>>, size: u64) -> Offer<'a> {
         Offer {
             names: BTreeMap::new(),
             digest,
-            os: brief.map_or(Offered::Declared(BTreeSet::new()), |brief| Offered::Read(brief.os.clone())),
             arch,
-            compilers: compilers
-                .filter_map(|(family, version)| Compiler::new(family, version.as_deref()?).ok())
-                .collect(),
+            read,
+            os: BTreeSet::new(),
+            compilers: Vec::new(),
             suffixes: BTreeSet::new(),
-            packages: read.packages,
-            tools: read.programs,
-            problems: read.problems,
+            packages: Vec::new(),
+            tools: Vec::new(),
             last_used: None,
             use_count: 0,
             size,
@@ -86,13 +73,36 @@ impl Offer {
     /// Adds a name, and what it declares.
     pub(crate) fn declare(&mut self, name: String, declared: Declared) {
         self.names.insert(name, declared.project);
-        if let Offered::Declared(os) = &mut self.os {
-            os.extend(declared.os);
-        }
+        self.os.extend(declared.os);
         self.compilers.extend(declared.compilers);
         self.suffixes.extend(declared.suffixes);
-        self.packages.extend(declared.packages.iter().map(ToString::to_string));
-        self.tools.extend(declared.tools.iter().map(ToString::to_string));
+        self.packages.extend(declared.packages);
+        self.tools.extend(declared.tools);
+    }
+
+    /// Whether it has the compiler.
+    pub(super) fn has_compiler(&self, wanted: &Compiler) -> bool {
+        let mut found = self.read.iter().flat_map(|read| &read.head.compilers);
+        found.any(|(family, version)| {
+            version.as_ref().is_some_and(|version| wanted.is_served_by(family, version))
+        }) || self.compilers.iter().any(|compiler| compiler.serves(wanted))
+    }
+
+    /// Whether it has the package, of those that were sought.
+    pub(super) fn has_package(&self, wanted: &Word) -> bool {
+        let is_read = |read: &Brief<'_>| read.packages.contains(&wanted.as_str());
+        self.read.as_ref().is_some_and(is_read) || self.packages.contains(wanted)
+    }
+
+    /// Whether it has the tool as a program, of those that were sought.
+    pub(super) fn has_tool(&self, wanted: &Word) -> bool {
+        let is_read = |read: &Brief<'_>| read.programs.contains(&wanted.as_str());
+        self.read.as_ref().is_some_and(is_read) || self.tools.contains(wanted)
+    }
+
+    /// How many things in it could not be read.
+    pub(crate) fn problems(&self) -> u32 {
+        self.read.as_ref().map_or(0, |read| read.head.problems)
     }
 
     /// The name by which it is known, within a project where one is asked for.
@@ -108,8 +118,8 @@ impl Offer {
     }
 
     fn differs(&self, wanted: &Requirements) -> Option<Why> {
-        if !self.os.serves(&wanted.os) {
-            return Some(Why::Os(self.os.to_string()));
+        if !self.is_os(&wanted.os) {
+            return Some(Why::Os(self.shown_os()));
         }
         let is_x86 = self.suffixes.contains(&Suffix::X86);
         let serves = match &self.arch {
@@ -131,38 +141,28 @@ impl Offer {
     pub(super) fn distance(&self, asked: &BTreeSet<Suffix>) -> usize {
         self.suffixes.symmetric_difference(asked).filter(|suffix| **suffix != Suffix::X86).count()
     }
-}
 
-impl Offered {
     /// Whether this is the os. A word for a version (`sid`, `rolling`) stands for the version that its os-release does not have.
-    fn serves(&self, wanted: &Os) -> bool {
-        match self {
-            Offered::Read(None) => false,
-            Offered::Read(Some((name, version))) => {
-                let is_version = match version {
-                    Some(version) => version == wanted.version(),
-                    None => WORDS.contains(&wanted.version()),
-                };
-                name == wanted.name() && is_version
-            }
-            Offered::Declared(declared) => declared.contains(wanted),
-        }
+    /// What is declared counts only where nobody could look: an image without os-release has no os.
+    fn is_os(&self, wanted: &Os) -> bool {
+        let Some(read) = &self.read else { return self.os.contains(wanted) };
+        read.head.os.as_ref().is_some_and(|(name, version)| {
+            let is_version = match version {
+                Some(version) => version == wanted.version(),
+                None => WORDS.contains(&wanted.version()),
+            };
+            name == wanted.name() && is_version
+        })
     }
-}
 
-impl fmt::Display for Offered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Offered::Read(None) => f.write_str("has no os-release"),
-            Offered::Read(Some((name, Some(version)))) => write!(f, "is {name}:{version}"),
-            Offered::Read(Some((name, None))) => write!(f, "is {name} without a version"),
-            Offered::Declared(declared) if declared.is_empty() => {
-                f.write_str("cannot be read, and declares no os")
-            }
-            Offered::Declared(declared) => {
-                let all: Vec<_> = declared.iter().map(Os::to_string).collect();
-                write!(f, "cannot be read, and declares {}", all.join(", "))
-            }
+    fn shown_os(&self) -> String {
+        let declared = || self.os.iter().map(Os::to_string).collect::<Vec<_>>().join(", ");
+        match self.read.as_ref().map(|read| &read.head.os) {
+            Some(None) => "has no os-release".to_owned(),
+            Some(Some((name, Some(version)))) => format!("is {name}:{version}"),
+            Some(Some((name, None))) => format!("is {name} without a version"),
+            None if self.os.is_empty() => "cannot be read, and declares no os".to_owned(),
+            None => format!("cannot be read, and declares {}", declared()),
         }
     }
 }

@@ -36,7 +36,7 @@ fn candidate(candidate: &Candidate<'_>) -> Value {
         "essential": essential,
         "extra": extra,
         "missing": missing(lacks),
-        "problems": offer.problems,
+        "problems": offer.problems(),
         "stale": offer.stale,
     })
 }
@@ -54,8 +54,8 @@ fn missing(missing: &Missing) -> Value {
 pub(super) fn tell(job: &Requirements, answer: &Answer<'_>) -> Result<(), CommandError> {
     let best = answer.candidates.first();
     if let Some(best) = best {
-        if best.offer.problems > 0 {
-            let problems = count(best.offer.problems as usize, "thing");
+        if best.offer.problems() > 0 {
+            let problems = count(best.offer.problems() as usize, "thing");
             note(format_args!(
                 "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
                 best.name

@@ -117,7 +117,7 @@ mod tests {
         for (text, place, words) in [
             ("os: ubuntu:25.04\ncompilers: gcc-15\n", "line 2", "compilers"),
             ("os: ubuntu:25.04\ncompiler: tcc-1\n", "line 2", "tcc"),
-            ("os: ubuntu:25.04\ncompiler: gcc-*\n", "line 2", "gcc-*"),
+            ("os: ubuntu:25.04\ncompiler: gcc-*\n", "line 2", "\"*\""),
             ("os: ubuntu:*\n", "line 1", "ubuntu:*"),
             ("os: docker.io/library/ubuntu:25.04\n", "line 1", "docker.io"),
             ("arch: amd64\nos: ubuntu\n", "line 2", "ubuntu"),

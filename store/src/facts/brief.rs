@@ -6,7 +6,8 @@
 //!
 //! A foreign package of dpkg (`libc6:i386` in an amd64 image) has its architecture in its name, as dpkg writes it, and no other.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::databases::{Package, PackageKind};
 use super::{FORMAT, Facts, facts_of};
@@ -22,8 +23,19 @@ use crate::store::Store;
 const BRIEF: u32 = 1;
 
 /// What is known of an image in brief.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief<'a> {
+    /// What it is; ten thousand images have a few of these between them.
+    pub head: Arc<Head>,
+    /// The packages that it has of those that were sought.
+    pub packages: Vec<&'a str>,
+    /// The programs that it has of those that were sought.
+    pub programs: Vec<&'a str>,
+}
+
+/// What an image is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Brief {
+pub struct Head {
     /// As Go's `GOARCH`, from the config.
     pub architecture: String,
     /// `ID` and `VERSION_ID` of its os-release; none where it has no such file.
@@ -32,22 +44,18 @@ pub struct Brief {
     pub compilers: Vec<(String, Option<String>)>,
     /// How many things could not be read.
     pub problems: u32,
-    /// The packages that it has of those that were sought.
-    pub packages: BTreeSet<String>,
-    /// The programs that it has of those that were sought.
-    pub programs: BTreeSet<String>,
 }
 
 /// Packages and programs that images are asked for.
 #[derive(Debug, Default)]
-pub struct Sought {
-    packages: Vec<Name>,
-    programs: Vec<Name>,
+pub struct Sought<'a> {
+    packages: Vec<Name<'a>>,
+    programs: Vec<Name<'a>>,
 }
 
 #[derive(Debug)]
-struct Name {
-    name: String,
+struct Name<'a> {
+    name: &'a str,
     hash: Hash,
     /// An architecture of Go's, and what the package is called in an image for it.
     native: Option<(String, Hash)>,
@@ -56,18 +64,21 @@ struct Name {
 /// The first bytes of a name's SHA-256.
 type Hash = [u8; 8];
 
-impl Sought {
+/// Heads by how they are written.
+type Heads = HashMap<Vec<u8>, Arc<Head>>;
+
+impl<'a> Sought<'a> {
     /// Packages as `name`, or `name:i386` with an architecture in dpkg's words, and programs.
-    pub fn new<'a>(
+    pub fn new(
         packages: impl IntoIterator<Item = &'a str>,
         programs: impl IntoIterator<Item = &'a str>,
-    ) -> Sought {
+    ) -> Sought<'a> {
         let native = |name: &str| {
             let (name, architecture) = name.rsplit_once(':')?;
             Some((go_architecture(architecture).to_owned(), hash(name)))
         };
-        let package = |name: &str| Name { name: name.to_owned(), hash: hash(name), native: native(name) };
-        let program = |name: &str| Name { name: name.to_owned(), hash: hash(name), native: None };
+        let package = |name: &'a str| Name { name, hash: hash(name), native: native(name) };
+        let program = |name: &'a str| Name { name, hash: hash(name), native: None };
         Sought {
             packages: packages.into_iter().map(package).collect(),
             programs: programs.into_iter().map(program).collect(),
@@ -76,24 +87,29 @@ impl Sought {
 }
 
 /// The briefs of all images that were looked into. Some may be gone.
-pub fn briefs(store: &Store, sought: &Sought) -> Result<HashMap<ImageId, Brief>> {
-    let mut found = HashMap::new();
-    store.layers()?.briefs(&mut |id, said| {
-        if let Some(brief) = decode(said, sought) {
+pub fn briefs<'a>(cache: &LayerCache, sought: &Sought<'a>) -> HashMap<ImageId, Brief<'a>> {
+    let (mut found, mut heads) = (HashMap::new(), Heads::new());
+    cache.briefs(&mut |id, said| {
+        if let Some(brief) = decode(said, sought, &mut heads) {
             found.insert(id, brief);
         }
     });
-    Ok(found)
+    found
 }
 
 /// The brief of an image that has none yet: from its facts, which are read now where they are not known.
-pub fn brief_of(store: &Store, image: &ImageManifest, sought: &Sought, cancel: &Cancel) -> Result<Brief> {
+pub fn brief_of<'a>(
+    store: &Store,
+    image: &ImageManifest,
+    sought: &Sought<'a>,
+    cancel: &Cancel,
+) -> Result<Brief<'a>> {
     let cache = store.layers()?;
     let (facts, is_new) = facts_of(store, &cache, image, cancel)?;
     if !is_new {
         learn(&cache, &image.image_id(), &facts)?;
     }
-    Ok(decode(&encode(&facts), sought).expect("what was written a moment ago can be read"))
+    Ok(decode(&encode(&facts), sought, &mut Heads::new()).expect("what was written a moment ago can be read"))
 }
 
 /// Keeps the brief of an image.
@@ -116,17 +132,20 @@ fn encode(facts: &Facts) -> Vec<u8> {
         number(out, hashes.len());
         out.extend(hashes.as_flattened());
     };
+    let mut head = Vec::new();
+    text(&mut head, Some(&facts.architecture));
+    text(&mut head, facts.os.as_ref().map(|os| os.id.as_str()));
+    text(&mut head, facts.os.as_ref().and_then(|os| os.version_id.as_deref()));
+    number(&mut head, facts.compilers.len());
+    for compiler in &facts.compilers {
+        text(&mut head, Some(&compiler.family));
+        text(&mut head, compiler.version.as_deref());
+    }
+    number(&mut head, facts.problems.len());
     number(&mut out, FORMAT as usize);
     number(&mut out, BRIEF as usize);
-    text(&mut out, Some(&facts.architecture));
-    text(&mut out, facts.os.as_ref().map(|os| os.id.as_str()));
-    text(&mut out, facts.os.as_ref().and_then(|os| os.version_id.as_deref()));
-    number(&mut out, facts.compilers.len());
-    for compiler in &facts.compilers {
-        text(&mut out, Some(&compiler.family));
-        text(&mut out, compiler.version.as_deref());
-    }
-    number(&mut out, facts.problems.len());
+    number(&mut out, head.len());
+    out.extend(head);
     let package = |package: &Package| hash(&package_name(package, &facts.architecture));
     hashes(&mut out, facts.packages.iter().map(package).collect());
     hashes(&mut out, facts.programs.iter().map(|program| hash(&program.name)).collect());
@@ -134,34 +153,37 @@ fn encode(facts: &Facts) -> Vec<u8> {
 }
 
 /// Reads a brief; one of another version says nothing.
-fn decode(said: &[u8], sought: &Sought) -> Option<Brief> {
+fn decode<'a>(said: &[u8], sought: &Sought<'a>, heads: &mut Heads) -> Option<Brief<'a>> {
     let mut rest = said;
     if (number(&mut rest)?, number(&mut rest)?) != (FORMAT, BRIEF) {
         return None;
     }
+    let length = number(&mut rest)? as usize;
+    let written = take(&mut rest, length)?;
+    let head = match heads.get(written) {
+        Some(head) => head.clone(),
+        None => heads.entry(written.to_vec()).or_insert(Arc::new(decode_head(written)?)).clone(),
+    };
+    let (packages, programs) = (hashes(&mut rest)?, hashes(&mut rest)?);
+    let has = |hashes: &[Hash], name: &&Name<'_>| {
+        let native = name.native.as_ref().filter(|(native, _)| *native == head.architecture);
+        hashes.binary_search(native.map_or(&name.hash, |(_, hash)| hash)).is_ok()
+    };
+    let among = |names: &[Name<'a>], hashes| {
+        names.iter().filter(|name| has(hashes, name)).map(|name| name.name).collect()
+    };
+    let (packages, programs) = (among(&sought.packages, packages), among(&sought.programs, programs));
+    Some(Brief { head, packages, programs })
+}
+
+fn decode_head(mut rest: &[u8]) -> Option<Head> {
     let architecture = text(&mut rest)??;
     let (id, version) = (text(&mut rest)?, text(&mut rest)?);
     let mut compilers = Vec::new();
     for _ in 0..number(&mut rest)? {
         compilers.push((text(&mut rest)??, text(&mut rest)?));
     }
-    let problems = number(&mut rest)?;
-    let (packages, programs) = (hashes(&mut rest)?, hashes(&mut rest)?);
-    let has = |hashes: &[Hash], name: &&Name| {
-        let native = name.native.as_ref().filter(|(native, _)| *native == architecture);
-        hashes.binary_search(native.map_or(&name.hash, |(_, hash)| hash)).is_ok()
-    };
-    let among = |names: &[Name], hashes| {
-        names.iter().filter(|name| has(hashes, name)).map(|name| name.name.clone()).collect()
-    };
-    Some(Brief {
-        packages: among(&sought.packages, packages),
-        programs: among(&sought.programs, programs),
-        os: id.map(|id| (id, version)),
-        architecture,
-        compilers,
-        problems,
-    })
+    Some(Head { architecture, os: id.map(|id| (id, version)), compilers, problems: number(&mut rest)? })
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -251,15 +273,20 @@ mod tests {
             "musl",
             "cmake",
         ];
-        let brief = decode(&encode(&facts()), &Sought::new(asked, ["cmake", "zlib1g"])).expect("a brief");
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        assert_eq!(brief.packages, set(&["zlib1g", "zlib1g:amd64", "libc6:i386", "tzdata", "musl"]));
-        assert_eq!(brief.programs, set(&["cmake"]));
-        assert_eq!(brief.os, Some(("debian".into(), Some("12".into()))));
-        assert_eq!((brief.architecture.as_str(), brief.problems), ("amd64", 1));
-        assert_eq!(brief.compilers, [("gcc".to_owned(), None)]);
-        let bare = Facts { os: None, ..facts() };
-        assert_eq!(decode(&encode(&bare), &Sought::default()).expect("a brief").os, None);
+        let sought = Sought::new(asked, ["cmake", "zlib1g"]);
+        let brief = decode(&encode(&facts()), &sought, &mut Heads::new()).expect("a brief");
+        assert_eq!(brief.packages, ["zlib1g", "zlib1g:amd64", "libc6:i386", "tzdata", "musl"]);
+        assert_eq!(brief.programs, ["cmake"]);
+        let head = Head {
+            architecture: "amd64".into(),
+            os: Some(("debian".into(), Some("12".into()))),
+            compilers: vec![("gcc".into(), None)],
+            problems: 1,
+        };
+        assert_eq!(*brief.head, head);
+        let bare = encode(&Facts { os: None, ..facts() });
+        let brief = decode(&bare, &Sought::default(), &mut Heads::new()).expect("a brief");
+        assert_eq!(*brief.head, Head { os: None, ..head });
     }
 
     #[test]
@@ -267,13 +294,13 @@ mod tests {
         let whole = encode(&facts());
         let sought = Sought::default();
         for cut in 0..whole.len() {
-            assert_eq!(decode(&whole[..cut], &sought), None, "cut at {cut}");
+            assert_eq!(decode(&whole[..cut], &sought, &mut Heads::new()), None, "cut at {cut}");
         }
         for version in [0, 4] {
             let mut other = whole.clone();
             other[version] += 1;
-            assert_eq!(decode(&other, &sought), None);
+            assert_eq!(decode(&other, &sought, &mut Heads::new()), None);
         }
-        assert_eq!(decode(&[255; 100], &sought), None);
+        assert_eq!(decode(&[255; 100], &sought, &mut Heads::new()), None);
     }
 }

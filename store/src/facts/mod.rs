@@ -23,7 +23,7 @@ mod view;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::brief::{Brief, Sought, brief_of, briefs};
+pub use self::brief::{Brief, Head, Sought, brief_of, briefs};
 pub use self::compilers::Compiler;
 pub use self::databases::{Package, PackageKind};
 pub use self::lister::Lister;
