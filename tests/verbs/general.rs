@@ -4,7 +4,7 @@ use super::{GCC, two_images};
 use crate::support::Sandbox;
 use crate::support::store::index_text;
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "gc",
     "init",
     "import",
@@ -14,6 +14,7 @@ const VERBS: [&str; 16] = [
     "tag",
     "rm",
     "annotate",
+    "resolve",
     "pin",
     "unpin",
     "export",
