@@ -12,6 +12,7 @@ pub(crate) mod resolve;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
+pub(crate) mod workflow;
 
 pub(crate) use arch::Arch;
 pub(crate) use compiler::Compiler;

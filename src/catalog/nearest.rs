@@ -133,7 +133,7 @@ fn part(words: &[&str]) -> (Part, usize) {
 }
 
 /// An os in any of its spellings: `ubuntu-25.04`, `ubuntu25.04`, `ubuntu-noble`, `archlinux`.
-fn system(text: &str) -> Option<Os> {
+pub(super) fn system(text: &str) -> Option<Os> {
     let names = KNOWN.iter().map(|name| (*name, *name)).chain(SYSTEMS);
     names.filter_map(|(spelt, name)| Some((name, text.strip_prefix(spelt)?))).find_map(|(name, rest)| {
         let version = rest.strip_prefix('-').unwrap_or(rest);

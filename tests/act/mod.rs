@@ -3,6 +3,7 @@
 mod jobs;
 mod large;
 mod refused;
+mod resolved;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -7,6 +7,7 @@ mod declared;
 mod facts;
 mod names;
 mod resolve;
+mod workflow;
 
 use std::collections::BTreeSet;
 

@@ -97,7 +97,7 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>) -> Result<(), Comman
 }
 
 /// As for any other image that is not there.
-const NO_SUCH_IMAGE: u8 = 3;
+pub(super) const NO_SUCH_IMAGE: u8 = 3;
 
 fn system(job: &Requirements) -> String {
     let project = job.project.as_ref().map_or_else(String::new, |project| format!(" and of {project}"));

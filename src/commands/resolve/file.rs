@@ -52,8 +52,16 @@ impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Said<T> {
     }
 }
 
-/// Reads a file, or stdin for `-`.
+/// Reads the requirements of a file, or of stdin for `-`.
 pub(super) fn read(path: &Path, cancel: &Cancel) -> Outcome<Asked> {
+    parse(&text(path, cancel)?).map_err(|why| {
+        let hint = "keys are project, os, arch, compiler, variant, packages, tools, x86; docs/resolve.md has examples";
+        fail(format!("{}: {why}", path.display())).with_hint(hint).usage()
+    })
+}
+
+/// The text of a file, or of stdin for `-`.
+pub(super) fn text(path: &Path, cancel: &Cancel) -> Outcome<String> {
     let shown = path.display();
     let mut text = String::new();
     let is_stdin = path == Path::new("-");
@@ -67,10 +75,7 @@ pub(super) fn read(path: &Path, cancel: &Cancel) -> Outcome<Asked> {
     if size as u64 > MAX_BYTES {
         return Err(fail(format!("{shown} has more than the {MAX_BYTES} bytes that are read")).usage());
     }
-    parse(&text).map_err(|why| {
-        let hint = "keys are project, os, arch, compiler, variant, packages, tools, x86; docs/resolve.md has examples";
-        fail(format!("{shown}: {why}")).with_hint(hint).usage()
-    })
+    Ok(text)
 }
 
 /// Reads its text; the error says line and column.

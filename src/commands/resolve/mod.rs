@@ -3,6 +3,7 @@
 mod answer;
 mod file;
 mod look;
+mod workflow;
 
 use std::path::PathBuf;
 
@@ -51,6 +52,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|-")]
     requirements: Option<PathBuf>,
 
+    /// A GitHub workflow whose jobs say it; prints `-P LABEL=NAME` for act, once for each label; `-` is stdin
+    #[arg(long, value_name = "FILE|-", conflicts_with = "requirements")]
+    workflow: Option<PathBuf>,
+
+    /// Only this job of the workflow [default: all that can be told]
+    #[arg(long, requires = "workflow")]
+    job: Option<String>,
+
+    /// Only entries of the matrix that have this value; repeatable
+    #[arg(long, value_name = "KEY=VALUE", requires = "workflow", value_parser = workflow::pair)]
+    matrix: Vec<(String, String)>,
+
     /// An image that lacks a package or a tool is no more than a base
     #[arg(long)]
     strict_packages: bool,
@@ -74,7 +87,11 @@ enum Format {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let job = job(context, args)?;
+    let flags = flags(args)?;
+    if let Some(path) = &args.workflow {
+        return workflow::run(context, args, path, &flags);
+    }
+    let job = job(context, args, flags)?;
     let store = context.store()?;
     let (offers, damaged) = look::offers(context, &store, &[&job])?;
     // The answer stands without them, as a list of images does.
@@ -92,9 +109,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     answer::tell(&job, &answer)
 }
 
-/// What flags and file ask for together.
-fn job(context: &Context, args: &Args) -> Outcome<Requirements> {
-    let refused = |why| CommandError::usage(fail(why));
+fn refused(why: String) -> CommandError {
+    fail(why).usage()
+}
+
+fn flags(args: &Args) -> Outcome<Asked> {
     let flags = Asked {
         project: args.project.clone(),
         os: args.os.clone(),
@@ -104,7 +123,12 @@ fn job(context: &Context, args: &Args) -> Outcome<Requirements> {
         packages: args.package.iter().cloned().collect(),
         tools: args.tool.iter().cloned().collect(),
     };
-    let mut asked = flags.with_x86_as_architecture().map_err(refused)?;
+    flags.with_x86_as_architecture().map_err(refused)
+}
+
+/// What flags and file ask for together.
+fn job(context: &Context, args: &Args, flags: Asked) -> Outcome<Requirements> {
+    let mut asked = flags;
     if let Some(path) = &args.requirements {
         let file = file::read(path, &context.cancel)?;
         asked = asked.and(file, ["the flags", &path.display().to_string()]).map_err(refused)?;

@@ -1,0 +1,156 @@
+//! `larder resolve --workflow`: an image for each entry of a workflow's jobs, as options of act.
+
+use std::collections::BTreeMap;
+
+use larder_store::descriptor::Platform;
+use serde_json::{Map, Value, json};
+
+use super::{Args, Format, answer, file, look};
+use crate::catalog::resolve::{Answer, Lacking, resolve};
+use crate::catalog::workflow::{Choice, Fault, JobNeeds, Workflow};
+use crate::catalog::{Arch, Asked, Requirements};
+use crate::cli::{CommandError, Context, Outcome, count, fail, line, note, print_json};
+
+/// `KEY=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected KEY=VALUE, such as compiler=gcc".to_owned())
+}
+
+pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags: &Asked) -> Outcome {
+    let shown = path.display();
+    let refused = |fault: &Fault| {
+        let error = fail(format!("{shown}: {fault}"));
+        fault.hint().into_iter().fold(error, CommandError::with_hint).usage()
+    };
+    let text = file::text(path, &context.cancel)?;
+    let choice = Choice { job: args.job.as_deref(), matrix: &args.matrix };
+    let Workflow { needs, passed_over } = Workflow::read(&text, &choice).map_err(|fault| refused(&fault))?;
+    let (jobs, no_os) = whole(needs, flags)?;
+    match no_os.first() {
+        Some(fault) if jobs.is_empty() => return Err(refused(fault)),
+        _ => passed_over
+            .iter()
+            .chain(&no_os)
+            .for_each(|fault| note(format_args!("passed over: {shown}: {fault}"))),
+    }
+    let store = context.store()?;
+    let asked: Vec<_> = jobs.iter().map(|(_, job)| job).collect();
+    let (offers, damaged) = look::offers(context, &store, &asked)?;
+    damaged.iter().for_each(|why| note(format_args!("{why}")));
+    let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
+    let answers: Vec<_> =
+        jobs.iter().map(|(needs, job)| (needs, job, resolve(job, &offers, lacking))).collect();
+    if args.explain {
+        for (needs, _, answer) in &answers {
+            note(format_args!("{}", needs.shown()));
+            answer::explain(answer);
+        }
+    }
+    match args.format {
+        Format::Json => print_json(&answers.iter().map(value).collect::<Vec<_>>())?,
+        Format::Text => options(&answers)?,
+    }
+    tell(&answers)
+}
+
+/// Entries, with what each needs.
+type Jobs = Vec<(JobNeeds, Requirements)>;
+
+type Answered<'a> = (&'a JobNeeds, &'a Requirements, Answer<'a>);
+
+/// What each entry needs with what the flags say, and why entries have no os.
+fn whole(needs: Vec<JobNeeds>, flags: &Asked) -> Outcome<(Jobs, Vec<Fault>)> {
+    let refused = |why: String| CommandError::usage(fail(why));
+    let host: Arch = Platform::host().architecture.parse().map_err(refused)?;
+    let (mut jobs, mut no_os) = (Vec::new(), Vec::new());
+    for mut needs in needs {
+        let shown = needs.shown();
+        let asked =
+            flags.clone().and(std::mem::take(&mut needs.asked), ["the flags", &shown]).map_err(refused)?;
+        if let (None, Some(fault)) = (&asked.os, needs.no_os.take()) {
+            no_os.push(fault);
+            continue;
+        }
+        let job = asked.whole(host.clone()).map_err(|why| refused(format!("{shown}: {why}")))?;
+        jobs.push((needs, job));
+    }
+    Ok((jobs, no_os))
+}
+
+/// The image, where one will do.
+fn image<'a>(answer: &Answer<'a>) -> Option<&'a str> {
+    answer.candidates.first().filter(|_| !answer.needs_build).map(|best| best.name)
+}
+
+/// One `-P` for each label. act has one image for a label or a container, so two are refused.
+fn options(answers: &[Answered<'_>]) -> Outcome {
+    let mut taken: BTreeMap<&str, (&JobNeeds, &str)> = BTreeMap::new();
+    for (needs, _, answer) in answers {
+        let Some(image) = image(answer) else { continue };
+        for place in [Some(&needs.label), needs.container.as_ref()].into_iter().flatten() {
+            let (first, other) = *taken.entry(place).or_insert((needs, image));
+            if other != image {
+                return Err(apart(place, [(first, other), (needs, image)]));
+            }
+        }
+    }
+    let mut labels: Vec<&str> = Vec::new();
+    for (needs, _, answer) in answers {
+        if let Some(image) = image(answer).filter(|_| !labels.contains(&&*needs.label)) {
+            line(format!("-P {}={image}", needs.label))?;
+            labels.push(&needs.label);
+        }
+    }
+    Ok(())
+}
+
+fn apart(place: &str, [(a, image_a), (b, image_b)]: [(&JobNeeds, &str); 2]) -> CommandError {
+    let hint = match a.entry.apart(&b.entry) {
+        _ if a.job != b.job => format!("choose one with --job {} or --job {}", a.job, b.job),
+        Some((key, [a, b])) => format!("choose one with --matrix '{key}={a}' or --matrix '{key}={b}'"),
+        None => "--format json lists all".to_owned(),
+    };
+    let [a, b] = [a.shown(), b.shown()];
+    fail(format!("{place} would have to be two images at once: {image_a} for {a}, and {image_b} for {b}"))
+        .with_hint(hint)
+        .usage()
+}
+
+/// For programs; docs/json.md has the fields.
+fn value((needs, _, answer): &Answered<'_>) -> Value {
+    let matrix: Map<String, Value> =
+        needs.entry.pairs().map(|(key, value)| (key.to_owned(), json!(&*value))).collect();
+    json!({
+        "job": needs.job,
+        "matrix": matrix,
+        "label": &*needs.label,
+        "container": needs.container.as_deref(),
+        "answer": answer::value(answer),
+    })
+}
+
+/// What people should know of each entry; that some need a build is the error.
+fn tell(answers: &[Answered<'_>]) -> Outcome {
+    let mut built = 0;
+    for (needs, job, answer) in answers {
+        let shown = needs.shown();
+        if let Err(error) = answer::tell(job, answer) {
+            error.tell(&format!("{shown}: "));
+            built += 1;
+        }
+        if let (Some(container), Some(image)) = (&needs.container, image(answer)) {
+            note(format_args!(
+                "{shown}: act takes its container whatever -P says: larder export --to-docker {image} --as {container}"
+            ));
+        }
+    }
+    match built {
+        0 => Ok(()),
+        _ => {
+            let all = count(answers.len(), "job");
+            Err(fail(format!("there is no image for {built} of {all}")).exits(answer::NO_SUCH_IMAGE))
+        }
+    }
+}
