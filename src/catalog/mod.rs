@@ -11,6 +11,7 @@ mod requirements;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tree;
+mod yaml;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use declared::{Declared, Word, checked, declare_anew};
