@@ -6,6 +6,10 @@
 mod declared;
 mod facts;
 mod names;
+mod tree_bad;
+mod tree_files;
+mod tree_roundtrip;
+mod tree_together;
 
 use std::collections::BTreeSet;
 

@@ -4,6 +4,7 @@
 //! this kind is an error with its line. Keys that larder does not know are passed over in reading and stay in writing.
 
 mod entry;
+mod stored;
 mod text;
 mod time;
 mod update;
@@ -13,9 +14,10 @@ use std::collections::BTreeMap;
 use larder_store::error::Result;
 use larder_store::fs::Dir;
 
-pub(crate) use entry::{Entry, Said};
-pub(crate) use text::{KEPT_KEYS, Registry, reads};
-pub(crate) use update::{Image, updated};
+pub(crate) use entry::Entry;
+pub(crate) use stored::{Placed, Stored, placed};
+pub(crate) use text::{KEPT, Registry, reads};
+pub(crate) use update::{Archive, updated};
 
 /// Its name in the folder.
 pub(crate) const NAME: &str = "image-registry.yml";

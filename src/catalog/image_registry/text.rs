@@ -10,8 +10,8 @@ use super::entry::Entry;
 use crate::catalog::yaml::{self, Node, What};
 
 const MAX_BYTES: u64 = 16 << 20;
-/// Bytes that the keys beside `images` may have to be kept in a store.
-pub(crate) const KEPT_KEYS: usize = 64 << 10;
+/// Bytes that an entry, or the keys beside `images`, may have to be kept in a store: its index is read whole each time.
+pub(crate) const KEPT: usize = 64 << 10;
 
 /// A registry as it was read.
 #[derive(Debug)]

@@ -1,43 +1,35 @@
 //! What a store knows of an image, written into its entry: only what changed since.
 
-use larder_store::descriptor::Annotations;
 use larder_store::index;
-use larder_store::reference::Reference;
-use larder_store::usage::Usage;
 
 use super::entry::Entry;
 use super::place;
+use super::stored::Stored;
 use super::time::{like, time};
 use crate::catalog::name::Variant;
-use crate::catalog::yaml::{self, Node};
+use crate::catalog::yaml::Node;
 
-/// What a store knows of an image.
-pub(crate) struct Image<'a> {
-    pub(crate) reference: &'a Reference,
-    /// Of its name.
-    pub(crate) annotations: &'a Annotations,
-    /// The entry that it came with.
-    pub(crate) kept: Option<Node>,
-    pub(crate) usage: Option<Usage>,
-    /// In Go's words, where nobody declared it.
-    pub(crate) architecture: Option<String>,
-    /// When it came in (seconds since 1970).
-    pub(crate) created: Option<i64>,
-    /// Its place in the folder: `<project>/<name>.tar`.
-    pub(crate) file: &'a str,
-    /// Bytes of the file, where one was written.
-    pub(crate) size: Option<u64>,
+/// What is known of an image's archive in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Archive {
+    /// Nothing: only the registry is written.
+    Unknown,
+    /// It was there already, with so many bytes.
+    There(u64),
+    /// It was written, with so many bytes.
+    Written(u64),
 }
 
 /// The entry of an image: the one of the registry, else the one that it came with, else a new one, with what is new.
-pub(crate) fn updated(listed: Option<&Node>, image: &Image<'_>) -> Node {
+pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str, archive: Archive) -> Node {
+    let listed = listed.map(|entry| entry.0);
     let base = listed.or(image.kept.as_ref());
-    let mut entry = base.cloned().unwrap_or_else(|| new(image));
-    let said = Entry(&entry).said(image.reference);
-    let came_with = image.kept.as_ref().map(|kept| Entry(kept).said(image.reference).declared);
+    let mut entry = base.cloned().unwrap_or_else(|| new(image, file));
+    let said = Entry(&entry).said(&image.reference);
+    let came_with = image.kept.as_ref().map(|kept| Entry(kept).said(&image.reference).declared);
     for word in index::DECLARED {
         let key = format!("{}{word}", index::OURS);
-        let now = image.annotations.get(&key);
+        let now = image.entry.annotations.get(&key);
         // What was changed in the store counts, and not what somebody wrote into the registry since.
         let is_changed = came_with.as_ref().is_none_or(|before| before.get(&key) != now);
         if let Some(now) = now.filter(|now| is_changed && said.declared.get(&key) != Some(now))
@@ -50,15 +42,17 @@ pub(crate) fn updated(listed: Option<&Node>, image: &Image<'_>) -> Node {
         let architecture = image.architecture.as_deref().map_or(Node::plain("null"), architecture);
         entry.set("architecture", architecture);
     }
-    let have = Entry(&entry);
-    if have.text("file").is_none_or(|file| is_elsewhere(file, image)) {
-        entry.set("file", Node::text(image.file));
+    let is_its = |listed: &str| archive == Archive::Unknown || place(listed).ok().as_deref() == Some(file);
+    if !Entry(&entry).text("file").is_some_and(is_its) {
+        entry.set("file", Node::text(file));
     }
-    if let Some(size) = image.size {
-        let size = format!("{:.1}", size as f64 / 1e6);
-        if Entry(&entry).text("size_mb") != Some(&size) {
-            entry.set("size_mb", Node::plain(size));
-        }
+    let size = match archive {
+        Archive::Written(size) => Some(size),
+        Archive::There(size) => Some(size).filter(|_| listed.is_none()),
+        Archive::Unknown => None,
+    };
+    if let Some(size) = size.map(megabytes).filter(|size| entry.get("size_mb") != Some(size)) {
+        entry.set("size_mb", size);
     }
     if let Some(usage) = image.usage {
         let old = entry.get("last_used").cloned();
@@ -74,23 +68,18 @@ pub(crate) fn updated(listed: Option<&Node>, image: &Image<'_>) -> Node {
     entry
 }
 
-/// Whether the entry's path is another one than that of a file that was written, or is none at all.
-fn is_elsewhere(file: &str, image: &Image<'_>) -> bool {
-    image.size.is_some() && place(file).ok().as_deref() != Some(image.file)
-}
-
-fn new(image: &Image<'_>) -> Node {
+fn new(image: &Stored<'_>, file: &str) -> Node {
     let null = || Node::plain("null");
     let empty = || Node::list(Vec::new());
-    let created = image.created.map_or_else(null, |created| like(None, created));
+    let name = file.rsplit('/').next().unwrap_or_default();
     let pairs = [
-        ("name", Node::text(&image.name())),
-        ("file", Node::text(image.file)),
+        ("name", Node::text(name.strip_suffix(".tar").unwrap_or(name))),
+        ("file", Node::text(file)),
         ("docker_tag", Node::text(&image.reference.familiar())),
         ("os", null()),
         ("architecture", null()),
-        ("size_mb", null()),
-        ("created", created),
+        ("size_mb", megabytes(image.size)),
+        ("created", image.imported.map_or_else(null, |imported| like(None, imported))),
         ("last_used", null()),
         ("usage_count", Node::plain(0)),
         ("packages", empty()),
@@ -101,12 +90,9 @@ fn new(image: &Image<'_>) -> Node {
     Node::map(pairs.into_iter().map(|(key, value)| (Node::text(key), value)).collect())
 }
 
-impl Image<'_> {
-    /// The last part of its path, with a tag that is not `latest`.
-    fn name(&self) -> String {
-        let path = self.file.rsplit('/').next().unwrap_or_default();
-        path.strip_suffix(".tar").unwrap_or(path).to_owned()
-    }
+/// Millions of bytes.
+fn megabytes(bytes: u64) -> Node {
+    Node::plain(format!("{:.1}", bytes as f64 / 1e6))
 }
 
 /// The words of the annotation as the format has them; nothing of what has no key in it.
@@ -135,9 +121,3 @@ fn architecture(go: &str) -> Node {
     })
 }
 
-/// The entry that an image came with, if it is of this name.
-pub(crate) fn kept(annotations: &Annotations, reference: &Reference) -> Option<Node> {
-    let entry = yaml::parse(annotations.get(index::REGISTRY)?).ok()?;
-    let is_its = entry.pairs().is_some() && Entry(&entry).reference().ok().as_ref() == Some(reference);
-    is_its.then_some(Node { is_flow: false, ..entry })
-}
