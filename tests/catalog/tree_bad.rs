@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::archive;
 use crate::support::Sandbox;
-use crate::support::store::{assert_nothing_pending, assert_sound, index_text, names};
+use crate::support::store::{assert_nothing_pending, assert_sound, index_text, named, names};
 
 const IMPORT: [&str; 3] = ["catalog", "import", "tree/image-registry.yml"];
 
@@ -135,12 +135,12 @@ fn a_name_is_one_image() {
     archive(&sandbox, "tree/p/taken.tar", &[&["taken"]]);
     sandbox.ok(["import", "tree/p/taken.tar"]);
     archive(&sandbox, "tree/p/taken.tar", &[&["taken", "twice"]]);
-    let before = index_text(&sandbox.store());
+    let before = named(&sandbox.store(), "taken:latest");
     let said = refused(&sandbox, "- {name: taken, file: p/taken.tar}");
     assert!(said.contains("another image of this name") && said.contains("--replace"), "{said}");
-    assert_eq!(before, index_text(&sandbox.store()));
+    assert_eq!(before, named(&sandbox.store(), "taken:latest"));
     assert!(sandbox.ok([&IMPORT[..], &["--replace"]].concat()).contains("taken:latest "));
-    assert_ne!(before, index_text(&sandbox.store()));
+    assert_ne!(before, named(&sandbox.store(), "taken:latest"));
 }
 
 #[test]

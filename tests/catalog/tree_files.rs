@@ -72,7 +72,7 @@ fn no_file_of_others_is_written_over_and_no_link_followed() {
     assert!(said.contains("tool:latest: ") && said.contains("library/tool.tar") && said.contains("--replace"), "{said}");
     assert!(said.contains("1 image of 3 could not be written"), "{said}");
     assert_eq!(std::fs::read_to_string(sandbox.path("tree/library/tool.tar")).unwrap(), "theirs");
-    assert!(!registry(&sandbox).contains("tool") && registry(&sandbox).contains("app"));
+    assert!(!registry(&sandbox).contains("tool.tar") && registry(&sandbox).contains("app"));
     sandbox.ok(["export", "--to-tree", "tree", "--replace", "tool"]);
     assert!(registry(&sandbox).contains("file: library/tool.tar"));
     // What the registry lists under the name may be written over.

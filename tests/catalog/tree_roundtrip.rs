@@ -51,8 +51,6 @@ images:
   docker_tag: 'quoted:1.10'
   on: yes
   25.04: 1e3
-  ? [a, b]
-  : c
 - name: odd
   file: other/odd.tar
   os: ghcr.io/library/ubuntu:25.04
@@ -202,7 +200,6 @@ fn only_what_changed_in_the_store_changes_in_a_registry() {
     sandbox.ok(["hold", "tool", "--", "true"]);
     archive(&sandbox, "new.tar", &[&["ghcr.io/me/deep/new:v2"], &["capy-debian-12-gcc12-cov"]]);
     sandbox.ok(["import", "new.tar"]);
-    sandbox.ok(["annotate", "capy-debian-12-gcc12-cov", "variant=gcc12-cov", "compilers=gcc-12"]);
     // Somebody else has been there meanwhile.
     let theirs = REGISTRY
         .replace("usage_count: 7", "usage_count: 9")
@@ -213,8 +210,8 @@ fn only_what_changed_in_the_store_changes_in_a_registry() {
     let new = std::fs::read_to_string(sandbox.path("images/image-registry.yml")).unwrap();
     let is_same = |line: &&str| new.lines().any(|other| other == *line);
     let gone: Vec<_> = theirs.lines().filter(|line| !is_same(line)).collect();
-    assert_eq!(gone.len(), 3, "{gone:?}\n{new}");
-    assert!(gone[0].contains("architecture: x86_64") && gone[1].contains("packages: [libssl-dev") && gone[2].contains("name: tool"));
+    assert_eq!(gone.len(), 2, "{gone:?}\n{new}");
+    assert!(gone[0].contains("packages: [libssl-dev") && gone[1].contains("name: tool"));
     for line in [
         "  architecture: arm64",
         "  packages: [libssl-dev, curl]",
@@ -223,6 +220,7 @@ fn only_what_changed_in_the_store_changes_in_a_registry() {
         "  docker_tag: ghcr.io/me/deep/new:v2",
         "  file: capy/capy-debian-12-gcc12-cov.tar",
         "  architecture: x86_64",
+        "  os: debian:12",
         "  compilers: [gcc-12]",
         "  variants: [cov]",
     ] {

@@ -32,9 +32,12 @@ pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str,
         let now = image.entry.annotations.get(&key);
         // What was changed in the store counts, and not what somebody wrote into the registry since.
         let is_changed = came_with.as_ref().is_none_or(|before| before.get(&key) != now);
-        if let Some(now) = now.filter(|now| is_changed && said.declared.get(&key) != Some(now))
-            && let Some((name, value)) = value_of(word, now)
-        {
+        let new = match base {
+            Some(_) => now.filter(|now| is_changed && said.declared.get(&key) != Some(now)),
+            // Readers of the format know nothing of the convention of names.
+            None => now.or(said.declared.get(&key)),
+        };
+        if let Some((name, value)) = new.and_then(|new| value_of(word, new)) {
             entry.set(name, value);
         }
     }

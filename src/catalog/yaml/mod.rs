@@ -204,7 +204,8 @@ impl Reader {
             Event::Scalar(text, style, anchor, tag) => {
                 let what = match style {
                     ScalarStyle::Plain if text.is_empty() || span.is_empty() => What::Plain("null".into()),
-                    ScalarStyle::Plain => What::Plain(text.into_owned()),
+                    // No reader takes what has such characters for anything but a text.
+                    ScalarStyle::Plain if write::is_plain(&text) => What::Plain(text.into_owned()),
                     _ => What::Text(text.into_owned()),
                 };
                 self.close(node(what, tag.as_deref(), span, false), anchor)?;

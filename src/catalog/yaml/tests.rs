@@ -159,3 +159,13 @@ proptest! {
         prop_assert_eq!(&read(&rewrite(&text, &read(&text), &wanted)), &wanted);
     }
 }
+
+#[test]
+fn what_is_plain_and_needs_quotes_elsewhere_is_the_same_text() {
+    for text in ["cmake, git", "a#b", "x[1]", "größe", "it's", "a\n b", "Ubuntu 25.04", "2025-09-01 12:00:00", "a:b"] {
+        let node = read(&format!("k: {text}\n"));
+        assert_eq!(node.get("k").and_then(Node::scalar), Some(text.replace('\n', "").as_str()));
+        assert_eq!(read(&flow(&node)), node);
+        assert_eq!(read(&block(&node, 0)), node);
+    }
+}

@@ -68,9 +68,8 @@ fn is_in_lines(node: &Node) -> bool {
         }
 }
 
-/// Whether a text may stand without quotes anywhere. What else was plain once is a text to every reader: none takes spaces
-/// or brackets for part of a number.
-fn is_plain(text: &str) -> bool {
+/// Whether a text may stand without quotes anywhere, and may be more than a text: a number, a time, a word of its reader's.
+pub(super) fn is_plain(text: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"_.:+-~/<=% ".contains(&b);
     let begins = |b: u8| b.is_ascii_alphanumeric() || b"_.+~/".contains(&b);
     let starts_well = match text.as_bytes() {

@@ -55,7 +55,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let (dir, name) = folder_of(&args.file)?;
     if dir.stat(name)?.is_none() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let missing = rustix::io::Errno::NOENT.into();
         return Err(Error::io("open", &args.file)(missing).into());
     }
     let registry = reads(&dir, name, Registry::parse)?;
@@ -232,7 +232,7 @@ fn open(dir: &Dir, parts: &[&str]) -> Result<(File, PathBuf)> {
             Err(error) => return Err(error),
         }
     }
-    let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+    let missing = rustix::io::Errno::NOENT.into();
     Err(Error::io("open", dir.at(parts.join("/")))(missing))
 }
 
