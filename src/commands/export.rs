@@ -10,7 +10,6 @@ use larder_store::archive::image::{Images, LayerForm};
 use larder_store::archive::package::{Form, Item, Package, package};
 use larder_store::archive::write::{Output, Sink, write};
 use larder_store::descriptor::{Descriptor, Platform};
-use larder_store::digest::Digest;
 use larder_store::error::Error;
 use larder_store::exports::{Export, Identity};
 use larder_store::fs::{Dir, unique};
@@ -24,11 +23,13 @@ use super::to_tree;
 use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
 use crate::docker::Engine;
 
-/// Write images into one archive, or hand them over to Docker
+/// Write images into one archive or into a folder, or hand them over to Docker
 ///
 /// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman
 /// and skopeo load it. Engines older than Docker 23 read no zstd layers: give them `--layers plain`
 /// or `--layers gzip`.
+///
+/// A folder (--to-tree) gets an archive for each image, and a registry of them: docs/catalog.md.
 ///
 /// --to-docker gives the image to the engine at DOCKER_HOST (else /var/run/docker.sock), sends only
 /// what it lacks, and prints the name to use, alone. Use it so, because a failing $(…) inside
@@ -81,7 +82,7 @@ pub(crate) struct Args {
 
     /// Threads [default: one for each core, at most 6]
     #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    pub(super) jobs: Option<usize>,
 
     /// How to print what was handed over
     #[arg(long, value_enum, default_value_t, conflicts_with = "output")]
@@ -112,7 +113,7 @@ enum Layers {
 
 impl Args {
     /// Plans an archive of the form that is asked for.
-    fn package(&self, context: &Context, store: &Store, items: &[Item]) -> Result<Package, Error> {
+    pub(super) fn package(&self, context: &Context, store: &Store, items: &[Item]) -> Result<Package, Error> {
         let form = match self.archive {
             ArchiveForm::Hybrid => Form::Hybrid,
             ArchiveForm::Docker => Form::Docker,
@@ -128,53 +129,12 @@ impl Args {
     }
 
     /// What of an entry is written.
-    fn root(&self, store: &Store, entry: &Descriptor, query: &str) -> Result<Descriptor, Error> {
+    pub(super) fn root(&self, store: &Store, entry: &Descriptor, query: &str) -> Result<Descriptor, Error> {
         if self.all_platforms {
             return Ok(entry.clone());
         }
         let host = Platform::host();
         choose(store, entry, Wanted::new(self.platform.as_ref(), &host)).map_err(|e| e.within(query))
-    }
-}
-
-/// An archive of one image, planned.
-pub(super) struct Packed<'a> {
-    context: &'a Context,
-    args: &'a Args,
-    store: &'a Store,
-    item: Item,
-    archive: Package,
-}
-
-impl<'a> Packed<'a> {
-    pub(super) fn of(
-        context: &'a Context,
-        args: &'a Args,
-        store: &'a Store,
-        entry: &Descriptor,
-        name: &Reference,
-    ) -> Result<Packed<'a>, Error> {
-        let item = Item { name: Some(name.clone()), root: args.root(store, entry, &name.familiar())? };
-        let archive = args.package(context, store, std::slice::from_ref(&item))?;
-        Ok(Packed { context, args, store, item, archive })
-    }
-
-    /// Bytes.
-    pub(super) fn size(&self) -> u64 {
-        self.archive.size()
-    }
-
-    /// The manifests and indexes in it, that of the entry among them.
-    pub(super) fn images(&self, entry: &Descriptor) -> Vec<Digest> {
-        BTreeSet::from([entry.digest, self.item.root.digest]).into_iter().collect()
-    }
-
-    pub(super) fn write(&self, out: Sink<'_>, shown: &Path) -> Result<(), Error> {
-        let bar = Bar::new(&shown.to_string_lossy());
-        let watch = |event| bar.on(event);
-        let jobs = super::jobs(self.args.jobs);
-        let mut output = Output { out, shown, jobs, cancel: &self.context.cancel, watch: &watch };
-        write(self.store, &self.archive, &mut output)
     }
 }
 

@@ -16,6 +16,7 @@ mod init;
 mod inspect;
 mod man;
 mod naming;
+mod packed;
 mod pin;
 mod platform;
 mod prune;

@@ -17,8 +17,11 @@ use larder_store::index::{self, Index};
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 
-use super::export::{Args, Packed};
-use crate::catalog::image_registry::{Archive, NAME, Placed, Registry, Stored, placed, reads, updated};
+use super::export::Args;
+use super::packed::Packed;
+use crate::catalog::image_registry::{
+    Archive, Entry, NAME, Placed, Registry, Stored, is_current, placed, reads, updated,
+};
 use crate::cli::{Context, Outcome, count, fail, human, line, note};
 
 /// A folder that images are written to.
@@ -61,7 +64,9 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
             Some(image) => images.push(image),
             None if args.images.is_empty() => {}
             None => {
-                return Err(fail(format!("{}: has no name", args.images[at])).with_hint("`larder tag` gives it one"));
+                return Err(
+                    fail(format!("{}: has no name", args.images[at])).with_hint("`larder tag` gives it one")
+                );
             }
         }
     }
@@ -72,7 +77,8 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
     let mut failed = Vec::new();
     for (image, Placed { at, file }) in images.iter().zip(&places) {
         let name = image.reference.familiar();
-        match tree.put(image, file, at.is_some(), &index) {
+        let listed = at.and_then(|at| registry.entries().nth(at));
+        match tree.put(image, file, listed, &index) {
             Ok(Became::Written(size)) => {
                 note(format_args!("{file}: {}", human(size)));
                 line(format!("{file} {name} written"))?;
@@ -95,7 +101,13 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
 
 impl Tree<'_> {
     /// Writes an image and its entry.
-    fn put(&self, image: &Stored<'_>, file: &str, is_listed: bool, index: &Index) -> Outcome<Became> {
+    fn put(
+        &self,
+        image: &Stored<'_>,
+        file: &str,
+        listed: Option<Entry<'_>>,
+        index: &Index,
+    ) -> Outcome<Became> {
         self.context.cancel.check()?;
         let query = image.reference.familiar();
         let (_protection, entries) = self.store.protect(std::slice::from_ref(&query), "export --to-tree")?;
@@ -106,7 +118,7 @@ impl Tree<'_> {
         let below = self.dir.ensure_dir(project)?;
         let path = format!("{}/{file}", self.real);
         let became = match below.open_file(name)? {
-            Some(there) => self.look(image, there, &below.at(name), &path, is_listed)?,
+            Some(there) => self.look(image, there, &below.at(name), &path, listed.is_some())?,
             None => None,
         };
         let became = match became {
@@ -117,6 +129,9 @@ impl Tree<'_> {
             Became::Written(size) => Archive::Written(size),
             Became::Unchanged(size) => Archive::There(size),
         };
+        if listed.is_some_and(|listed| is_current(listed, image, file, archive)) {
+            return Ok(became);
+        }
         Registry::edit(self.store, &self.dir, NAME, |registry| {
             let listed = registry.entries().position(|entry| is_of(entry.reference(), &image.reference));
             let entry = updated(listed.and_then(|at| registry.entries().nth(at)), image, file, archive);
@@ -154,12 +169,13 @@ impl Tree<'_> {
     /// Whether an archive holds this image and no other.
     fn holds(&self, image: &Stored<'_>, file: File, shown: &Path) -> Result<bool> {
         let cancel = &self.context.cancel;
-        let images = match SeekableArchive::open(file, shown, cancel).and_then(|archive| plan(&archive, cancel)) {
-            Ok(images) => images,
-            Err(error) if error.kind() == Kind::Interrupted => return Err(error),
-            // Whatever it is, it is not this image.
-            Err(_) => return Ok(false),
-        };
+        let images =
+            match SeekableArchive::open(file, shown, cancel).and_then(|archive| plan(&archive, cancel)) {
+                Ok(images) => images,
+                Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+                // Whatever it is, it is not this image.
+                Err(_) => return Ok(false),
+            };
         let id = image.entry.annotation(index::IMAGE_ID);
         let is_it = |root, image_id: Option<String>| {
             root == Some(image.entry.digest) || image_id.is_some() && image_id.as_deref() == id

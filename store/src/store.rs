@@ -289,7 +289,10 @@ impl Store {
         self.in_usage(|dir, lock| usage::record(dir, manifest, now, times, lock))
     }
 
-    fn in_usage(&self, write: impl FnOnce(&fs::Dir, &dyn Fn(&File) -> Result<()>) -> Result<()>) -> Result<()> {
+    fn in_usage(
+        &self,
+        write: impl FnOnce(&fs::Dir, &dyn Fn(&File) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let lock = |file: &File| self.locks.wait_exclusive(file, "lock of a use record");
         match self.layout.private().ensure_dir("usage").and_then(|dir| write(&dir, &lock)) {
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),

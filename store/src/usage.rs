@@ -32,7 +32,10 @@ pub fn record(
     times: u64,
     lock: &dyn Fn(&File) -> Result<()>,
 ) -> Result<()> {
-    change(dir, manifest, lock, |old| Usage { last: now.max(old.last), count: old.count.saturating_add(times) })
+    change(dir, manifest, lock, |old| Usage {
+        last: now.max(old.last),
+        count: old.count.saturating_add(times),
+    })
 }
 
 /// Records what somebody else knows of the uses; the later time and the larger number count.
@@ -177,7 +180,9 @@ mod tests {
         record(&dir, &digest, 100, 1, &lock).expect("recorded");
         record(&dir, &digest, 50, 1, &lock).expect("recorded");
         assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: 100, count: 2 }));
-        for (last, count, expected) in [(99, 1, (100, 2)), (200, 1, (200, 2)), (7, 5, (200, 5)), (200, 5, (200, 5))] {
+        for (last, count, expected) in
+            [(99, 1, (100, 2)), (200, 1, (200, 2)), (7, 5, (200, 5)), (200, 5, (200, 5))]
+        {
             learn(&dir, &digest, Usage { last, count }, &lock).expect("learned");
             let expected = Usage { last: expected.0, count: expected.1 };
             assert_eq!(read(&dir, &digest).expect("readable"), Some(expected));

@@ -117,7 +117,15 @@ fn eight_images_come_in_with_all_that_is_said_of_them() {
     // Of two entries something is not understood: once each.
     let lines: Vec<_> = said.lines().collect();
     assert_eq!(lines.len(), 1, "{said}");
-    for word in ["odd (line ", "os: ", "compilers: tcc-1", "two words", "last_used: yesterday", "usage_count: -3", "size_mb: huge"] {
+    for word in [
+        "odd (line ",
+        "os: ",
+        "compilers: tcc-1",
+        "two words",
+        "last_used: yesterday",
+        "usage_count: -3",
+        "size_mb: huge",
+    ] {
         assert!(lines[0].contains(word), "{word}: {said}");
     }
     for (name, expected) in [
@@ -177,7 +185,10 @@ fn a_registry_goes_out_as_it_came_in() {
     for (_, name) in FILES {
         let name = name.trim_start_matches("localhost/");
         let id = |store: &Path| {
-            let entry = entries(store).into_iter().find(|entry| entry["digest"] == named(store, name).unwrap()).unwrap();
+            let entry = entries(store)
+                .into_iter()
+                .find(|entry| entry["digest"] == named(store, name).unwrap())
+                .unwrap();
             entry["annotations"]["dev.larder.image-id"].clone()
         };
         assert_ne!(id(&first), Value::Null);

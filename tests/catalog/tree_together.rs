@@ -16,7 +16,8 @@ const COUNT: usize = 6;
 fn stocked(bytes: usize) -> Sandbox {
     let sandbox = Sandbox::in_memory();
     for number in 0..COUNT {
-        let image = docker_archive(&format!("image{number}"), &[layer("noise", &noise(number as u64, bytes))]);
+        let image =
+            docker_archive(&format!("image{number}"), &[layer("noise", &noise(number as u64, bytes))]);
         std::fs::write(sandbox.path("image.tar"), image).unwrap();
         sandbox.ok(["import", "image.tar"]);
     }

@@ -44,7 +44,9 @@ impl<'a> Entry<'a> {
     /// The same, for whoever must not take a list for nothing.
     pub(super) fn strict(self, key: &str) -> Result<Option<&'a str>, String> {
         match self.0.get(key) {
-            Some(node) if node.scalar().is_none() && !node.is_null() => Err(node.refuse(&format!("{key} is no text"))),
+            Some(node) if node.scalar().is_none() && !node.is_null() => {
+                Err(node.refuse(&format!("{key} is no text")))
+            }
             node => Ok(node.and_then(Node::scalar)),
         }
     }
@@ -57,7 +59,8 @@ impl<'a> Entry<'a> {
 
     /// What the image is called: its `docker_tag`, else its `name`.
     pub(crate) fn reference(self) -> Result<Reference, String> {
-        let reference = |text: &str| text.parse::<Reference>().ok().filter(|reference| reference.digest().is_none());
+        let reference =
+            |text: &str| text.parse::<Reference>().ok().filter(|reference| reference.digest().is_none());
         let texts = ["docker_tag", "name"].map(|key| self.text(key));
         texts
             .into_iter()
@@ -111,7 +114,8 @@ impl<'a> Entry<'a> {
         if let Some(arch) = self.0.get("architecture").filter(|arch| !arch.is_null()) {
             let read = arch.scalar().and_then(|text| text.parse::<Arch>().ok());
             annotations.extend(
-                said.take("architecture", arch, read).map(|arch| (format!("{}arch", index::OURS), arch.to_string())),
+                said.take("architecture", arch, read)
+                    .map(|arch| (format!("{}arch", index::OURS), arch.to_string())),
             );
         }
         said.declared = annotations;

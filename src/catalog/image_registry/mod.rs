@@ -17,7 +17,7 @@ use larder_store::fs::Dir;
 pub(crate) use entry::Entry;
 pub(crate) use stored::{Placed, Stored, placed};
 pub(crate) use text::{KEPT, Registry, reads};
-pub(crate) use update::{Archive, updated};
+pub(crate) use update::{Archive, is_current, updated};
 
 /// Its name in the folder.
 pub(crate) const NAME: &str = "image-registry.yml";

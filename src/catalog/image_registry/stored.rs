@@ -36,7 +36,11 @@ pub(crate) struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     /// What is known of an entry of the index, if it has a name; `used` is what all uses are.
-    pub(crate) fn of(store: &Store, entry: &'a Descriptor, used: &HashMap<Digest, Usage>) -> Option<Stored<'a>> {
+    pub(crate) fn of(
+        store: &Store,
+        entry: &'a Descriptor,
+        used: &HashMap<Digest, Usage>,
+    ) -> Option<Stored<'a>> {
         entry.annotation(index::REF_NAME)?;
         let reference = index::reference(entry)?;
         // What cannot be read of it has no part in its entry.
@@ -64,7 +68,8 @@ impl<'a> Stored<'a> {
         came_from().unwrap_or_else(|| {
             let path = self.reference.path();
             // Anything may stand in an index; a project is a plain name.
-            let declared = self.entry.annotation(index::PROJECT).and_then(|project| project.parse::<Project>().ok());
+            let declared =
+                self.entry.annotation(index::PROJECT).and_then(|project| project.parse::<Project>().ok());
             let named = || Name::of(&self.reference).ok().map(|name| name.project().clone());
             let project = declared.or_else(named).map(|project| project.to_string());
             let last = path.rsplit('/').next().unwrap_or(path).to_owned();
@@ -103,10 +108,12 @@ pub(crate) fn placed(registry: &Registry, images: &[Stored<'_>]) -> Result<Vec<P
     }
     let mut all = Vec::new();
     for image in images {
-        let (at, listed) = entries.get(&image.reference).cloned().map_or((None, None), |(at, place)| (Some(at), place));
+        let (at, listed) =
+            entries.get(&image.reference).cloned().map_or((None, None), |(at, place)| (Some(at), place));
         let file = listed.unwrap_or_else(|| image.place());
         let shown = image.reference.familiar();
-        if let Some((reference, other)) = taken.insert(file.clone(), (Some(image.reference.clone()), shown.clone()))
+        if let Some((reference, other)) =
+            taken.insert(file.clone(), (Some(image.reference.clone()), shown.clone()))
             && reference.as_ref() != Some(&image.reference)
         {
             return Err(format!("{shown} and {other} would both be {file}"));

@@ -20,6 +20,11 @@ pub(crate) enum Archive {
     Written(u64),
 }
 
+/// Whether there is nothing new to say in an entry.
+pub(crate) fn is_current(listed: Entry<'_>, image: &Stored<'_>, file: &str, archive: Archive) -> bool {
+    updated(Some(listed), image, file, archive) == *listed.0
+}
+
 /// The entry of an image: the one of the registry, else the one that it came with, else a new one, with what is new.
 pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str, archive: Archive) -> Node {
     let listed = listed.map(|entry| entry.0);
@@ -123,4 +128,3 @@ fn architecture(go: &str) -> Node {
         other => other,
     })
 }
-

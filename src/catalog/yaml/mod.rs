@@ -124,7 +124,8 @@ impl Node {
         let pairs = self.pairs()?;
         let own = pairs.iter().find(|(name, _)| name.scalar() == Some(key));
         let merged = || {
-            let merges = pairs.iter().filter(|(name, _)| matches!(&name.what, What::Plain(name) if name == "<<"));
+            let merges =
+                pairs.iter().filter(|(name, _)| matches!(&name.what, What::Plain(name) if name == "<<"));
             let mut sources = merges.flat_map(|(_, from)| from.items().unwrap_or(std::slice::from_ref(from)));
             sources.find_map(|from| from.get(key))
         };
@@ -152,7 +153,8 @@ fn refusal(line: usize, column: usize, why: &str) -> String {
 
 /// Reads a text; an empty one is null. The error has line and column.
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
-    let options: Options = granit_parser::options! { flow_nesting_limit: MAX_DEPTH, block_nesting_limit: MAX_DEPTH };
+    let options: Options =
+        granit_parser::options! { flow_nesting_limit: MAX_DEPTH, block_nesting_limit: MAX_DEPTH };
     let mut reader = Reader::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| said(&error))?;

@@ -13,9 +13,7 @@ pub(crate) fn rewrite(text: &str, have: &Node, wanted: &Node) -> String {
         return text.to_owned();
     }
     let mut edits = Edits { text, all: Vec::new() };
-    if have.pairs().is_some()
-        && edits.between(have, wanted).is_some()
-    {
+    if have.pairs().is_some() && edits.between(have, wanted).is_some() {
         let spliced = edits.apply();
         if parse(&spliced).is_ok_and(|read| read == *wanted) {
             return spliced;
@@ -70,7 +68,9 @@ impl Edits<'_> {
                 }
                 Some(())
             }
-            (What::List(old), What::List(new)) if !old.is_empty() && new.len() >= old.len() && have.tag == wanted.tag => {
+            (What::List(old), What::List(new))
+                if !old.is_empty() && new.len() >= old.len() && have.tag == wanted.tag =>
+            {
                 for (old, new) in old.iter().zip(new) {
                     self.between(old, new)?;
                 }
@@ -133,7 +133,10 @@ impl Edits<'_> {
         let start = item.place.bytes.start;
         let line = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
         let before = &self.text[line..start];
-        before.trim_start_matches(' ').starts_with('-').then(|| before.len() - before.trim_start_matches(' ').len())
+        before
+            .trim_start_matches(' ')
+            .starts_with('-')
+            .then(|| before.len() - before.trim_start_matches(' ').len())
     }
 }
 

@@ -105,7 +105,14 @@ fn only_what_changes_is_written_anew() {
     let mut wanted = have.clone();
     wanted.set("b", map(&[("x", Node::plain(2))]));
     assert_eq!(read(&rewrite(text, &have, &wanted)), wanted);
-    for text in ["images:\n", "images: []\n", "images: ~ # none\n", "version: 1", "v: 1\nimages: []", "{v: 1, images: []}"] {
+    for text in [
+        "images:\n",
+        "images: []\n",
+        "images: ~ # none\n",
+        "version: 1",
+        "v: 1\nimages: []",
+        "{v: 1, images: []}",
+    ] {
         let have = read(text);
         let mut wanted = have.clone();
         let mut images = Node::list(vec![map(&[("name", Node::text("a"))])]);
@@ -120,8 +127,20 @@ fn only_what_changes_is_written_anew() {
 fn node() -> impl Strategy<Value = Node> {
     let text = prop_oneof![
         "[a-z0-9 .:#'\"\\-\\[\\]{},&*!|>%@`?~<=\n\t\u{85}\u{feff}\u{e4}\u{1f600}]{0,12}",
-        prop::sample::select(vec!["yes", "null", "0x1F", "1_000", "...", "---", "- a", "a: b", "<<", "=", "2025-09-01 12:00:00"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "yes",
+            "null",
+            "0x1F",
+            "1_000",
+            "...",
+            "---",
+            "- a",
+            "a: b",
+            "<<",
+            "=",
+            "2025-09-01 12:00:00"
+        ])
+        .prop_map(str::to_owned),
         "[a-z]{90,120}",
     ];
     let leaf = prop_oneof![
@@ -162,7 +181,9 @@ proptest! {
 
 #[test]
 fn what_is_plain_and_needs_quotes_elsewhere_is_the_same_text() {
-    for text in ["cmake, git", "a#b", "x[1]", "größe", "it's", "a\n b", "Ubuntu 25.04", "2025-09-01 12:00:00", "a:b"] {
+    for text in
+        ["cmake, git", "a#b", "x[1]", "größe", "it's", "a\n b", "Ubuntu 25.04", "2025-09-01 12:00:00", "a:b"]
+    {
         let node = read(&format!("k: {text}\n"));
         assert_eq!(node.get("k").and_then(Node::scalar), Some(text.replace('\n', "").as_str()));
         assert_eq!(read(&flow(&node)), node);

@@ -108,6 +108,7 @@ fn quoted(text: &str) -> String {
 
 /// Whether readers and terminals take it as it is.
 fn is_shown(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     !c.is_control() && !turns && !matches!(c, '\u{fffe}' | '\u{ffff}')
 }

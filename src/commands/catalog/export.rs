@@ -24,7 +24,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.existing_store()?;
     let index = store.index()?;
     let used = store.usage()?;
-    let images: Vec<_> = index.entries().iter().filter_map(|entry| Stored::of(&store, entry, &used)).collect();
+    let images: Vec<_> =
+        index.entries().iter().filter_map(|entry| Stored::of(&store, entry, &used)).collect();
     context.cancel.check()?;
     if args.file.as_os_str() == "-" {
         let empty = Registry::parse("").map_err(|why| Error::invalid("an empty registry", why))?;

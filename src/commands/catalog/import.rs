@@ -72,10 +72,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
         let shown = entry.shown();
         let done = entry.reference().map_err(|why| fail(format!("{shown}: {why}"))).and_then(|reference| {
-            if let Some(other) = taken.insert(reference.clone(), shown.clone()) {
+            if let Some(other) = taken.get(&reference) {
                 return Err(fail(format!("{shown}: {other} is named {reference} as well, and came first")));
             }
-            take(context, args, &store, &names, &dir, (entry, &reference))
+            let imported = take(context, args, &store, &names, &dir, (entry, &reference))?;
+            taken.insert(reference, shown.clone());
+            Ok(imported)
         });
         match done {
             Ok(imported) => {
@@ -103,7 +105,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return Ok(());
     }
     let failed_count = count(failed.len(), "image");
-    let why = format!("{failed_count} of {} could not be taken: {}", registry.entries().count(), failed.join(", "));
+    let why =
+        format!("{failed_count} of {} could not be taken: {}", registry.entries().count(), failed.join(", "));
     Err(fail(why).with_hint("mend them and run it again: what is there already is not read again").in_part())
 }
 
