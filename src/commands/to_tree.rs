@@ -43,6 +43,8 @@ enum Became {
 }
 
 pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) -> Outcome {
+    let index = store.index()?;
+    let images = chosen(store, &index, &args.images)?;
     match fs::create_dir(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             return Err(Error::io("create", path)(error).into());
@@ -52,24 +54,6 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
     let dir = Dir::open(path)?;
     let real = path.canonicalize().map_err(Error::io("open", path))?.to_string_lossy().into_owned();
     let tree = Tree { context, args, store, dir, real, exported: store.exports()? };
-    let index = store.index()?;
-    let used = store.usage()?;
-    let chosen: Vec<Descriptor> = match &args.images[..] {
-        [] => index.entries().to_vec(),
-        images => images.iter().map(|image| store.resolve(&index, image)).collect::<Result<_>>()?,
-    };
-    let mut images = Vec::new();
-    for (at, entry) in chosen.iter().enumerate() {
-        match Stored::of(store, entry, &used) {
-            Some(image) => images.push(image),
-            None if args.images.is_empty() => {}
-            None => {
-                return Err(
-                    fail(format!("{}: has no name", args.images[at])).with_hint("`larder tag` gives it one")
-                );
-            }
-        }
-    }
     let registry = reads(&tree.dir, NAME, Registry::parse)?;
     let places = placed(&registry, &images).map_err(|why| {
         fail(why).with_hint("export one of them, or give it another project or name (annotate, tag)")
@@ -97,6 +81,23 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
     let count = count(failed.len(), "image");
     let why = format!("{count} of {} could not be written: {}", images.len(), failed.join(", "));
     Err(fail(why).in_part())
+}
+
+/// The images that are asked for, or all that have a name.
+fn chosen<'a>(store: &Store, index: &'a Index, asked: &[String]) -> Outcome<Vec<Stored<'a>>> {
+    let used = store.usage()?;
+    let stored = |entry: &'a Descriptor| Stored::of(store, entry, &used);
+    if asked.is_empty() {
+        return Ok(index.entries().iter().filter_map(stored).collect());
+    }
+    let mut images = Vec::new();
+    for query in asked {
+        let found = store.resolve(index, query)?;
+        let entry = index.entries().iter().find(|entry| **entry == found);
+        let nameless = || fail(format!("{query}: has no name")).with_hint("`larder tag` gives it one");
+        images.push(entry.and_then(stored).ok_or_else(nameless)?);
+    }
+    Ok(images)
 }
 
 impl Tree<'_> {

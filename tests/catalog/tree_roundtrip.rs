@@ -242,3 +242,35 @@ fn only_what_changed_in_the_store_changes_in_a_registry() {
     let read = need!(read(&sandbox.path("images/image-registry.yml"), &[]), "PyYAML");
     assert_eq!(read.matches("'name': ").count(), 12, "{read}");
 }
+
+#[test]
+fn what_came_with_a_name_stays_with_it() {
+    let sandbox = folder();
+    sandbox.ok(["catalog", "import", "images/image-registry.yml"]);
+    sandbox.ok(["export", "--to-tree", "own", "tool"]);
+    let out = sandbox.ok(["catalog", "export", "-"]);
+    sandbox.fail(["annotate", "tool", "dev.larder.registry=x"], 2);
+    // A name beside it has an entry of its own, and what it came with comes back without it.
+    sandbox.ok(["tag", "others/base:v1", "second"]);
+    let both = sandbox.ok(["catalog", "export", "-"]);
+    assert!(both.contains("docker_tag: second") && both.contains("file: other/second.tar"), "{both}");
+    sandbox.ok(["rm", "second"]);
+    assert_eq!(sandbox.ok(["catalog", "export", "-"]), out);
+    // Other tools that write the index keep all of it.
+    let mut umoci = need!(peer::tool("umoci"), "umoci");
+    run(umoci
+        .args(["tag", "--image"])
+        .arg(format!("{}:tool:latest", sandbox.store().display()))
+        .arg("other"));
+    let mut umoci = peer::tool("umoci").unwrap();
+    run(umoci.args(["rm", "--image"]).arg(format!("{}:other", sandbox.store().display())));
+    assert_eq!(sandbox.ok(["catalog", "export", "-"]), out);
+    let mut skopeo = need!(peer::tool("skopeo"), "skopeo");
+    let place = |name: &str| format!("oci:{}:{name}", sandbox.store().display());
+    run(skopeo
+        .args(["--insecure-policy", "copy", "--quiet"])
+        .arg(place("tool:latest"))
+        .arg(place("third:latest")));
+    sandbox.ok(["rm", "third"]);
+    assert_eq!(sandbox.ok(["catalog", "export", "-"]), out);
+}
