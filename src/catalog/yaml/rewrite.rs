@@ -13,11 +13,10 @@ pub(crate) fn rewrite(text: &str, have: &Node, wanted: &Node) -> String {
         return text.to_owned();
     }
     let mut edits = Edits { text, all: Vec::new() };
-    if have.pairs().is_some() && edits.between(have, wanted).is_some() {
-        let spliced = edits.apply();
-        if parse(&spliced).is_ok_and(|read| read == *wanted) {
-            return spliced;
-        }
+    let spliced = move || edits.between(have, wanted).and_then(|()| edits.apply());
+    let means_it = |text: &String| parse(text).is_ok_and(|read| read == *wanted);
+    if let Some(spliced) = have.pairs().and_then(|_| spliced()).filter(means_it) {
+        return spliced;
     }
     let is_head = |line: &&str| line.starts_with('#') || line.trim().is_empty();
     let head: String = text.split_inclusive('\n').take_while(is_head).collect();
@@ -31,15 +30,18 @@ struct Edits<'t> {
 }
 
 impl Edits<'_> {
-    fn apply(mut self) -> String {
-        let mut out = self.text.to_owned();
+    /// The text with the edits; none where two of them are about one place, as those of an anchor and its aliases are.
+    fn apply(mut self) -> Option<String> {
         // Of those at one place the first comes first.
-        self.all.reverse();
-        self.all.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+        self.all.sort_by_key(|(range, _)| range.start);
+        let (mut out, mut at) = (String::new(), 0);
         for (range, new) in self.all {
-            out.replace_range(range, &new);
+            out += self.text.get(at..range.start)?;
+            out += &new;
+            at = range.end;
         }
-        out
+        out += self.text.get(at..)?;
+        Some(out)
     }
 
     /// Notes what differs; `None` where it cannot be changed in place.
@@ -90,7 +92,9 @@ impl Edits<'_> {
             (What::List(old), _) if !have.is_flow && !old.is_empty() => None,
             (What::Map(old), _) if !have.is_flow && !old.is_empty() => None,
             // Nor has a text in lines, and a tag stands before its value.
-            _ if have.tag.is_some() || self.text[have.place.bytes.clone()].starts_with(['|', '>']) => None,
+            _ if have.tag.is_some() || self.text.get(have.place.bytes.clone())?.starts_with(['|', '>']) => {
+                None
+            }
             _ => {
                 let Range { start, end } = have.place.bytes;
                 let in_lines = !wanted.is_flow && wanted.items().is_some_and(|items| !items.is_empty());
