@@ -79,6 +79,11 @@ impl CommandError {
         self
     }
 
+    /// Whether whatever else was to be done fails as well, or is not wanted any more.
+    pub(crate) fn is_stop(&self) -> bool {
+        matches!(self.kind, ErrorKind::Interrupted | ErrorKind::LockTimeout)
+    }
+
     /// Gives it an exit code of the verb's own, unless it has one or a signal was the reason.
     pub(crate) fn exits(mut self, code: u8) -> CommandError {
         if !matches!(self.kind, ErrorKind::Interrupted | ErrorKind::Code(_)) {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use larder_store::archive::image::{Images, LayerForm};
 use larder_store::archive::package::{Form, Item, Package, package};
 use larder_store::archive::write::{Output, Sink, write};
-use larder_store::descriptor::Platform;
+use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::exports::{Export, Identity};
 use larder_store::fs::{Dir, unique};
@@ -19,14 +19,17 @@ use serde_json::json;
 
 use super::platform::{self, Wanted, choose};
 use super::to_docker::{self, HandOvers};
+use super::to_tree;
 use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
 use crate::docker::Engine;
 
-/// Write images into one archive, or hand them over to Docker
+/// Write images into one archive or into a folder, or hand them over to Docker
 ///
 /// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman
 /// and skopeo load it. Engines older than Docker 23 read no zstd layers: give them `--layers plain`
 /// or `--layers gzip`.
+///
+/// A folder (--to-tree) gets an archive for each image, and a registry of them: docs/catalog.md.
 ///
 /// --to-docker gives the image to the engine at DOCKER_HOST (else /var/run/docker.sock), sends only
 /// what it lacks, and prints the name to use, alone. Use it so, because a failing $(…) inside
@@ -35,11 +38,11 @@ use crate::docker::Engine;
 ///   img=$(larder export --to-docker gcc15) && act -P ubuntu-latest=$img --pull=false
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-#[command(group(clap::ArgGroup::new("where").required(true).args(["output", "to_docker"])))]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["output", "to_docker", "to_tree"])))]
 pub(crate) struct Args {
-    /// The images: names, or digests (also the first 12 or more digits)
-    #[arg(required = true, value_name = "REF")]
-    images: Vec<String>,
+    /// The images: names, or digests (also the first 12 or more digits); a folder gets all named images if none is said
+    #[arg(required_unless_present = "to_tree", value_name = "REF")]
+    pub(super) images: Vec<String>,
 
     /// Write an archive to this file; `-` is stdout
     #[arg(long, short, value_name = "FILE|-")]
@@ -48,6 +51,14 @@ pub(crate) struct Args {
     /// Hand over to a Docker engine
     #[arg(long)]
     to_docker: bool,
+
+    /// Write each to <project>/<name>.tar in this folder, and its entry into the folder's image-registry.yml
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["names", "format"])]
+    to_tree: Option<PathBuf>,
+
+    /// Write over files of the folder that are not larder's
+    #[arg(long, requires = "to_tree")]
+    pub(super) replace: bool,
 
     /// The name to give the image there; once for each REF, in the same order
     #[arg(long = "as", value_name = "NAME")]
@@ -71,7 +82,7 @@ pub(crate) struct Args {
 
     /// Threads [default: one for each core, at most 6]
     #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    pub(super) jobs: Option<usize>,
 
     /// How to print what was handed over
     #[arg(long, value_enum, default_value_t, conflicts_with = "output")]
@@ -100,10 +111,41 @@ enum Layers {
     Gzip,
 }
 
+impl Args {
+    /// Plans an archive of the form that is asked for.
+    pub(super) fn package(&self, context: &Context, store: &Store, items: &[Item]) -> Result<Package, Error> {
+        let form = match self.archive {
+            ArchiveForm::Hybrid => Form::Hybrid,
+            ArchiveForm::Docker => Form::Docker,
+            ArchiveForm::Oci => Form::Oci,
+        };
+        let layers = match self.layers {
+            Layers::Stored => LayerForm::Stored,
+            Layers::Plain => LayerForm::Plain,
+            Layers::Gzip => LayerForm::Gzip,
+        };
+        let mut images = Images::new(store, layers, super::jobs(self.jobs), &context.cancel);
+        package(store, items, form, &mut images, &HashSet::new())
+    }
+
+    /// What of an entry is written.
+    pub(super) fn root(&self, store: &Store, entry: &Descriptor, query: &str) -> Result<Descriptor, Error> {
+        if self.all_platforms {
+            return Ok(entry.clone());
+        }
+        let host = Platform::host();
+        choose(store, entry, Wanted::new(self.platform.as_ref(), &host)).map_err(|e| e.within(query))
+    }
+}
+
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     to_docker::check_names(&args.names, &args.images)?;
     let store = context.store()?;
-    if args.to_docker { to_docker(context, args, &store) } else { to_archive(context, args, &store) }
+    match &args.to_tree {
+        Some(dir) => to_tree::run(context, args, &store, dir),
+        None if args.to_docker => to_docker(context, args, &store),
+        None => to_archive(context, args, &store),
+    }
 }
 
 fn to_docker(context: &Context, args: &Args, store: &Store) -> Outcome {
@@ -160,29 +202,11 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     }
     let (_protection, entries) = store.protect(&args.images, "export")?;
     let names = to_docker::names(&args.names, &entries);
-    let host = Platform::host();
-    let wanted = Wanted::new(args.platform.as_ref(), &host);
     let mut items = Vec::new();
     for ((entry, name), query) in entries.iter().zip(names).zip(&args.images) {
-        let root = if args.all_platforms {
-            entry.clone()
-        } else {
-            choose(store, entry, wanted).map_err(|e| e.within(query))?
-        };
-        items.push(Item { name, root });
+        items.push(Item { name, root: args.root(store, entry, query)? });
     }
-    let form = match args.archive {
-        ArchiveForm::Hybrid => Form::Hybrid,
-        ArchiveForm::Docker => Form::Docker,
-        ArchiveForm::Oci => Form::Oci,
-    };
-    let layers = match args.layers {
-        Layers::Stored => LayerForm::Stored,
-        Layers::Plain => LayerForm::Plain,
-        Layers::Gzip => LayerForm::Gzip,
-    };
-    let mut images = Images::new(store, layers, super::jobs(args.jobs), &context.cancel);
-    let archive = package(store, &items, form, &mut images, &HashSet::new())?;
+    let archive = args.package(context, store, &items)?;
     let bar = Bar::new(&output.to_string_lossy());
     let stream = |out: Sink<'_>, shown: &Path| {
         let watch = |event| bar.on(event);

@@ -124,10 +124,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             take_facts(context, &store, &imported);
         }
         for image in &imported {
-            if let Became::Replaced(old) = image.outcome {
-                let name = image.reference.as_ref().map(ToString::to_string).unwrap_or_default();
-                note(format_args!("{name} was {old}, which stays in the store without a name"));
-            }
+            say_replaced(image);
             match args.format {
                 // Printed as they come: the next archive may fail. Who does not listen does not stop the others.
                 Format::Table => said = said.and(line(row(image))),
@@ -138,8 +135,16 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.format == Format::Json { print_json(&rows) } else { said }
 }
 
+/// What had the name before.
+pub(super) fn say_replaced(image: &Imported) {
+    if let Became::Replaced(old) = image.outcome {
+        let name = image.reference.as_ref().map(ToString::to_string).unwrap_or_default();
+        note(format_args!("{name} was {old}, which stays in the store without a name"));
+    }
+}
+
 /// What went to make room is said, whatever becomes of the import.
-fn say_gone(gone: &Judged) {
+pub(super) fn say_gone(gone: &Judged) {
     let unused = super::now().saturating_sub(gone.image.last_used).max(0).unsigned_abs();
     note(format_args!(
         "made room: {} (not used for {}) went",
@@ -149,7 +154,7 @@ fn say_gone(gone: &Judged) {
 }
 
 /// Reads what is in the images that came in. They are in the store by now, so that nothing that goes wrong here is a failure.
-fn take_facts(context: &Context, store: &Store, imported: &[Imported]) {
+pub(super) fn take_facts(context: &Context, store: &Store, imported: &[Imported]) {
     let mut seen = HashSet::new();
     for image in imported.iter().filter(|image| image.image_id.is_some() && seen.insert(image.digest)) {
         let digest = image.digest;
@@ -164,13 +169,13 @@ fn take_facts(context: &Context, store: &Store, imported: &[Imported]) {
     }
 }
 
-fn row(image: &Imported) -> String {
+pub(super) fn row(image: &Imported) -> String {
     let reference = image.reference.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let id = image.image_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
     format!("{reference} {} {id} new={} reused={}", image.digest, image.new_bytes, image.reused_bytes)
 }
 
-fn value(image: &Imported) -> Value {
+pub(super) fn value(image: &Imported) -> Value {
     let (status, displaced) = match image.outcome {
         Became::Added => ("added", None),
         Became::Unchanged => ("unchanged", None),

@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod annotate;
+mod catalog;
 mod completions;
 mod df;
 mod doctor;
@@ -15,6 +16,7 @@ mod init;
 mod inspect;
 mod man;
 mod naming;
+mod packed;
 mod pin;
 mod platform;
 mod prune;
@@ -22,6 +24,7 @@ mod resolve;
 mod rm;
 mod tag;
 mod to_docker;
+mod to_tree;
 mod verify;
 
 use std::process::ExitCode;
@@ -42,6 +45,7 @@ pub(crate) const HOLD_FAILED: u8 = 125;
 pub(crate) enum Verb {
     Init(init::Args),
     Import(import::Args),
+    Catalog(catalog::Args),
     #[command(visible_alias = "ls")]
     Images(images::Args),
     Inspect(inspect::Args),
@@ -73,6 +77,7 @@ impl Verb {
         let done = match self {
             Verb::Init(args) => init::run(context, args),
             Verb::Import(args) => import::run(context, args),
+            Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),
             Verb::Df(args) => df::run(context, args),

@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let tagged = store.edit(|index| {
         let mut entry = store.resolve(index, &args.source)?;
         // These belong to the name that the image had, not to the image.
-        for key in [index::PINNED, index::WAS, index::DISPLACED] {
+        for key in [index::PINNED, index::WAS, index::DISPLACED, index::REGISTRY] {
             entry.annotations.remove(key);
         }
         declare_anew(&mut entry.annotations, declared);

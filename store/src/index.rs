@@ -43,6 +43,9 @@ pub const PACKAGES: &str = "dev.larder.packages";
 pub const TOOLS: &str = "dev.larder.tools";
 /// What somebody may declare of an image: these keys below [`OURS`].
 pub const DECLARED: [&str; 7] = ["project", "os", "arch", "variant", "compilers", "tools", "packages"];
+/// On an entry, what a registry of a folder had of it, as it was there; on the index itself, such a registry's other keys. One line of
+/// YAML.
+pub const REGISTRY: &str = "dev.larder.registry";
 /// On an entry of an index: the children that were stored with it, separated by commas.
 pub const CHILDREN: &str = "dev.larder.children";
 /// The config's digest, so that a list of images need not open every manifest.
@@ -138,6 +141,20 @@ impl Index {
     /// The bytes of an `index.json`.
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an index of strings and numbers serialises")
+    }
+
+    /// An annotation of the index itself.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.extra.get("annotations")?.get(key)?.as_str()
+    }
+
+    /// Annotates the index itself; whatever else is there stays.
+    pub fn annotate(&mut self, key: &str, value: String) {
+        let annotations = self.extra.entry("annotations").or_insert_with(|| Value::Object(Map::new()));
+        if !annotations.is_object() {
+            *annotations = Value::Object(Map::new());
+        }
+        annotations[key] = Value::String(value);
     }
 
     /// All entries, in order.

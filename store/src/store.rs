@@ -280,14 +280,21 @@ impl Store {
         self.record(manifest, now, 0)
     }
 
+    /// Records what another catalogue knows of an image's uses; the later time and the larger number count.
+    pub fn learn_use(&self, manifest: &Digest, known: Usage) -> Result<()> {
+        self.in_usage(|dir, lock| usage::learn(dir, manifest, known, lock))
+    }
+
     fn record(&self, manifest: &Digest, now: i64, times: u64) -> Result<()> {
+        self.in_usage(|dir, lock| usage::record(dir, manifest, now, times, lock))
+    }
+
+    fn in_usage(
+        &self,
+        write: impl FnOnce(&fs::Dir, &dyn Fn(&File) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let lock = |file: &File| self.locks.wait_exclusive(file, "lock of a use record");
-        let recorded = self
-            .layout
-            .private()
-            .ensure_dir("usage")
-            .and_then(|dir| usage::record(&dir, manifest, now, times, &lock));
-        match recorded {
+        match self.layout.private().ensure_dir("usage").and_then(|dir| write(&dir, &lock)) {
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => Ok(()),
             recorded => recorded,
         }

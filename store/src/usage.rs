@@ -32,12 +32,35 @@ pub fn record(
     times: u64,
     lock: &dyn Fn(&File) -> Result<()>,
 ) -> Result<()> {
+    change(dir, manifest, lock, |old| Usage {
+        last: now.max(old.last),
+        count: old.count.saturating_add(times),
+    })
+}
+
+/// Records what somebody else knows of the uses; the later time and the larger number count.
+pub fn learn(dir: &Dir, manifest: &Digest, known: Usage, lock: &dyn Fn(&File) -> Result<()>) -> Result<()> {
+    if read(dir, manifest)?.is_some_and(|old| old.last >= known.last && old.count >= known.count) {
+        return Ok(());
+    }
+    change(dir, manifest, lock, |old| Usage {
+        last: known.last.max(old.last),
+        count: known.count.max(old.count),
+    })
+}
+
+fn change(
+    dir: &Dir,
+    manifest: &Digest,
+    lock: &dyn Fn(&File) -> Result<()>,
+    new: impl FnOnce(Usage) -> Usage,
+) -> Result<()> {
     let name = manifest.hex();
     let mut file = dir.open_or_create(&name)?;
     lock(&file)?;
-    let old = parse(&mut file).unwrap_or_default();
+    let Usage { last, count } = new(parse(&mut file).unwrap_or_default());
     // Numbers of one width: the record is written over in place and never grows.
-    let line = format!("{:020} {:020}\n", now.max(old.last), old.count.saturating_add(times));
+    let line = format!("{last:020} {count:020}\n");
     file.write_all_at(line.as_bytes(), 0).map_err(Error::io("write", dir.at(&name)))?;
     // Only rubbish is longer.
     file.set_len(line.len() as u64).map_err(Error::io("write", dir.at(&name)))
@@ -179,6 +202,15 @@ mod tests {
         record(&dir, &digest, 100, 1, &lock).expect("recorded");
         record(&dir, &digest, 50, 1, &lock).expect("recorded");
         assert_eq!(read(&dir, &digest).expect("readable"), Some(Usage { last: 100, count: 2 }));
+        for (last, count, expected) in
+            [(99, 1, (100, 2)), (200, 1, (200, 2)), (7, 5, (200, 5)), (200, 5, (200, 5))]
+        {
+            learn(&dir, &digest, Usage { last, count }, &lock).expect("learned");
+            let expected = Usage { last: expected.0, count: expected.1 };
+            assert_eq!(read(&dir, &digest).expect("readable"), Some(expected));
+        }
+        std::fs::remove_file(temporary.path().join(digest.hex())).expect("removed");
+        learn(&dir, &digest, Usage { last: 100, count: 2 }, &lock).expect("learned");
         let mut index = Index::default();
         index.entries_mut().push(Descriptor::new("m", digest, 1));
         fold(&dir, &mut index, 0).expect("folded");

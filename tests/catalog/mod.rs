@@ -7,6 +7,10 @@ mod declared;
 mod facts;
 mod names;
 mod resolve;
+mod tree_bad;
+mod tree_files;
+mod tree_roundtrip;
+mod tree_together;
 mod workflow;
 
 use std::collections::BTreeSet;

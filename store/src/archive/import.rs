@@ -34,7 +34,7 @@ use crate::transaction::Transaction;
 
 /// Imports an archive.
 pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
-    let (Input::File(path) | Input::Stream(_, path)) = &input;
+    let (Input::File(path) | Input::Open(_, path) | Input::Stream(_, path)) = &input;
     let context = format!("archive {}", path.display());
     import_from(store, input, options).map_err(|error| match error {
         waited @ Error::LockTimeout { .. } => waited,
@@ -64,6 +64,14 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                     Source::Consumed => Some(Consume::begin(store, eaten, &path, &archive.identity()?)?),
                 };
                 return import_at_hand(store, &mut archive, consume, options);
+            }
+            (Box::new(file), path)
+        }
+        Input::Open(file, path) => {
+            refuse_to_consume(options, "it was opened to be read")?;
+            if outer_of(&file, &path)? == Outer::Plain {
+                let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
+                return import_at_hand(store, &mut archive, None, options);
             }
             (Box::new(file), path)
         }

@@ -1,5 +1,6 @@
 //! What an import is asked, and what it answers.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ use crate::reference::Reference;
 pub enum Input {
     /// A file by its path.
     File(PathBuf),
+    /// A file that is open, and what to call it in messages; it is not consumed.
+    Open(File, PathBuf),
     /// A stream, and what to call it in messages.
     Stream(Box<dyn Read + Send>, PathBuf),
 }

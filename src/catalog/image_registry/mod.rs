@@ -1,22 +1,26 @@
 //! `image-registry.yml`: what other programs keep of a folder of `<project>/<name>.tar`.
 //!
 //! It comes from outside: paths that lead anywhere but to such a file are refused, each by name, and a text that is no YAML of
-//! this kind is an error with its line. Keys that larder does not know are passed over.
+//! this kind is an error with its line. Keys that larder does not know are passed over in reading and stay in writing.
+
+mod entry;
+mod stored;
+mod text;
+mod time;
+mod update;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::{TimeZone, offset};
-use larder_store::error::{Error, Result};
+use larder_store::error::Result;
 use larder_store::fs::Dir;
-use serde::Deserialize;
+
+pub(crate) use entry::Entry;
+pub(crate) use stored::{Placed, Stored, placed};
+pub(crate) use text::{KEPT, Registry, reads};
+pub(crate) use update::{Archive, is_current, updated};
 
 /// Its name in the folder.
 pub(crate) const NAME: &str = "image-registry.yml";
-const MAX_BYTES: u64 = 16 << 20;
-/// Values in it: more than a file of this size has in earnest.
-const MAX_NODES: usize = 4 << 20;
 
 /// What it lists.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,46 +46,29 @@ pub(crate) struct Refused {
     pub(crate) why: &'static str,
 }
 
-#[derive(Deserialize)]
-struct Written {
-    images: Option<Vec<Item>>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    name: Option<String>,
-    file: Option<String>,
-    created: Option<String>,
-    last_used: Option<String>,
-}
-
 impl ImageRegistry {
     /// Reads the one of a folder; without one nothing is listed.
     pub(crate) fn read(dir: &Dir) -> Result<ImageRegistry> {
-        let Some(bytes) = dir.read(NAME, MAX_BYTES)? else { return Ok(ImageRegistry::default()) };
-        let shown = dir.at(NAME);
-        let text = String::from_utf8(bytes).map_err(|_| Error::invalid(shown.display(), "is not text"))?;
-        ImageRegistry::parse(&text).map_err(|why| Error::invalid(shown.display(), why))
+        reads(dir, NAME, ImageRegistry::parse)
     }
 
     /// Reads its text; the error says the line.
     fn parse(text: &str) -> Result<ImageRegistry, String> {
-        let budget = serde_saphyr::budget! { max_nodes: MAX_NODES, max_events: 2 * MAX_NODES };
-        let options = serde_saphyr::options! { budget: budget, with_snippet: false };
-        let written: Option<Written> =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
+        let read = Registry::parse(text)?;
         let mut registry = ImageRegistry::default();
-        for item in written.and_then(|written| written.images).unwrap_or_default() {
-            let file = item.file.unwrap_or_default();
-            match place(&file) {
+        for entry in read.entries() {
+            let file = entry.strict("file")?.unwrap_or_default();
+            match place(file) {
                 Ok(path) => {
                     // What lists a file twice says the later of both.
                     let listed = registry.files.entry(path).or_default();
-                    listed.created = listed.created.max(item.created.as_deref().map(seconds));
-                    listed.last_used = listed.last_used.max(item.last_used.as_deref().map(seconds));
+                    // A file must not look older than it is: nonsense is the future.
+                    let seconds = |text| time::time(text).unwrap_or(i64::MAX);
+                    listed.created = listed.created.max(entry.strict("created")?.map(seconds));
+                    listed.last_used = listed.last_used.max(entry.strict("last_used")?.map(seconds));
                 }
                 Err(why) => {
-                    let name = item.name.unwrap_or_else(|| "(nameless)".into());
+                    let name = entry.strict("name")?.unwrap_or("(nameless)");
                     registry.refused.push(Refused { what: format!("{name}: {file:?}"), why });
                 }
             }
@@ -91,7 +78,15 @@ impl ImageRegistry {
 }
 
 /// The path below the folder, or why there is none.
-fn place(file: &str) -> Result<String, &'static str> {
+pub(crate) fn place(file: &str) -> Result<String, &'static str> {
+    match parts(file)?[..] {
+        [project, name] => Ok(format!("{project}/{name}")),
+        _ => Err("is not <project>/<name>.tar"),
+    }
+}
+
+/// The parts of a path that leads to an archive below its start, and to nothing hidden.
+fn parts(file: &str) -> Result<Vec<&str>, &'static str> {
     if file.starts_with('/') {
         return Err("is an absolute path");
     }
@@ -99,27 +94,20 @@ fn place(file: &str) -> Result<String, &'static str> {
     if parts.contains(&"..") {
         return Err("leads out of the folder");
     }
-    match parts[..] {
-        [project, name] if is_plain(project) && is_plain(name) && name.ends_with(".tar") => {
-            Ok(parts.join("/"))
-        }
-        _ => Err("is not <project>/<name>.tar"),
+    match parts.iter().all(|part| is_plain(part)) && parts.last().is_some_and(|name| name.ends_with(".tar")) {
+        true => Ok(parts),
+        false => Err("is not <project>/<name>.tar"),
     }
 }
 
-/// Whether a name in the folder is neither hidden nor empty: temporary files are hidden.
-pub(super) fn is_plain(name: &str) -> bool {
-    !name.starts_with('.') && !name.is_empty() && !name.contains('\0')
+/// The directory of an archive.
+fn project_of<'a>(parts: &[&'a str]) -> Option<&'a str> {
+    parts.len().checked_sub(2).map(|at| parts[at])
 }
 
-/// Seconds since 1970. A time without a zone is the latest that it can mean, and nonsense the future: a file must not look older
-/// than it is.
-fn seconds(text: &str) -> i64 {
-    let text = text.trim();
-    let zoned = || text.parse().map(Timestamp::as_second).ok();
-    let latest = TimeZone::fixed(offset(-12));
-    let unzoned = || Some(text.parse::<DateTime>().ok()?.to_zoned(latest).ok()?.timestamp().as_second());
-    text.parse().ok().or_else(zoned).or_else(unzoned).unwrap_or(i64::MAX)
+/// Whether a name in the folder is neither hidden nor empty: temporary files are hidden.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !name.starts_with('.') && !name.is_empty() && !name.contains('\0')
 }
 
 #[cfg(test)]
@@ -215,7 +203,7 @@ mod tests {
             ("yesterday", i64::MAX),
             ("", i64::MAX),
         ] {
-            assert_eq!(seconds(text), expected, "{text:?}");
+            assert_eq!(time::time(text).unwrap_or(i64::MAX), expected, "{text:?}");
         }
     }
 }

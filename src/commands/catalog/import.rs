@@ -1,0 +1,255 @@
+//! `larder catalog import`: the images of a folder, with what its registry says of them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use larder_store::archive::import::import as bring_in;
+use larder_store::archive::options::{Existing, Imported, Input, Named, Options, Source};
+use larder_store::codec::Encoding;
+use larder_store::error::{Error, Result};
+use larder_store::fs::{Dir, is_not_found};
+use larder_store::index;
+use larder_store::reference::Reference;
+use larder_store::store::Store;
+use larder_store::usage::Usage;
+
+use super::folder_of;
+use crate::catalog::Declared;
+use crate::catalog::image_registry::{Entry, KEPT, Registry, reads};
+use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
+use crate::commands::import::{row, say_gone, say_replaced, take_facts, value};
+use crate::commands::naming::Names;
+
+/// Bring in the images that a registry lists, with all that it says of them
+///
+/// FILE is an image-registry.yml; the archives are looked for beside it, as it names them: <project>/<name>.tar, or images/<project>/<name>.tar.
+/// What cannot be taken is said and the rest is done (exit 7). Doing it again changes nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The registry
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Let names move here from other images, which stay in the store without a name
+    #[arg(long)]
+    replace: bool,
+
+    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
+    #[arg(long)]
+    no_facts: bool,
+
+    /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
+    #[arg(long, value_name = "HOW", default_value = "zstd")]
+    compression: Encoding,
+
+    /// Threads [default: one for each core, at most 6: each takes 10 MiB of memory]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+
+    /// How to print what came in
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let (dir, name) = folder_of(&args.file)?;
+    if dir.stat(name)?.is_none() {
+        let missing = rustix::io::Errno::NOENT.into();
+        return Err(Error::io("open", &args.file)(missing).into());
+    }
+    let registry = reads(&dir, name, Registry::parse)?;
+    let store = context.store()?;
+    let names = Names::of(&store, Declared::default(), false)?;
+    let mut taken: HashMap<Reference, String> = HashMap::new();
+    let mut rows = Vec::new();
+    let mut failed = Vec::new();
+    let mut said = Ok(());
+    let mut end = keep_keys(&store, &registry);
+    for entry in registry.entries() {
+        if end.is_err() {
+            break;
+        }
+        let shown = entry.shown();
+        let done = entry.reference().map_err(|why| fail(format!("{shown}: {why}"))).and_then(|reference| {
+            if let Some(other) = taken.get(&reference) {
+                return Err(fail(format!("{shown}: {other} is named {reference} as well, and came first")));
+            }
+            let imported = take(context, args, &store, &names, &dir, (entry, &reference))?;
+            taken.insert(reference, shown.clone());
+            Ok(imported)
+        });
+        match done {
+            Ok(imported) => {
+                for image in &imported {
+                    say_replaced(image);
+                    match args.format {
+                        Format::Table => said = said.and(line(row(image))),
+                        Format::Json => rows.push(value(image)),
+                    }
+                }
+            }
+            Err(error) if error.is_stop() => end = Err(error),
+            Err(error) => {
+                error.tell("");
+                failed.push(shown);
+            }
+        }
+    }
+    if args.format == Format::Json && (end.is_ok() || !rows.is_empty()) {
+        print_json(&rows)?;
+    }
+    end?;
+    said?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let failed_count = count(failed.len(), "image");
+    let why =
+        format!("{failed_count} of {} could not be taken: {}", registry.entries().count(), failed.join(", "));
+    Err(fail(why).with_hint("mend them and run it again: what is there already is not read again").in_part())
+}
+
+/// Brings in the image of an entry, and notes what the entry says of it.
+fn take(
+    context: &Context,
+    args: &Args,
+    store: &Store,
+    names: &Names,
+    dir: &Dir,
+    (entry, reference): (Entry<'_>, &Reference),
+) -> Outcome<Vec<Imported>> {
+    let shown = entry.shown();
+    let within = |error: Error| CommandError::from(error.within(&shown));
+    let mut named = names.take(reference).map_err(within)?;
+    let said = entry.said(reference);
+    named.declared = said.declared.clone();
+    let kept = entry.kept().filter(|kept| kept.len() <= KEPT);
+    let is_kept = kept.is_some();
+    named.declared.extend(kept.map(|kept| (index::REGISTRY.to_owned(), kept)));
+    let imported = {
+        let bar = Bar::new(&reference.familiar());
+        let asked = Asked { context, args, store, bar: &bar, named: &named };
+        let parts = entry.parts().map_err(|why| fail(format!("{shown}: {why}")))?;
+        asked.bring(entry, dir, &parts).map_err(within)?
+    };
+    for image in imported.iter().filter(|image| image.reference.is_some()) {
+        if said.last_used.is_some() || said.usage_count > 0 {
+            // What lies in the future was used just now.
+            let last = said.last_used.unwrap_or(0).clamp(0, crate::commands::now());
+            store.learn_use(&image.digest, Usage { last, count: said.usage_count }).map_err(within)?;
+        }
+    }
+    if !args.no_facts {
+        take_facts(context, store, &imported);
+    }
+    if !said.unread.is_empty() {
+        let unread = said.unread.join("; ");
+        let stays = if is_kept { "; it stays in the entry as it is" } else { "" };
+        note(format_args!("{shown}: not understood: {unread}{stays}"));
+    }
+    if !is_kept {
+        note(format_args!(
+            "{shown}: the entry itself is not kept, for it has more than {KEPT} bytes; what was understood of it is"
+        ));
+    }
+    Ok(imported)
+}
+
+/// How an entry's image is brought in.
+struct Asked<'a> {
+    context: &'a Context,
+    args: &'a Args,
+    store: &'a Store,
+    bar: &'a Bar,
+    named: &'a Named,
+}
+
+impl Asked<'_> {
+    /// Takes the image that the entry means out of its archive: the one of its names, or the only one if that has no name.
+    fn bring(&self, entry: Entry<'_>, dir: &Dir, parts: &[&str]) -> Result<Vec<Imported>> {
+        let mut wanted = vec![self.named.reference.familiar()];
+        let local = self.named.reference.full();
+        // Podman calls so what was built on the host.
+        wanted.extend(local.strip_prefix("docker.io/library/").map(|name| format!("localhost/{name}")));
+        wanted.extend(entry.text("name").map(str::to_owned));
+        let mut first = None;
+        for wanted in wanted {
+            match self.import(dir, parts, Some(wanted)) {
+                Err(error) => match not_in(&error) {
+                    Some("") => return self.import(dir, parts, None),
+                    Some(_) => drop(first.get_or_insert(error)),
+                    None => return Err(error),
+                },
+                imported => return imported,
+            }
+        }
+        Err(first.expect("a name was tried"))
+    }
+
+    fn import(&self, dir: &Dir, parts: &[&str], image: Option<String>) -> Result<Vec<Imported>> {
+        let (file, path) = open(dir, parts)?;
+        let options = Options {
+            image,
+            name: Some(self.named.reference.clone()),
+            naming: &|_| Ok(self.named.clone()),
+            replace: self.args.replace,
+            existing: Existing::Trusted,
+            source: Source::Kept,
+            encoding: self.args.compression,
+            jobs: crate::commands::jobs(self.args.jobs),
+            now: crate::commands::now,
+            made_room: &|gone| self.bar.suspended(|| gone.iter().for_each(say_gone)),
+            cancel: self.context.cancel.clone(),
+            watch: &|event| self.bar.on(event),
+        };
+        bring_in(self.store, Input::Open(file, path), &options)
+    }
+}
+
+/// The names that an archive has, where the image that was asked for is not in it.
+fn not_in(error: &Error) -> Option<&str> {
+    match error {
+        Error::NotInArchive { known, .. } => Some(known),
+        Error::Within { source, .. } => not_in(source),
+        _ => None,
+    }
+}
+
+/// Opens an archive below the folder, without following any link. Registries lie in the folder `images` or beside it.
+fn open(dir: &Dir, parts: &[&str]) -> Result<(File, PathBuf)> {
+    let other: Vec<&str> = match parts {
+        ["images", rest @ ..] => rest.to_vec(),
+        parts => [&["images"], parts].concat(),
+    };
+    for parts in [parts, &other] {
+        let Some((name, above)) = parts.split_last() else { continue };
+        let below = above.iter().try_fold(dir.clone(), |dir, part| dir.sub(part));
+        match below {
+            Ok(below) => {
+                if let Some(file) = below.open_file(name)? {
+                    return Ok((file, below.at(name)));
+                }
+            }
+            Err(error) if is_not_found(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let missing = rustix::io::Errno::NOENT.into();
+    Err(Error::io("open", dir.at(parts.join("/")))(missing))
+}
+
+/// Notes what the registry says beside its images. Where it says nothing new nothing is written.
+fn keep_keys(store: &Store, registry: &Registry) -> Outcome {
+    match registry.keys() {
+        Some(keys) if keys.len() > KEPT => {
+            note(format_args!("the keys beside images are not kept, for they have more than {KEPT} bytes"));
+            Ok(())
+        }
+        Some(keys) => Ok(store.edit(|index| {
+            index.annotate(index::REGISTRY, keys);
+            Ok(())
+        })?),
+        None => Ok(()),
+    }
+}
