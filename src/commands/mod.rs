@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod annotate;
+mod base;
 mod completions;
 mod df;
 mod doctor;

@@ -8,6 +8,7 @@
 
 pub mod abilities;
 pub mod archive;
+pub mod base;
 pub mod blob;
 pub mod cancel;
 pub mod codec;
@@ -17,6 +18,7 @@ pub mod digest;
 pub mod error;
 pub mod exports;
 pub mod facts;
+pub mod freshness;
 pub mod fs;
 pub mod gc;
 pub mod ids;
