@@ -5,6 +5,8 @@
 
 mod declared;
 mod facts;
+mod freshness;
+mod gone;
 mod names;
 
 use std::collections::BTreeSet;
