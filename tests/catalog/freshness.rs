@@ -241,6 +241,18 @@ fn the_same_base_under_another_digest_is_no_other_base() {
     add(&sandbox, BASE, &["a", "b2"], |_| (), &["--replace"]);
     assert_eq!(stale(&sandbox), moved("app:1"), "and they tell the other thing too");
 
+    // The manifest that a saved image had where it came from.
+    sandbox.ok([
+        "import".as_ref(),
+        fixture("docker28.tar").as_os_str(),
+        "--name".as_ref(),
+        BASE.as_ref(),
+        "--replace".as_ref(),
+    ]);
+    let source = annotations(&sandbox, BASE)["dev.larder.source-digest"].as_str().unwrap().to_owned();
+    sandbox.ok(["annotate", "app:1", &format!("{DIGEST}={source}")]);
+    assert_eq!(stale(&sandbox), []);
+
     // An index, and one of its manifests.
     sandbox.ok([
         "import".as_ref(),

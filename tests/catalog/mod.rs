@@ -3,6 +3,7 @@
 //! Which names there are and what is proposed for others is decided by pure functions with tests of their own
 //! (`src/catalog/`); here is what stands around them.
 
+mod debian;
 mod declared;
 mod facts;
 mod freshness;
