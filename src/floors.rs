@@ -23,7 +23,7 @@ const STORE: &[(u32, &[&str])] = &[
         ],
     ),
     (1, &["abilities", "blob", "fs"]),
-    (2, &["index", "layout", "walk"]),
+    (2, &["base", "index", "layout", "walk"]),
     (
         3,
         &[
@@ -39,7 +39,7 @@ const STORE: &[(u32, &[&str])] = &[
             "usage",
         ],
     ),
-    (4, &["df", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
+    (4, &["df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
     (5, &["archive", "codec", "facts"]),
 ];
 /// Modules of the program, above all of the library.

@@ -1,10 +1,13 @@
 //! `larder images`: what is there.
 
 use clap::ValueEnum;
+use larder_store::freshness::{Freshness, Stale};
 use larder_store::policy::NamePattern;
+use larder_store::settings::settings_of;
 use larder_store::summary::{Summary, summarise};
 use serde_json::{Value, json};
 
+use super::base;
 use crate::catalog::Project;
 use crate::cli::{Context, Format, Outcome, Table, human, print_json};
 
@@ -17,6 +20,11 @@ pub(crate) struct Args {
     /// Only those that were declared to be for this project
     #[arg(long)]
     project: Option<Project>,
+
+    /// Only those that should be made anew, and why: as old as `rebuild_after` of the store's larder.toml allows, or made on
+    /// a base whose name means another image by now
+    #[arg(long)]
+    stale: bool,
 
     /// The order of the rows
     #[arg(long, value_enum, default_value_t)]
@@ -44,26 +52,50 @@ enum Sort {
     Used,
 }
 
+/// An image, and why it is stale, where that was asked.
+struct Row {
+    image: Summary,
+    stale: Option<Stale>,
+}
+
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let used = store.usage()?;
-    let (mut images, damaged) = super::look(&store, |index| {
-        let (mut images, mut damaged) = (Vec::new(), Vec::new());
+    let policy = if args.stale { Some(settings_of(&store)?.policy) } else { None };
+    let now = super::now();
+    let (mut rows, damaged) = super::look(&store, |index| {
+        let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+        let mut freshness = policy.as_ref().map(|policy| Freshness::new(&store, index, policy, now));
         for entry in index.entries() {
             let (image, looked) = summarise(&store, entry, &used);
-            damaged.extend(super::if_damaged(looked)?);
-            if matches(&image, args) {
-                images.push(image);
+            let is_asked = matches(&image, args);
+            let stale = match freshness.as_mut().filter(|_| is_asked && looked.is_ok()) {
+                Some(freshness) => freshness.of(entry),
+                None => Ok(None),
+            };
+            if is_asked && (!args.stale || matches!(stale, Ok(Some(_)))) {
+                rows.push(Row { image, stale: stale.as_ref().ok().cloned().flatten() });
             }
+            damaged.extend(super::if_damaged(looked.and(stale.map(drop)))?);
         }
-        Ok((images, damaged))
+        Ok((rows, damaged))
     })?;
-    sort(&mut images, args.sort);
+    sort(&mut rows, args.sort);
     match args.format {
-        Format::Json => print_json(&images.iter().map(value).collect::<Vec<_>>())?,
-        Format::Table => table(&images)?,
+        Format::Json => print_json(&rows.iter().map(Row::value).collect::<Vec<_>>())?,
+        Format::Table => table(&rows, args)?,
     }
     super::damaged_images(&damaged)
+}
+
+impl Row {
+    fn value(&self) -> Value {
+        let mut value = value(&self.image);
+        if let Some(stale) = &self.stale {
+            value["stale"] = json!(stale.to_string());
+        }
+        value
+    }
 }
 
 fn matches(image: &Summary, args: &Args) -> bool {
@@ -80,29 +112,30 @@ fn matches(image: &Summary, args: &Args) -> bool {
     pattern.is_none_or(|pattern| pattern.matches(name))
 }
 
-fn sort(images: &mut [Summary], by: Sort) {
-    let name = |image: &Summary| {
+fn sort(rows: &mut [Row], by: Sort) {
+    let name = |Row { image, .. }: &Row| {
         (image.reference.is_none(), image.reference.clone().or(image.was.clone()), image.digest)
     };
-    images.sort_by_cached_key(name);
+    rows.sort_by_cached_key(name);
     match by {
         Sort::Name => {}
-        Sort::Size => images.sort_by_key(|image| std::cmp::Reverse(image.size)),
-        Sort::Imported => images.sort_by(|a, b| b.imported.cmp(&a.imported)),
-        Sort::Used => images.sort_by_key(|image| std::cmp::Reverse(image.usage.map(|usage| usage.last))),
+        Sort::Size => rows.sort_by_key(|row| std::cmp::Reverse(row.image.size)),
+        Sort::Imported => rows.sort_by(|a, b| b.image.imported.cmp(&a.image.imported)),
+        Sort::Used => rows.sort_by_key(|row| std::cmp::Reverse(row.image.usage.map(|usage| usage.last))),
     }
 }
 
-fn table(images: &[Summary]) -> Outcome {
-    let mut table =
-        Table::new(&["REFERENCE", "DIGEST", "PLATFORM", ">SIZE", "IMPORTED", "LAST USED", "PINNED"]);
-    for image in images {
+fn table(rows: &[Row], args: &Args) -> Outcome {
+    let mut headings = vec!["REFERENCE", "DIGEST", "PLATFORM", ">SIZE", "IMPORTED", "LAST USED", "PINNED"];
+    headings.extend(args.stale.then_some("STALE"));
+    let mut table = Table::new(&headings);
+    for Row { image, stale } in rows {
         let name = match (&image.reference, &image.was) {
             (Some(name), _) => name.clone(),
             (None, Some(was)) => format!("(was {was})"),
             (None, None) => "(nameless)".to_owned(),
         };
-        table.row([
+        let cells = [
             name,
             image.digest.short(),
             image.platforms.join(","),
@@ -110,7 +143,8 @@ fn table(images: &[Summary]) -> Outcome {
             image.imported.as_deref().map_or("-".to_owned(), |time| time.replace('T', " ").replace('Z', "")),
             shown_time(image.usage.map(|usage| usage.last)),
             if image.pinned { "yes".to_owned() } else { String::new() },
-        ]);
+        ];
+        table.row(cells.into_iter().chain(stale.as_ref().map(ToString::to_string)));
     }
     table.print()
 }
@@ -145,6 +179,7 @@ pub(super) fn value(image: &Summary) -> Value {
         "last_used": last_used(image),
         "use_count": image.usage.map_or(0, |usage| usage.count),
         "pinned": image.pinned,
+        "base": base::value(image.base.as_ref()),
         "project": image.declared.get("project"),
         "os": image.declared.get("os"),
         "arch": image.declared.get("arch"),

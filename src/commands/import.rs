@@ -12,8 +12,8 @@ use larder_store::quantity::shown_seconds;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
-use super::facts;
 use super::naming::{Flags, Given, Names};
+use super::{base, facts};
 use crate::cli::{
     Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
 };
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     /// Let a name move here from another image, which stays in the store without a name
     #[arg(long)]
     replace: bool,
+
+    /// What the images are made on: an image of the store, with whose layers theirs begin; its name and digest are noted
+    #[arg(long, value_name = "REF")]
+    base: Option<String>,
 
     /// Free the archive's space while it is read, and remove it in the end; a broken-off import is run again
     #[arg(long)]
@@ -84,6 +88,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
+    let base = args.base.as_ref().map(|base| base::of(&store, &store.index()?, base)).transpose()?;
+    let named = |name: &_| {
+        let mut named = names.take(name)?;
+        base.iter().for_each(|(base, _)| base.write(&mut named.declared));
+        Ok(named)
+    };
     let mut rows = Vec::new();
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
@@ -91,7 +101,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         let options = Options {
             image: args.image.clone(),
             name: name.as_ref().map(|name| name.reference.clone()),
-            naming: &|name| names.take(name),
+            naming: &named,
+            upon: base.as_ref().map(|(_, image)| image.stacks.clone()),
             replace: args.replace,
             existing: if args.verify { Existing::Verified } else { Existing::Trusted },
             source: if args.consume { Source::Consumed } else { Source::Kept },

@@ -5,8 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::error::Error;
+use larder_store::freshness::{Freshness, look_at};
 use larder_store::index::{self, Index};
 use larder_store::manifest::{Document, RawManifest};
+use larder_store::settings::{Settings, settings_of};
 use larder_store::store::Store;
 use larder_store::summary::summarise;
 use larder_store::usage::Usage;
@@ -14,7 +16,7 @@ use larder_store::walk;
 use serde_json::{Value, json};
 
 use super::platform::{self, Wanted, choose};
-use super::{facts, images};
+use super::{base, facts, images};
 use crate::cli::{Context, Format, Outcome, Table, human, note, pairs, print, print_json};
 
 /// Show all about images: platform, names and annotations, what is in them, config, layers and who shares them
@@ -58,7 +60,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     Ok(())
 }
 
-/// All about each image that was asked for, and why the facts of some could not be read.
+/// All about each image that was asked for, and what could not be read: facts of some, or what makes them stale.
 fn values(
     context: &Context,
     store: &Store,
@@ -70,6 +72,12 @@ fn values(
     for query in &args.images {
         found.push(store.resolve(index, query)?);
     }
+    // Who looks at an image is told what is wrong with the settings, and sees it all the same.
+    let settings = settings_of(store).or_else(|error| {
+        unread.extend(super::if_damaged(Err(error))?);
+        Ok::<_, Error>(Settings::default())
+    })?;
+    let mut freshness = Freshness::new(store, index, &settings.policy, super::now());
     let sharers = sharers(store, index.entries());
     let usage = store.usage()?;
     let mut values = Vec::new();
@@ -79,6 +87,14 @@ fn values(
             Some(platform) => choose(store, entry, Wanted::Asked(platform))?,
             None => entry.clone(),
         };
+        let judged =
+            look_at(store, entry).and_then(|image| Ok((freshness.judge(entry, &image)?, image.base)));
+        let (stale, base) = judged.or_else(|error| {
+            unread.extend(super::if_damaged(Err(error))?);
+            Ok::<_, Error>((None, None))
+        })?;
+        value["base"] = base::value(base.as_ref());
+        value["stale"] = json!(stale.map(|stale| stale.to_string()));
         image_details(store, entry, &image, &sharers, &mut value)?;
         match facts::of(store, &image, &context.cancel)? {
             Ok(facts) => value["facts"] = json!(facts),
@@ -201,12 +217,18 @@ fn show(value: &Value) -> Outcome {
         ("Platform", "platforms"),
         ("Created", "created"),
         ("Imported", "imported"),
+        ("Stale", "stale"),
         ("Last used", "last_used"),
         ("Uses", "use_count"),
     ] {
         if !value[key].is_null() {
             rows.push((label, text(&value[key])));
         }
+    }
+    let base = &value["base"];
+    if let Some(name) = base["name"].as_str() {
+        let digest = base["digest"].as_str().map_or(String::new(), |digest| format!(" ({digest})"));
+        rows.push(("Base", name.to_owned() + &digest));
     }
     rows.extend(facts::rows(&value["facts"]));
     rows.push(("Size", human(value["size"].as_u64().unwrap_or(0))));

@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 mod annotate;
+mod base;
 mod catalog;
 mod completions;
 mod df;
@@ -123,23 +124,31 @@ fn is_damage(error: &Error) -> bool {
 /// swept meanwhile: then the index is another one by now, and it is looked at again.
 fn look<T>(
     store: &Store,
-    mut look: impl FnMut(&Index) -> Outcome<(T, Vec<String>)>,
+    look: impl FnMut(&Index) -> Outcome<(T, Vec<String>)>,
 ) -> Outcome<(T, Vec<String>)> {
+    look_at_index(store, look).map(|(looked, _)| looked)
+}
+
+/// Like [`look`], with the index that was looked at.
+fn look_at_index<T>(
+    store: &Store,
+    mut look: impl FnMut(&Index) -> Outcome<(T, Vec<String>)>,
+) -> Outcome<((T, Vec<String>), Index)> {
     /// So often the index may move on: where something is damaged too, that has to be said in the end.
     const TIMES: usize = 20;
     let mut index = store.index()?;
     for _ in 1..TIMES {
         let looked = look(&index);
         if matches!(&looked, Ok((_, damaged)) if damaged.is_empty()) {
-            return looked;
+            return Ok((looked?, index));
         }
         let now = store.index()?;
         if now == index {
-            return looked;
+            return Ok((looked?, index));
         }
         index = now;
     }
-    look(&index)
+    Ok((look(&index)?, index))
 }
 
 /// The end of a list in which some images are damaged.

@@ -8,6 +8,7 @@
 
 pub mod abilities;
 pub mod archive;
+pub mod base;
 pub mod blob;
 mod briefs;
 pub mod cancel;
@@ -18,6 +19,7 @@ pub mod digest;
 pub mod error;
 pub mod exports;
 pub mod facts;
+pub mod freshness;
 pub mod fs;
 pub mod gc;
 pub mod ids;

@@ -93,7 +93,7 @@ pub struct ImageConfig {
     /// The CPU's variant.
     #[serde(default)]
     pub variant: Option<String>,
-    /// When it was made, as its maker says (RFC 3339); never used for a decision.
+    /// When it was made, as its maker says (RFC 3339). It may make an image stale; none goes for it.
     #[serde(default)]
     pub created: Option<String>,
     /// The layers.

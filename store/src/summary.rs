@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::base::Base;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -33,6 +34,8 @@ pub struct Summary {
     pub usage: Option<Usage>,
     /// Whether its name is pinned.
     pub pinned: bool,
+    /// What it was made on, as its entry says.
+    pub base: Option<Base>,
     /// What was declared of it, by the words of [`index::DECLARED`].
     pub declared: BTreeMap<&'static str, String>,
 }
@@ -86,6 +89,7 @@ pub fn summarise(store: &Store, entry: &Descriptor, used: &HashMap<Digest, Usage
         imported: text(index::IMPORTED),
         usage,
         pinned: entry.annotations.contains_key(index::PINNED),
+        base: Base::of(&entry.annotations),
         declared: declared(entry),
     };
     (summary, looked)

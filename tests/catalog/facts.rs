@@ -177,6 +177,24 @@ fn what_pacman_installed_is_read_from_its_database() {
     assert_eq!(facts["problems"], json!([]));
 }
 
+/// A root whose database go-apk wrote.
+#[test]
+fn what_apk_installed_is_read_from_its_database() {
+    let sandbox = Sandbox::new();
+    let root = std::fs::read(crate::support::fixture("roots/apk.tar")).unwrap();
+    import(&sandbox, "alpine:1", &[root], &[]);
+    let facts = facts(&sandbox, "alpine:1");
+    let package =
+        |name, version| json!({"name": name, "version": version, "architecture": "x86_64", "kind": "apk"});
+    assert_eq!(
+        facts["packages"],
+        json!([package("gcc", "13.2.1_git20231014-r0"), package("make", "4.4.1-r2")])
+    );
+    assert_eq!(facts["compilers"], json!([{"family": "gcc", "version": "13.2.1", "path": "/usr/bin/gcc"}]));
+    assert_eq!((&facts["os"]["id"], &facts["os"]["version_id"]), (&json!("alpine"), &json!("3.19.1")));
+    assert_eq!(facts["problems"], json!([]));
+}
+
 /// The Debian root that the newest peers are in: what dpkg and `ls` say there is what larder reads from its image.
 #[test]
 fn a_debian_root_says_the_same_as_its_own_tools() {

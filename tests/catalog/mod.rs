@@ -3,8 +3,11 @@
 //! Which names there are and what is proposed for others is decided by pure functions with tests of their own
 //! (`src/catalog/`); here is what stands around them.
 
+mod debian;
 mod declared;
 mod facts;
+mod freshness;
+mod gone;
 mod names;
 mod resolve;
 mod tree_bad;

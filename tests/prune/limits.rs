@@ -49,6 +49,29 @@ fn what_lost_its_name_goes_first_but_not_while_it_is_young() {
     assert_sound(&sandbox.store());
 }
 
+/// However old it is, and stale besides: until its successor is there, and young no more.
+#[test]
+fn the_newest_stays_until_its_successor_is_there() {
+    let sandbox = versions(&["1"]);
+    edit(&sandbox, "app:1", |entry| imported(entry, 400));
+    let policy = "max_age = \"30d\"\norphan_age = \"0s\"\nrebuild_after = \"1d\"\n";
+    std::fs::write(sandbox.store().join(".larder/larder.toml"), policy).unwrap();
+    let first = named(&sandbox.store(), "app:1").unwrap();
+    assert_eq!(sandbox.json(["images", "--stale"])[0]["reference"], "app:1");
+    assert_eq!(code(&prune(&sandbox, &[]), "app:1"), "newest");
+    assert_eq!(named(&sandbox.store(), "app:1"), Some(first.clone()), "stale, and the only one");
+    // A job that fails brings no successor.
+    std::fs::write(sandbox.path("cut.tar"), b"no archive").unwrap();
+    sandbox.fail(["import", "cut.tar", "--name", "app:1", "--replace"], 1);
+    assert_eq!(prune(&sandbox, &[])["freed_by_images"], 0);
+    add(&sandbox, "app:1", 70);
+    let pruned = prune(&sandbox, &[]);
+    assert_eq!(code(&pruned, "app:1"), "newest");
+    let gone = pruned["images"].as_array().unwrap().iter().find(|image| image["verdict"] == "drop").unwrap();
+    assert_eq!((&gone["digest"], &gone["code"]), (&json!(first), &json!("old")));
+    assert_ne!(named(&sandbox.store(), "app:1"), Some(first), "and the successor stays in its turn");
+}
+
 /// A group is what was declared, and where nothing was, the repository.
 #[test]
 fn the_newest_of_a_group_stays() {

@@ -106,6 +106,7 @@ fn the_json_has_these_fields() {
     [
       {
         "arch": null,
+        "base": null,
         "compilers": [],
         "digest": "sha256:digest-1------------",
         "image_id": "sha256:digest-2------------",

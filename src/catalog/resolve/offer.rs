@@ -35,8 +35,6 @@ pub(crate) struct Offer<'a> {
     pub(crate) use_count: u64,
     /// Bytes of its blobs as they are stored.
     pub(crate) size: u64,
-    /// Why it should be made anew, where it should.
-    pub(crate) stale: Option<String>,
 }
 
 /// Why an image is no candidate.
@@ -66,7 +64,6 @@ impl<'a> Offer<'a> {
             last_used: None,
             use_count: 0,
             size,
-            stale: None,
         }
     }
 

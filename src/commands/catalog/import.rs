@@ -194,6 +194,7 @@ impl Asked<'_> {
             name: Some(self.named.reference.clone()),
             naming: &|_| Ok(self.named.clone()),
             replace: self.args.replace,
+            upon: None,
             existing: Existing::Trusted,
             source: Source::Kept,
             encoding: self.args.compression,

@@ -12,7 +12,7 @@ const MAX_CANDIDATES: usize = 100;
 const MAX_REJECTED: usize = 20;
 
 /// For programs; docs/json.md has the fields.
-pub(super) fn value(answer: &Answer<'_>) -> Value {
+pub(super) fn value(answer: &Answer<'_>, stale: Option<&str>) -> Value {
     let best = answer.candidates.first();
     let name_if = |is_it: bool| best.filter(|_| is_it).map(|best| best.name);
     json!({
@@ -21,7 +21,7 @@ pub(super) fn value(answer: &Answer<'_>) -> Value {
         "best_base_image": name_if(answer.needs_build),
         "official_base": answer.official_base,
         "missing": missing(&answer.missing),
-        "stale": best.and_then(|best| best.offer.stale.as_deref()),
+        "stale": stale,
         "candidates": answer.candidates.iter().take(MAX_CANDIDATES).map(candidate).collect::<Vec<_>>(),
         "candidate_count": answer.candidates.len(),
     })
@@ -37,7 +37,6 @@ fn candidate(candidate: &Candidate<'_>) -> Value {
         "extra": extra,
         "missing": missing(lacks),
         "problems": offer.problems(),
-        "stale": offer.stale,
     })
 }
 
@@ -51,7 +50,7 @@ fn missing(missing: &Missing<'_>) -> Value {
 }
 
 /// What people should know of an answer; where an image has to be built, that is the error.
-pub(super) fn tell(job: &Requirements, answer: &Answer<'_>) -> Result<(), CommandError> {
+pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>) -> Result<(), CommandError> {
     let best = answer.candidates.first();
     if let Some(best) = best {
         if best.offer.problems() > 0 {
@@ -61,7 +60,7 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>) -> Result<(), Comman
                 best.name
             ));
         }
-        if let Some(stale) = &best.offer.stale {
+        if let Some(stale) = stale {
             note(format_args!("{} is stale: {stale}", best.name));
         }
     }

@@ -11,9 +11,11 @@ use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::error::Error;
 use larder_store::facts::{self, Brief, Sought};
+use larder_store::freshness::Freshness;
 use larder_store::ids::ImageId;
 use larder_store::index::{self, Index};
 use larder_store::manifest::{Document, ImageManifest};
+use larder_store::policy::Policy;
 use larder_store::progress::Event;
 use larder_store::store::Store;
 use larder_store::usage::Usage;
@@ -24,12 +26,26 @@ use crate::catalog::{Arch, Declared, Requirements};
 use crate::cli::{Bar, CommandError, Context, Outcome};
 use crate::commands::is_damage;
 
-/// What the images offer, as far as these jobs ask, and what is wrong with some.
-pub(super) fn offers<'a>(
-    context: &Context,
-    store: &Store,
-    jobs: &[&'a Requirements],
-) -> Outcome<(Vec<Offer<'a>>, Vec<String>)> {
+/// What the images of a store offer.
+pub(super) struct Offers<'a> {
+    pub(super) all: Vec<Offer<'a>>,
+    /// What is wrong with some.
+    pub(super) damaged: Vec<String>,
+    index: Index,
+}
+
+impl Offers<'_> {
+    /// Why the image of this name should be made anew, where it should. One that cannot be opened any more is not known to be stale.
+    pub(super) fn stale(&self, store: &Store, policy: &Policy, name: &str) -> Option<String> {
+        let entry =
+            self.index.entries().iter().find(|entry| index::shown_name(entry).as_deref() == Some(name))?;
+        let stale = Freshness::new(store, &self.index, policy, crate::commands::now()).of(entry);
+        stale.ok().flatten().map(|stale| stale.to_string())
+    }
+}
+
+/// What the images offer, as far as these jobs ask.
+pub(super) fn offers<'a>(context: &Context, store: &Store, jobs: &[&'a Requirements]) -> Outcome<Offers<'a>> {
     let tools = || jobs.iter().flat_map(|job| &job.tools).map(|tool| tool.as_str());
     let packages = jobs.iter().flat_map(|job| &job.packages).map(|package| package.as_str());
     let sought = Sought::new(packages.chain(tools()), tools());
@@ -39,7 +55,7 @@ pub(super) fn offers<'a>(
         // A hundred megabytes of briefs are read as fast as ten of index are parsed.
         let reading = scope.spawn(|| facts::briefs(&cache, &sought));
         let briefs = LazyCell::new(|| reading.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        crate::commands::look(store, |index| {
+        let ((all, damaged), index) = crate::commands::look_at_index(store, |index| {
             let uses = store.uses(index, written)?;
             let mut look = Look {
                 context,
@@ -52,7 +68,8 @@ pub(super) fn offers<'a>(
             };
             look.at(index, &uses)?;
             Ok((look.offers.into_values().collect(), look.damaged))
-        })
+        })?;
+        Ok(Offers { all, damaged, index })
     })
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use larder_store::descriptor::Platform;
+use larder_store::settings::settings_of;
 
 use crate::catalog::resolve::{Lacking, resolve};
 use crate::catalog::{Arch, Asked, Compiler, Os, Project, Requirements, Suffix, Word};
@@ -93,20 +94,24 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     let job = job(context, args, flags)?;
     let store = context.store()?;
-    let (offers, damaged) = look::offers(context, &store, &[&job])?;
+    let policy = settings_of(&store)?.policy;
+    let offers = look::offers(context, &store, &[&job])?;
     // The answer stands without them, as a list of images does.
-    damaged.iter().for_each(|why| note(format_args!("{why}")));
+    offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
     let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
-    let answer = resolve(&job, &offers, lacking);
+    let answer = resolve(&job, &offers.all, lacking);
+    let best = answer.candidates.first();
+    let stale = best.and_then(|best| offers.stale(&store, &policy, best.name));
+    let stale = stale.as_deref();
     if args.explain {
         answer::explain(&answer);
     }
-    match (args.format, answer.candidates.first()) {
-        (Format::Json, _) => print_json(&answer::value(&answer))?,
+    match (args.format, best) {
+        (Format::Json, _) => print_json(&answer::value(&answer, stale))?,
         (Format::Text, Some(best)) if !answer.needs_build => line(best.name)?,
         (Format::Text, _) => {}
     }
-    answer::tell(&job, &answer)
+    answer::tell(&job, &answer, stale)
 }
 
 fn refused(why: String) -> CommandError {

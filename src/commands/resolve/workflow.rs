@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use larder_store::descriptor::Platform;
+use larder_store::settings::settings_of;
 use serde_json::{Map, Value, json};
 
 use super::{Args, Format, answer, file, look};
@@ -37,13 +38,19 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
     }
     let store = context.store()?;
     let asked: Vec<_> = jobs.iter().map(|(_, job)| job).collect();
-    let (offers, damaged) = look::offers(context, &store, &asked)?;
-    damaged.iter().for_each(|why| note(format_args!("{why}")));
+    let policy = settings_of(&store)?.policy;
+    let offers = look::offers(context, &store, &asked)?;
+    offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
     let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
-    let answers: Vec<_> =
-        jobs.iter().map(|(needs, job)| (needs, job, resolve(job, &offers, lacking))).collect();
+    let answered = jobs.iter().map(|(needs, job)| {
+        let answer = resolve(job, &offers.all, lacking);
+        let best = answer.candidates.first();
+        let stale = best.and_then(|best| offers.stale(&store, &policy, best.name));
+        Answered { needs, job, answer, stale }
+    });
+    let answers: Vec<_> = answered.collect();
     if args.explain {
-        for (needs, _, answer) in &answers {
+        for Answered { needs, answer, .. } in &answers {
             note(format_args!("{}", needs.shown()));
             answer::explain(answer);
         }
@@ -58,7 +65,14 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
 /// Entries, with what each needs.
 type Jobs = Vec<(JobNeeds, Requirements)>;
 
-type Answered<'a> = (&'a JobNeeds, &'a Requirements, Answer<'a>);
+/// An entry with its answer.
+struct Answered<'a> {
+    needs: &'a JobNeeds,
+    job: &'a Requirements,
+    answer: Answer<'a>,
+    /// Why the best image should be made anew.
+    stale: Option<String>,
+}
 
 /// What each entry needs with what the flags say, and why entries have no os.
 fn whole(needs: Vec<JobNeeds>, flags: &Asked) -> Outcome<(Jobs, Vec<Fault>)> {
@@ -87,7 +101,7 @@ fn image<'a>(answer: &Answer<'a>) -> Option<&'a str> {
 /// One `-P` for each label. act has one image for a label or a container, so two are refused.
 fn options(answers: &[Answered<'_>]) -> Outcome {
     let mut taken: BTreeMap<&str, (&JobNeeds, &str)> = BTreeMap::new();
-    for (needs, _, answer) in answers {
+    for Answered { needs, answer, .. } in answers {
         let Some(image) = image(answer) else { continue };
         for place in [Some(&needs.label), needs.container.as_ref()].into_iter().flatten() {
             let (first, other) = *taken.entry(place).or_insert((needs, image));
@@ -97,7 +111,7 @@ fn options(answers: &[Answered<'_>]) -> Outcome {
         }
     }
     let mut labels: Vec<&str> = Vec::new();
-    for (needs, _, answer) in answers {
+    for Answered { needs, answer, .. } in answers {
         if let Some(image) = image(answer).filter(|_| !labels.contains(&&*needs.label)) {
             line(format!("-P {}={image}", needs.label))?;
             labels.push(&needs.label);
@@ -119,7 +133,7 @@ fn apart(place: &str, [(a, image_a), (b, image_b)]: [(&JobNeeds, &str); 2]) -> C
 }
 
 /// For programs; docs/json.md has the fields.
-fn value((needs, _, answer): &Answered<'_>) -> Value {
+fn value(Answered { needs, answer, stale, .. }: &Answered<'_>) -> Value {
     let matrix: Map<String, Value> =
         needs.entry.pairs().map(|(key, value)| (key.to_owned(), json!(&*value))).collect();
     json!({
@@ -127,16 +141,16 @@ fn value((needs, _, answer): &Answered<'_>) -> Value {
         "matrix": matrix,
         "label": &*needs.label,
         "container": needs.container.as_deref(),
-        "answer": answer::value(answer),
+        "answer": answer::value(answer, stale.as_deref()),
     })
 }
 
 /// What people should know of each entry; that some need a build is the error.
 fn tell(answers: &[Answered<'_>]) -> Outcome {
     let mut built = 0;
-    for (needs, job, answer) in answers {
+    for Answered { needs, job, answer, stale } in answers {
         let shown = needs.shown();
-        if let Err(error) = answer::tell(job, answer) {
+        if let Err(error) = answer::tell(job, answer, stale.as_deref()) {
             error.tell(&format!("{shown}: "));
             built += 1;
         }

@@ -1,6 +1,7 @@
 //! The index entry that an imported image gets.
 
 use super::plan::{KeptImage, MadeImage};
+use crate::base::Base;
 use crate::descriptor::{Annotations, Descriptor};
 use crate::ids::ImageId;
 use crate::index;
@@ -29,6 +30,9 @@ pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, no
     entry.platform =
         Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
     entry.annotations = ours(now, "docker-archive", size, Some(made.image_id()));
+    if let Some(base) = Base::of_labels(&made.config.bytes) {
+        base.write(&mut entry.annotations);
+    }
     if let Some(source) = made.source {
         entry.annotations.insert(index::SOURCE_DIGEST.into(), source.to_string());
     }

@@ -22,6 +22,7 @@ use super::room::Room;
 use super::seekable::SeekableArchive;
 use super::standing::{Standing, Todo, by_name, is_same, standing};
 use super::stream::{Intake, StreamedArchive};
+use crate::base::begin_with;
 use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
@@ -212,6 +213,12 @@ fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<Pl
                 return Err(Error::invalid("the archive", why));
             }
         }
+    }
+    if let Some(upon) = &options.upon
+        && let Some(image) = images.iter().find(|image| !begin_with(&image.stacks(), upon))
+    {
+        let why = format!("holds {}, which does not begin with the layers of that base", image.label());
+        return Err(Error::invalid("the archive", why));
     }
     rename(&mut images, options)?;
     let roots: Vec<_> = images.iter().filter_map(PlannedImage::root).collect();

@@ -9,7 +9,7 @@ use crate::codec::Encoding;
 use crate::descriptor::Annotations;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::ids::ImageId;
+use crate::ids::{DiffId, ImageId};
 use crate::progress::Watch;
 use crate::prune::Judged;
 use crate::reference::Reference;
@@ -32,6 +32,8 @@ pub struct Options<'a> {
     pub name: Option<Reference>,
     /// What each name is taken for.
     pub naming: &'a dyn Fn(&Reference) -> Result<Named>,
+    /// Every image must begin with the layers of one of these, lowest first: those of its base.
+    pub upon: Option<Vec<Vec<DiffId>>>,
     /// Whether a name may move to another image.
     pub replace: bool,
     /// Whether blobs that are there already are believed to be whole.

@@ -57,6 +57,7 @@ pub(super) fn programs(view: &View, path: &[String]) -> Vec<Program> {
                 Node::Link(_) => match view.resolve(&path) {
                     Some((_, Some(Node::Directory))) | None => continue,
                     Some((_, Some(Node::File(_, place)))) if !place.is_executable => continue,
+                    Some((target, None)) if view.is_empty_at(&target) => continue,
                     Some((target, _)) => Some(format!("/{target}")),
                 },
                 // A hard link to what was not listed.

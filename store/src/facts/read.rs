@@ -126,10 +126,14 @@ impl Reader<'_> {
         let (mut view, mut broken) = (View::default(), Vec::new());
         for (number, layer) in self.layers.iter().enumerate() {
             self.cancel.check()?;
-            let Some((layer, diff_id)) = layer else { continue };
+            let Some((layer, diff_id)) = layer else {
+                view.is_partial = true;
+                continue;
+            };
             let listing = self.listing(layer, diff_id, interest)?;
             view.apply(number, &listing);
             if let Some(why) = &listing.broken {
+                view.is_partial = true;
                 broken.push(format!("layer {diff_id} is not wholly understood: {why}"));
             }
         }

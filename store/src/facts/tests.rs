@@ -93,6 +93,9 @@ fn layers_are_laid_upon_each_other() {
         (&[("usr/bin/h", HARD, "usr/bin/a")], &[a, b, "h=/usr/bin/h"]),
         (&[("usr/bin/l", LINK, "../../bin/a")], &[a, b, "l=/usr/bin/l>/usr/bin/a"]),
         (&[("usr/bin/l", LINK, "/opt/x/run")], &[a, b, "l=/usr/bin/l>/opt/x/run"]),
+        // What all the members of a directory are known of has no other.
+        (&[("usr/bin/l", LINK, "gone"), ("usr/bin/m", LINK, "../../usr/bin/.wh")], &[a, b]),
+        (&[("usr/bin/l", LINK, "/opt/y/bin/run")], &[a, b, "l=/usr/bin/l>/opt/y/bin/run"]),
         (
             &[
                 ("usr/bin/l", LINK, "/usr/bin"),

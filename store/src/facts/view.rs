@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::listing::{Kind, Listing, Place, name, parent};
+use super::listing::{Interest, Kind, Listing, Place, name, parent};
 
 /// Steps from one path component or link to the next, of one path: a kernel follows 40 links.
 const MAX_STEPS: usize = 256;
@@ -26,6 +26,8 @@ pub(super) enum Node {
 #[derive(Debug, Default)]
 pub(super) struct View {
     nodes: BTreeMap<String, Node>,
+    /// Whether something of the layers is missing, so that what is not here may be there all the same.
+    pub(super) is_partial: bool,
 }
 
 impl View {
@@ -103,6 +105,15 @@ impl View {
         for path in inside {
             self.nodes.remove(&path);
         }
+    }
+
+    /// Whether nothing is at a path, links on the way to it followed, for all that its directory's members were listed.
+    pub(super) fn is_empty_at(&self, path: &str) -> bool {
+        let is_listed = Interest::default().covers(parent(path));
+        !self.is_partial
+            && is_listed
+            && self.nodes.get(parent(path)) == Some(&Node::Directory)
+            && !self.nodes.contains_key(path)
     }
 
     fn below(&self, path: &str) -> impl Iterator<Item = (&String, &Node)> {

@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-use super::{Limits, NamePattern, Policy, Rule, WhenBusy};
+use super::{BaseRule, Limits, NamePattern, Policy, Rule, WhenBusy};
 use crate::quantity::{self, Amount};
+use crate::reference::Reference;
 
 /// Reads a policy; the error says the line. A key that is not known is an error: a limit that is misspelt would not hold.
 pub fn parse(text: &str) -> Result<Policy, String> {
@@ -47,8 +48,11 @@ struct Written {
     keep_last: Option<Count>,
     orphan_age: Option<Seconds>,
     min_age: Option<Seconds>,
+    rebuild_after: Option<Seconds>,
     #[serde(default)]
     rule: Vec<WrittenRule>,
+    #[serde(default)]
+    base: Vec<WrittenBase>,
 }
 
 #[derive(serde::Deserialize)]
@@ -62,6 +66,14 @@ struct WrittenRule {
     keep_last: Option<Count>,
     orphan_age: Option<Seconds>,
     min_age: Option<Seconds>,
+    rebuild_after: Option<Seconds>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenBase {
+    name: Name,
+    rebuild_after: Seconds,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -93,6 +105,12 @@ impl From<Written> for Policy {
                 min_age: written.min_age.map_or(general.min_age, |age| age.0),
             },
             rules: written.rule.into_iter().map(Rule::from).collect(),
+            rebuild_after: written.rebuild_after.map(|age| age.0),
+            bases: written
+                .base
+                .into_iter()
+                .map(|base| BaseRule { name: base.name.0, rebuild_after: base.rebuild_after.0 })
+                .collect(),
         }
     }
 }
@@ -107,6 +125,7 @@ impl From<WrittenRule> for Rule {
             keep_last: written.keep_last.map(|count| count.0),
             orphan_age: written.orphan_age.map(|age| age.0),
             min_age: written.min_age.map(|age| age.0),
+            rebuild_after: written.rebuild_after.map(|age| age.0),
         }
     }
 }
@@ -128,8 +147,7 @@ macro_rules! text {
                     }
 
                     fn visit_str<E: Error>(self, text: &str) -> Result<$name, E> {
-                        let wrong = |why: String| E::custom(format!("{text:?}: {why}"));
-                        $parse(text).map($name).map_err(wrong)
+                        $parse(text).map($name).map_err(|why| E::custom(format!("{text:?}: {why}")))
                     }
                 }
 
@@ -143,6 +161,7 @@ text!(Bytes, u64, quantity::bytes, "bytes in quotes, such as \"20GB\"");
 text!(Share, Amount, str::parse, "bytes or a share of the disk in quotes, such as \"10GB\" or \"10%\"");
 text!(Seconds, u64, quantity::seconds, "a time in quotes, such as \"30m\" or \"30d\"");
 text!(Pattern, NamePattern, str::parse, "a pattern in quotes, such as \"base-*\"");
+text!(Name, Reference, str::parse, "an image's name in quotes, such as \"ubuntu:25.04\"");
 
 /// A list of patterns.
 #[derive(Default)]
@@ -201,15 +220,21 @@ mod tests {
             keep_last = 2
             orphan_age = "1d"
             min_age = "1h"
+            rebuild_after = "30d"
 
             [[rule]]
             pattern = "*-asan"
             unused_for = "3d"
+            rebuild_after = "7d"
             keep_last = 1
 
             [[rule]]
             pattern = "*"
             protect = true
+
+            [[base]]
+            name = "ubuntu:25.04"
+            rebuild_after = "14d"
             "#,
         )
         .expect("a policy");
@@ -227,6 +252,12 @@ mod tests {
         assert_eq!((policy.rules[0].unused_for, policy.rules[0].max_age), (Some(3 * 86_400), None));
         assert_eq!(policy.rules[0].keep_last.map(NonZeroUsize::get), Some(1));
         assert!(policy.rules[1].protect && !policy.rules[0].protect);
+        assert_eq!(
+            (policy.rebuild_after, policy.rules[0].rebuild_after),
+            (Some(30 * 86_400), Some(7 * 86_400))
+        );
+        assert_eq!(policy.bases[0].name.full(), "docker.io/library/ubuntu:25.04");
+        assert_eq!(policy.bases[0].rebuild_after, 14 * 86_400);
     }
 
     #[test]
@@ -286,6 +317,11 @@ mod tests {
             ("protect = [\n\"[a\"]", 2, "pattern"),
             ("[[rule]]\nunused_for = \"1d\"", 1, "pattern"),
             ("[[rule]]\npattern = \"*\"\nmax_size = \"1GB\"", 3, "max_size"),
+            ("[[base]]\nname = \"a\"", 1, "rebuild_after"),
+            ("[[base]]\nname = \"A b\"\nrebuild_after = \"1d\"", 2, "name: \"A b\": "),
+            ("[[base]]\nname = 1", 2, "such as \"ubuntu:25.04\""),
+            ("[[base]]\npattern = \"a\"", 2, "pattern"),
+            ("rebuild_after = 30", 1, "rebuild_after: "),
             ("max_size = \"1GB\"\nmax_size = \"2GB\"", 2, "duplicate"),
             ("max_size = \"1GB", 1, "string"),
         ] {

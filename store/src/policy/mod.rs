@@ -15,6 +15,7 @@ use std::num::NonZeroUsize;
 
 use crate::digest::Digest;
 use crate::quantity::Amount;
+use crate::reference::Reference;
 
 pub use config::parse;
 pub(crate) use config::read;
@@ -40,6 +41,10 @@ pub struct Policy {
     pub limits: Limits,
     /// The first one that matches a name of an image counts.
     pub rules: Vec<Rule>,
+    /// Images that were made so many seconds ago are stale (`crate::freshness`); none goes for it.
+    pub rebuild_after: Option<u64>,
+    /// The same for images on certain bases: before what a rule says, and that before what holds for all.
+    pub bases: Vec<BaseRule>,
 }
 
 impl Policy {
@@ -119,6 +124,17 @@ pub struct Rule {
     pub orphan_age: Option<u64>,
     /// See [`Limits`].
     pub min_age: Option<u64>,
+    /// See [`Policy::rebuild_after`].
+    pub rebuild_after: Option<u64>,
+}
+
+/// What holds for images on a base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseRule {
+    /// The base's name.
+    pub name: Reference,
+    /// See [`Policy::rebuild_after`].
+    pub rebuild_after: u64,
 }
 
 /// Some content with all that matters of it: what goes, goes with all its names.

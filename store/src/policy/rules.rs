@@ -38,6 +38,13 @@ impl Policy {
     pub fn min_age(&self, names: &[String]) -> u64 {
         rule(self, names).and_then(|rule| rule.min_age).unwrap_or(self.limits.min_age)
     }
+
+    /// `rebuild_after` of what has these names and this base (seconds): the base's, else a rule's, else what holds for all.
+    pub fn rebuild_after(&self, names: &[String], base: Option<&Reference>) -> Option<u64> {
+        let on_base = self.bases.iter().find(|rule| Some(&rule.name) == base).map(|rule| rule.rebuild_after);
+        let of_rule = || rule(self, names).and_then(|rule| rule.rebuild_after);
+        on_base.or_else(of_rule).or(self.rebuild_after)
+    }
 }
 
 /// The first one that means one of the names.

@@ -61,11 +61,11 @@ fn json_says_all_of_it() {
         "missing": nothing, "stale": null, "candidate_count": 3,
         "candidates": [
             {"name": "full:latest", "names": ["full:latest"], "digest": digest("full:latest"), "essential": 100, "extra": 30,
-             "missing": nothing, "problems": 0, "stale": null},
+             "missing": nothing, "problems": 0},
             {"name": "gcc:latest", "names": ["gcc:latest"], "digest": digest("gcc:latest"), "essential": 100, "extra": 0,
-             "missing": {"compiler": null, "packages": ["libssl-dev"], "tools": ["cmake"]}, "problems": 0, "stale": null},
+             "missing": {"compiler": null, "packages": ["libssl-dev"], "tools": ["cmake"]}, "problems": 0},
             {"name": "base:latest", "names": ["base:latest"], "digest": digest("base:latest"), "essential": 70, "extra": 30,
-             "missing": {"compiler": "gcc-15", "packages": [], "tools": []}, "problems": 0, "stale": null},
+             "missing": {"compiler": "gcc-15", "packages": [], "tools": []}, "problems": 0},
         ],
     });
     assert_eq!(answer, expected);
@@ -189,4 +189,27 @@ fn each_image_of_an_index_is_a_candidate_under_its_name() {
             "the {child}. child, not the index"
         );
     }
+}
+
+#[test]
+fn that_the_image_is_stale_is_told_and_it_is_used_all_the_same() {
+    let sandbox = three();
+    assert_eq!(sandbox.json(JOB)["stale"], Value::Null);
+    let policy = sandbox.store().join(".larder/larder.toml");
+    std::fs::write(&policy, "rebuild_after = '0s'\n").unwrap();
+    let output = sandbox.larder(JOB.iter().chain(&["--tool=cmake", "--compiler=gcc-15"]));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "full:latest\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.starts_with("full:latest is stale: made ") && said.contains("rebuild_after is 0s"),
+        "{said}"
+    );
+    let answer = sandbox.json(JOB);
+    assert!(answer["stale"].as_str().unwrap().contains("rebuild_after is 0s"), "{answer}");
+    // So is a base that something is to be built on.
+    let said = sandbox.fail(JOB.iter().chain(&["--compiler=clang-20"]), 3);
+    assert!(said.contains(" is stale: ") && said.contains("best base"), "{said}");
+    std::fs::write(&policy, "rebuild_after = 'soon'\n").unwrap();
+    let said = sandbox.fail(JOB, 1);
+    assert!(said.contains("line 1: rebuild_after"), "{said}");
 }

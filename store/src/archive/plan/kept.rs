@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::documents::{Documents, check_size, missing};
 use super::{KeptBlob, KeptImage};
+use crate::base::Base;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -51,8 +52,14 @@ pub(super) fn kept(documents: &mut Documents<'_>, root: &Descriptor, raw: RawMan
     annotations
         .retain(|key, _| key != index::REF_NAME && key != index::FULL_NAME && !key.starts_with(index::OURS));
     let mut root = root.clone();
-    if let (None, Some(image)) = (&root.platform, image) {
-        let platform = documents.config_of(image)?.parsed.platform();
+    let config = image.map(|image| documents.config_of(image)).transpose()?;
+    if Base::of(&annotations).is_none()
+        && let Some(base) = Base::of_image(all.first(), config.as_ref().map_or(&[], |config| &config.bytes))
+    {
+        base.write(&mut annotations);
+    }
+    if let (None, Some(config)) = (&root.platform, &config) {
+        let platform = config.parsed.platform();
         root.platform =
             Some(platform).filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
     }

@@ -127,6 +127,24 @@ impl PlannedImage {
             Planned::Kept(kept) => kept.image_id,
         }
     }
+
+    /// The layers of each container image, lowest first; those whose content nobody can tell end it.
+    pub fn stacks(&self) -> Vec<Vec<DiffId>> {
+        let kept = match &self.content {
+            Planned::Made(made) => return vec![made.config.parsed.diff_ids().to_vec()],
+            Planned::Kept(kept) => kept,
+        };
+        let layers = kept.blobs.iter().filter_map(|blob| Some((blob.descriptor.digest, blob.layer?.1)));
+        let diff_ids: HashMap<_, _> = layers.collect();
+        let images = kept.documents.iter().filter_map(|raw| match &raw.document {
+            Document::Image(image) if image.is_container() => Some(image),
+            _ => None,
+        });
+        let stack = |layers: &[Descriptor]| {
+            layers.iter().map_while(|layer| diff_ids.get(&layer.digest).copied()).collect()
+        };
+        images.map(|image| stack(&image.layers)).collect()
+    }
 }
 
 impl MadeImage {

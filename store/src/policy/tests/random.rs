@@ -232,7 +232,11 @@ fn policy(random: &mut Random) -> Policy {
                 keep_last: random.maybe(keep_last),
                 orphan_age: random.maybe(age),
                 min_age: random.maybe(age),
+                // None goes for it.
+                rebuild_after: None,
             })
             .collect(),
+        rebuild_after: None,
+        bases: Vec::new(),
     }
 }
