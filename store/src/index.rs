@@ -392,6 +392,31 @@ mod tests {
     }
 
     #[test]
+    fn the_short_way_to_a_shown_name_says_what_the_long_one_says() {
+        for (name, full) in [
+            ("x:1", "docker.io/library/x:1"),
+            ("library/x:1", "docker.io/library/x:1"),
+            ("a/x:1", "docker.io/library/a/x:1"),
+            ("me/x:1", "docker.io/me/x:1"),
+            ("docker.io/x:1", "docker.io/x:1"),
+            ("docker.io/library/x:1", "docker.io/library/x:1"),
+            ("index.docker.io/x:1", "index.docker.io/x:1"),
+            ("ghcr.io/me/x:1", "ghcr.io/me/x:1"),
+            ("x", "docker.io/library/x"),
+            ("1", "docker.io/library/x:1"),
+            ("x:1", "docker.io/library/y:1"),
+            ("No Name", "No Name"),
+        ] {
+            let mut entry = entry("m");
+            entry.annotations.insert(REF_NAME.into(), name.into());
+            entry.annotations.insert(FULL_NAME.into(), full.into());
+            let known = reference(&entry).filter(|known| known.full() == full);
+            let long = known.map_or_else(|| name.to_owned(), |known| known.familiar());
+            assert_eq!(shown_name(&entry), Some(long), "{name} {full}");
+        }
+    }
+
+    #[test]
     fn keeps_what_it_does_not_know() {
         let digest = Digest::of(b"x");
         let text = format!(

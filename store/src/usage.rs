@@ -213,7 +213,11 @@ mod tests {
         learn(&dir, &digest, Usage { last: 100, count: 2 }, &lock).expect("learned");
         let mut index = Index::default();
         index.entries_mut().push(Descriptor::new("m", digest, 1));
+        let recorded = HashMap::from([(digest, Usage { last: 100, count: 2 })]);
+        assert_eq!(uses(Some(&dir), &index, 0).expect("read"), recorded);
+        assert_eq!(uses(None, &index, 0).expect("nothing to read"), HashMap::new());
         fold(&dir, &mut index, 0).expect("folded");
+        assert_eq!(uses(None, &index, 0).expect("nothing to read"), recorded, "the index knows it now");
         assert_eq!(index.entries()[0].annotation(index::LAST_USED), Some("100"));
         assert_eq!(index.entries()[0].annotation(index::USE_COUNT), Some("2"));
         std::fs::write(temporary.path().join(digest.hex()), "garbage").expect("written");

@@ -126,7 +126,7 @@ mod tests {
             ("os: ubuntu:25.04\npackages: libssl-dev\n", "line 2", ""),
             ("os: ubuntu:25.04\nvariant: [debug]\n", "line 2", "debug"),
             ("os: ubuntu:25.04\nos: debian:12\n", "line 2", "os"),
-            ("os: ubuntu:25.04\n\tcompiler: gcc-15\n", "line 2", ""),
+            ("os: ubuntu:25.04\n\tcompiler: gcc-15\n", "line 1", "tab"),
             ("os: *nothing\n", "line 1", ""),
             ("- os: ubuntu:25.04\n", "line 1", ""),
             ("{\n  \"os\": \"ubuntu:25.04\",\n  \"tool\": []\n}", "line 3", "tool"),
