@@ -123,11 +123,11 @@ impl<'a> Entry<'a> {
             let node = self.0.get(key).filter(|node| !node.is_null())?;
             said.take(key, node, node.scalar().and_then(time))
         });
-        said.last_used = times[0].take().or(times[1]);
         if let Some(count) = self.0.get("usage_count").filter(|count| !count.is_null()) {
             let read = count.scalar().and_then(|text| text.parse().ok());
             said.usage_count = said.take("usage_count", count, read).unwrap_or(0);
         }
+        said.last_used = times[0].take().or(times[1].filter(|_| said.usage_count > 0));
         if let Some(size) = self.0.get("size_mb").filter(|size| !size.is_null()) {
             let read = size.scalar().and_then(|text| text.parse::<f64>().ok()).filter(|size| *size >= 0.0);
             said.take("size_mb", size, read);
