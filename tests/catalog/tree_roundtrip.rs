@@ -153,6 +153,8 @@ fn eight_images_come_in_with_all_that_is_said_of_them() {
     assert_eq!(uses("capy-ubuntu-25.04-gcc15"), (Some("2025-09-03T00:00:00Z".into()), Some(7)));
     assert_eq!(uses("capy-ubuntu-25.04-clang20-asan"), (Some("2025-09-03T20:00:00Z".into()), Some(2)));
     assert_eq!(uses("others/base:v1"), (Some("2025-09-01T12:00:00Z".into()), Some(0)));
+    // That it was created is no use of it.
+    assert_eq!(uses("odd"), (None, Some(0)));
     // Once more changes nothing.
     let before = tree(&sandbox.store());
     let rows = sandbox.json(["catalog", "import", "images/image-registry.yml"]);
