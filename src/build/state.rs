@@ -3,6 +3,8 @@
 //! The config is the JSON that it was, so that fields nobody here knows survive. Two things of BuildKit are not done: `/` as the
 //! working directory of an image that says none, and `ArgsEscaped`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::args::{Args, Globals};
@@ -171,7 +173,10 @@ impl State {
             }
             Instruction::Shell(words) => self.set("Shell", words.clone().into()),
             Instruction::StopSignal(signal) => self.set("StopSignal", signal.as_str().into()),
-            Instruction::HealthCheck(check) => self.set("Healthcheck", health(check)),
+            Instruction::HealthCheck(check) => {
+                let before = &self.config()["Healthcheck"];
+                self.set("Healthcheck", health(check, before));
+            }
             Instruction::OnBuild(trigger) => {
                 let mut triggers = strings(self.config().get("OnBuild"));
                 triggers.push(trigger.clone());
@@ -220,23 +225,25 @@ fn strings(value: Option<&Value>) -> Vec<String> {
     items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// The field of a health check. Times are in nanoseconds, and those that are not said are left out.
-fn health(check: &HealthCheck) -> Value {
-    let HealthCheck::Test { interval, timeout, start_period, start_interval, retries, .. } = check else {
-        return json!({"Test": ["NONE"]});
+/// The field of a health check. Times are in nanoseconds; one that is not said is that of the check before, if any: Docker
+/// 20.10 has it so, even for a check that is taken away.
+fn health(check: &HealthCheck, before: &Value) -> Value {
+    let none = Duration::ZERO;
+    let (times, retries) = match check {
+        HealthCheck::None => ([none; 4], 0),
+        HealthCheck::Test { interval, timeout, start_period, start_interval, retries, .. } => {
+            ([*interval, *timeout, *start_period, *start_interval], *retries)
+        }
     };
-    let mut field = Map::from_iter([("Test".to_owned(), history::health_test(check).into())]);
-    for (name, time) in [
-        ("Interval", interval),
-        ("Timeout", timeout),
-        ("StartPeriod", start_period),
-        ("StartInterval", start_interval),
-    ] {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        field.extend((nanos > 0).then(|| (name.to_owned(), nanos.into())));
-    }
-    field.extend((*retries > 0).then(|| ("Retries".to_owned(), (*retries).into())));
-    field.into()
+    let nanos = times.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    let names = ["Interval", "Timeout", "StartPeriod", "StartInterval"];
+    let said = names.into_iter().zip(nanos).chain([("Retries", u64::from(retries))]);
+    let value = |(name, said): (&str, u64)| {
+        let value = if said > 0 { said.into() } else { before.get(name)?.clone() };
+        Some((name.to_owned(), value))
+    };
+    let test = ("Test".to_owned(), history::health_test(check).into());
+    Value::Object(said.filter_map(value).chain([test]).collect())
 }
 
 #[cfg(test)]
