@@ -116,6 +116,41 @@ mod tests {
         }
     }
 
+    /// What `COPY . /` of these files brought with Docker 28 and BuildKit. Docker 20.10 says the same but to the first: there
+    /// nothing comes back that is below a directory which `*` leaves out, unless the line begins with that directory.
+    #[test]
+    fn what_is_left_is_what_docker_leaves() {
+        let files = [
+            ".git/HEAD",
+            "a/b/c.md",
+            "a/f",
+            "c.md",
+            "f",
+            "foo/k",
+            "x/barfoo",
+            "x/c.md",
+            "x/foo",
+            "x/q q",
+            "x/y/z",
+        ];
+        for (text, left) in [
+            ("*\n!**/c.md", "a/b/c.md c.md x/c.md"),
+            ("a\n!a/b/c.md", ".git/HEAD a/b/c.md c.md f foo/k x/barfoo x/c.md x/foo x/q q x/y/z"),
+            ("**foo", ".git/HEAD a/b/c.md a/f c.md f x/c.md x/q q x/y/z"),
+            ("*\n!x/y", "x/y/z"),
+            ("x/**\n!x/y/z", ".git/HEAD a/b/c.md a/f c.md f foo/k x/y/z"),
+            ("**/y\n!x/y/z", ".git/HEAD a/b/c.md a/f c.md f foo/k x/barfoo x/c.md x/foo x/q q x/y/z"),
+            ("[!a]", ".git/HEAD c.md f foo/k x/barfoo x/c.md x/foo x/q q x/y/z"),
+            ("**/c.md\n!a/**", ".git/HEAD a/b/c.md a/f f foo/k x/barfoo x/foo x/q q x/y/z"),
+            ("!Dockerfile\n**\n!a", "a/b/c.md a/f"),
+            ("a/*\n!a/b", ".git/HEAD a/b/c.md c.md f foo/k x/barfoo x/c.md x/foo x/q q x/y/z"),
+        ] {
+            let ignored = left_out(text, &files);
+            let kept: Vec<_> = files.into_iter().filter(|file| !ignored.contains(file)).collect();
+            assert_eq!(kept.join(" "), left, "{text:?}");
+        }
+    }
+
     #[test]
     fn what_is_no_pattern_is_told_with_its_line() {
         let problems = Ignore::parse("a\n[\n!\nb\\").unwrap_err();

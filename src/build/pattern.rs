@@ -14,7 +14,7 @@ enum Part {
     One,
     /// `*`
     Some,
-    /// `**` at the end: all that follows.
+    /// `**` at the end, or at the head of a plain text: all there is.
     All,
     /// `**` elsewhere: any directories, or none.
     Directories,
@@ -86,6 +86,14 @@ impl Pattern {
                 }
                 c => Part::Char(c),
             });
+        }
+        // As in Docker: `**foo` is all that ends so, and not only a file of that name, unless there is more than that to match.
+        if knows_directories
+            && text.starts_with("**")
+            && !text.starts_with("**/")
+            && parts[1..].iter().all(|part| matches!(part, Part::Char(_)))
+        {
+            parts[0] = Part::All;
         }
         Ok(Pattern(parts))
     }

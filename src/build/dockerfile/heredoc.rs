@@ -58,7 +58,9 @@ fn opens(word: &str) -> bool {
 pub(super) fn asked(word: &str) -> Option<Asked> {
     let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
     let (rest, cuts_tabs) = rest.strip_prefix('-').map_or((rest, false), |rest| (rest, true));
-    if rest.is_empty() || rest.contains('<') {
+    // BuildKit takes `$((1 << 2))` for a heredoc, and says that it has no end; Docker 20.10 leaves it to the shell.
+    let is_shift = rest.starts_with(|c: char| c.is_ascii_digit() || c == '=') || rest.contains(')');
+    if rest.is_empty() || rest.contains('<') || is_shift {
         return None;
     }
     let mut name = String::new();

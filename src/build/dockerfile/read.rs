@@ -29,6 +29,9 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, Problem> {
         // The crate wants a word in it; Docker takes away the base's.
         return Ok(Read::Instruction(Instruction::Entrypoint(Command::Exec(Vec::new()))));
     }
+    if first.eq_ignore_ascii_case("ONBUILD") {
+        return trigger_of(line, rest, escape).map(|text| Read::Instruction(Instruction::OnBuild(text)));
+    }
     // The crate reads heredocs below their line, and only some; what it makes of them is not used.
     let mut text = format!("{STAGE}{}", line.text);
     for heredoc in &line.heredocs {
@@ -137,7 +140,6 @@ fn instruction(line: &Line, text: &str, parsed: Parsed<'_>, escape: char) -> Res
                 _ => HealthCheck::None,
             })
         }
-        Parsed::Onbuild(_) => Instruction::OnBuild(trigger_of(line, escape)?),
         Parsed::Maintainer(maintainer) => Instruction::Maintainer(maintainer.name.value.into_owned()),
         other => return Err(problem(format!("this is not supported: {other:?}"))),
     })
@@ -204,10 +206,12 @@ fn copy_of<'a, 'b: 'a>(
 }
 
 /// The text of ONBUILD, which must be an instruction that can be done later.
-fn trigger_of(line: &Line, escape: char) -> Result<String, Problem> {
-    let text = word(&line.text).1.to_owned();
-    let keyword = word(&text).0.to_uppercase();
+fn trigger_of(line: &Line, text: &str, escape: char) -> Result<String, Problem> {
+    let keyword = word(text).0.to_uppercase();
     let problem = |why: &str| Problem::new(line.number, format!("ONBUILD {keyword}"), why);
+    if text.is_empty() {
+        return Err(Problem::new(line.number, "ONBUILD", "its instruction is missing"));
+    }
     if !line.heredocs.is_empty() {
         return Err(problem("a heredoc in ONBUILD is not supported")
             .with_hint("write the file in one line, or use COPY"));
@@ -215,6 +219,6 @@ fn trigger_of(line: &Line, escape: char) -> Result<String, Problem> {
     if ["ONBUILD", "FROM", "MAINTAINER"].contains(&keyword.as_str()) {
         return Err(problem("Docker allows no such trigger"));
     }
-    read(&Line { number: line.number, text: text.clone(), heredocs: Vec::new() }, escape)?;
-    Ok(text)
+    read(&Line { number: line.number, text: text.to_owned(), heredocs: Vec::new() }, escape)?;
+    Ok(text.to_owned())
 }
