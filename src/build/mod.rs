@@ -4,6 +4,7 @@
 //! an image's config, [`ignore`] and [`pattern`] which files of the context a step sees. Values in, values out: what the
 //! environment, the clock and the file system say is handed in.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 #![expect(dead_code, reason = "the verb `build` comes with the part that runs")]
 
 mod args;

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::support::Sandbox;
-use crate::support::peer;
 use crate::support::skip::need;
 use crate::support::tarball::members_of;
+use crate::support::{Docker, Sandbox, peer};
 
 /// What of Docker's config is the Dockerfile's: not what `docker run` says, nor the name of the step before.
 fn comparable(config: &Value) -> Value {
@@ -38,34 +37,45 @@ fn comparable(config: &Value) -> Value {
     comparable
 }
 
+/// What Docker makes of a Dockerfile.
+fn made(docker: &Docker, sandbox: &Sandbox, dockerfile: &Path) -> Value {
+    let name = dockerfile.file_stem().unwrap().to_str().unwrap();
+    let text = fs::read_to_string(dockerfile).unwrap();
+    let args = text.lines().filter_map(|line| line.strip_prefix("# --build-arg "));
+    let context = sandbox.path("context");
+    let mut words = vec!["build", "--network=host", "--quiet", "--tag", name, "--file"];
+    words.extend([dockerfile.to_str().unwrap(), context.to_str().unwrap()]);
+    words.extend(args.flat_map(|arg| ["--build-arg", arg]));
+    docker.ok(&words);
+    let archive = sandbox.path(format!("{name}.tar"));
+    docker.ok(["save", "--output", archive.to_str().unwrap(), name]);
+    let members = members_of(&archive);
+    let manifest: Value = serde_json::from_slice(&members["manifest.json"]).unwrap();
+    comparable(&serde_json::from_slice(&members[manifest[0]["Config"].as_str().unwrap()]).unwrap())
+}
+
 #[test]
 fn docker20_makes_what_the_fixtures_say() {
     let docker = need!(peer::docker20(), "docker20");
     let sandbox = Sandbox::new();
-    let context = sandbox.path("context");
-    fs::create_dir(&context).unwrap();
-    fs::write(context.join("f"), "x\n").unwrap();
-    let mut compared = 0;
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/build")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "Dockerfile") {
-            continue;
+    fs::create_dir(sandbox.path("context")).unwrap();
+    fs::write(sandbox.path("context/f"), "x\n").unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/build");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|end| end == "Dockerfile")).collect();
+    assert!(files.len() >= 15, "{files:?}");
+    // Most of a build is waiting for the engine.
+    let (docker, sandbox) = (&docker, &sandbox);
+    std::thread::scope(|scope| {
+        for files in files.chunks(3) {
+            scope.spawn(move || {
+                for file in files {
+                    let expected = fs::read(file.with_extension("json")).unwrap();
+                    let expected: Value = serde_json::from_slice(&expected).unwrap();
+                    assert_eq!(made(docker, sandbox, file), expected, "{}", file.display());
+                }
+            });
         }
-        let text = fs::read_to_string(&path).unwrap();
-        let args = text.lines().filter_map(|line| line.strip_prefix("# --build-arg "));
-        let mut words = vec!["build", "--network=host", "--quiet", "--tag=made", "--file"];
-        words.extend([path.to_str().unwrap(), context.to_str().unwrap()]);
-        words.extend(args.flat_map(|arg| ["--build-arg", arg]));
-        docker.ok(&words);
-        let archive = sandbox.path("made.tar");
-        docker.ok(["save", "--output", archive.to_str().unwrap(), "made"]);
-        let members = members_of(&archive);
-        let manifest: Value = serde_json::from_slice(&members["manifest.json"]).unwrap();
-        let config = &members[manifest[0]["Config"].as_str().unwrap()];
-        let expected: Value =
-            serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap();
-        assert_eq!(comparable(&serde_json::from_slice(config).unwrap()), expected, "{}", path.display());
-        compared += 1;
-    }
-    assert!(compared >= 15, "{compared} fixtures");
+    });
 }

@@ -154,6 +154,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_refused_is_on_the_page() {
+        let page = include_str!("../../../docs/build.md");
+        for (instruction, name, _) in REFUSED {
+            assert!(page.contains(&format!("`{instruction} --{name}`")), "{instruction} --{name}");
+        }
+    }
+
+    #[test]
     fn durations_are_those_of_go() {
         for (text, nanos) in [
             ("0", Some(0)),

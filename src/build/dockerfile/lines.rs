@@ -46,7 +46,7 @@ pub(super) fn split(text: &str, escape: char, problems: &mut Vec<Problem>) -> Ve
             continue;
         }
         let mut heredocs = Vec::new();
-        for asked in has_heredocs(&text).then(|| heredoc::asked_for(&text)).unwrap_or_default() {
+        for asked in heredoc::asked_for(if has_heredocs(&text) { &text } else { "" }) {
             match heredoc::body(asked, &mut lines, &mut read) {
                 Ok(heredoc) => heredocs.push(heredoc),
                 Err(name) => {

@@ -61,10 +61,8 @@ pub(crate) fn parse(text: &str) -> Result<Dockerfile, Vec<Problem>> {
         match (read::read(&line, escape), stages.last_mut()) {
             (Err(problem), _) => problems.push(problem),
             (Ok(read::Read::From(from)), _) => {
-                let from = named(from, &stages).unwrap_or_else(|(from, problem)| {
-                    problems.push(problem);
-                    from
-                });
+                let (from, problem) = named(from, &stages);
+                problems.extend(problem);
                 stages.push(Stage { from, steps: Vec::new() });
             }
             (Ok(read::Read::Instruction(instruction)), Some(stage)) => {
@@ -124,23 +122,20 @@ fn directives(text: &str) -> Result<char, Problem> {
     Ok(escape.unwrap_or('\\'))
 }
 
-/// A stage's name in small letters: one that can be a name, and that no stage before has.
-fn named(mut from: From, before: &[Stage]) -> Result<From, (From, Problem)> {
-    let Some(name) = from.name.as_ref().map(|name| name.to_lowercase()) else { return Ok(from) };
+/// A stage's name in small letters; the problem is that it cannot be a name, or that a stage before has it.
+fn named(mut from: From, before: &[Stage]) -> (From, Option<Problem>) {
+    let Some(name) = from.name.as_ref().map(|name| name.to_lowercase()) else { return (from, None) };
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_letter);
     let earlier = before.iter().find(|stage| stage.from.name.as_ref() == Some(&name));
-    let line = from.line;
-    from.name = Some(name.clone());
-    let problem = |why: String| Problem::new(line, format!("FROM … AS {name}"), why);
-    match earlier {
-        _ if !is_name => Err((
-            from,
-            problem("a name begins with a letter, and has letters, digits, - _ . only".to_owned()),
-        )),
-        Some(earlier) => Err((from, problem(format!("line {} has a stage of this name", earlier.from.line)))),
-        None => Ok(from),
-    }
+    let why = match earlier {
+        _ if !is_name => Some("a name begins with a letter, and has letters, digits, - _ . only".to_owned()),
+        Some(earlier) => Some(format!("line {} has a stage of this name", earlier.from.line)),
+        None => None,
+    };
+    let problem = why.map(|why| Problem::new(from.line, format!("FROM … AS {name}"), why));
+    from.name = Some(name);
+    (from, problem)
 }
 
 /// ADD fetches nothing: neither a URL nor a repository.

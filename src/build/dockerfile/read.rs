@@ -19,6 +19,9 @@ pub(super) enum Read {
     Instruction(Instruction),
 }
 
+/// What may have a list of words.
+const TAKE_LISTS: [&str; 8] = ["ADD", "CMD", "COPY", "ENTRYPOINT", "HEALTHCHECK", "RUN", "SHELL", "VOLUME"];
+
 /// What the crate expects before anything else.
 const STAGE: &str = "FROM x\n";
 
@@ -71,9 +74,16 @@ fn unread(line: &Line, keyword: &str, error: &parse_dockerfile::Error) -> Proble
 
 /// In `[…]` there are strings only: Docker refuses a list with a number in it, where the crate sees a shell's text.
 fn is_list_of_strings(text: &str) -> Result<(), String> {
-    let list = text.find('[').map(|at| &text[at..]);
-    let list = list.and_then(|list| serde_json::from_str::<Vec<serde_json::Value>>(list).ok());
-    match list.is_some_and(|list| list.iter().any(|item| !item.is_string())) {
+    let (keyword, mut arguments) = word(text);
+    let is = |known: &&str| keyword.eq_ignore_ascii_case(known);
+    while arguments.starts_with("--") {
+        arguments = word(arguments).1;
+    }
+    if is(&"HEALTHCHECK") {
+        arguments = word(arguments).1;
+    }
+    let list = serde_json::from_str::<Vec<serde_json::Value>>(arguments).unwrap_or_default();
+    match TAKE_LISTS.iter().any(is) && list.iter().any(|item| !item.is_string()) {
         true => Err("a list in [] has strings only".to_owned()),
         false => Ok(()),
     }

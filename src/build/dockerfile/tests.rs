@@ -34,6 +34,8 @@ fn commands_are_texts_or_lists() {
         ("RUN [\"a\", \"b\\n\\u00e4\"]", exec(&["a", "b\nä"])),
         ("RUN [ -e x ] || y", shell("[ -e x ] || y")),
         ("RUN [\"a\"", shell("[\"a\"")),
+        ("RUN test [1]", shell("test [1]")),
+        ("RUN [1] && x", shell("[1] && x")),
         ("RUN ['a']", shell("['a']")),
         ("RUN [[ a ]]", shell("[[ a ]]")),
         ("RUN echo $((1 << 2)) $((x<<=1)) $((1<<2))", shell("echo $((1 << 2)) $((x<<=1)) $((1<<2))")),
@@ -45,6 +47,7 @@ fn commands_are_texts_or_lists() {
     }
     assert_eq!(step("ENTRYPOINT [ ]"), Instruction::Entrypoint(exec(&[])));
     assert_eq!(step("CMD []"), Instruction::Cmd(exec(&[])));
+    assert_eq!(step("ENV A=[1]"), Instruction::Env(vec![("A".to_owned(), "[1]".to_owned())]));
     assert_eq!(step("CMD"), Instruction::Cmd(shell("")));
 }
 
