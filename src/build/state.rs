@@ -211,6 +211,9 @@ impl State {
 
     /// Adds to a field that has names and values.
     fn add(&mut self, field: &str, pairs: Map<String, Value>) {
+        if pairs.is_empty() {
+            return;
+        }
         let known = self.config_mut().entry(field).or_insert_with(|| json!({}));
         match known.as_object_mut() {
             Some(known) => known.extend(pairs),

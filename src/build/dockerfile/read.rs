@@ -28,9 +28,11 @@ const STAGE: &str = "FROM x\n";
 /// Reads a line.
 pub(super) fn read(line: &Line, escape: char) -> Result<Read, Problem> {
     let (first, rest) = word(&line.text);
-    if first.eq_ignore_ascii_case("ENTRYPOINT") && serde_json::from_str::<[String; 0]>(rest).is_ok() {
-        // The crate wants a word in it; Docker takes away the base's.
-        return Ok(Read::Instruction(Instruction::Entrypoint(Command::Exec(Vec::new()))));
+    if first.eq_ignore_ascii_case("ENTRYPOINT") {
+        // The crate wants a word in it; to Docker both are the base's taken away.
+        if rest.is_empty() || serde_json::from_str::<[String; 0]>(rest).is_ok() {
+            return Ok(Read::Instruction(Instruction::Entrypoint(Command::Exec(Vec::new()))));
+        }
     }
     if first.eq_ignore_ascii_case("ONBUILD") {
         return trigger_of(line, rest, escape).map(|text| Read::Instruction(Instruction::OnBuild(text)));
