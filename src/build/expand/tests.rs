@@ -66,9 +66,12 @@ fn a_list_is_split_where_blanks_are_plain() {
     assert_eq!(split, Ok(["80", "aa", "b", "x y", "z z"].map(String::from).to_vec()));
 }
 
+/// As Docker 28 with BuildKit wrote it into a file.
 #[test]
 fn a_heredoc_keeps_its_quotes() {
-    assert_eq!(heredoc("'$A' \"x\" \\$A", '\\', &variable), Ok("'aa b' \"x\" $A".to_owned()));
+    let text = "a\\n \"$A\" \\$A 'q' \\\\ ${A:-x} \\\ncont\n";
+    let expected = "an \"aa b\" $A 'q' \\ aa b \ncont\n";
+    assert_eq!(heredoc(text, '\\', &variable), Ok(expected.to_owned()));
 }
 
 #[test]
