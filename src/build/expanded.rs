@@ -23,9 +23,7 @@ pub(crate) fn expanded(
     let problem = |why: String| Problem::new(step.line, step.instruction.keyword(), why);
     let expanded = with_values(&step.instruction, escape, variable).map_err(problem)?;
     check(&expanded).map_err(problem)?;
-    if let Instruction::Add(add) = &expanded {
-        no_url(step.line, add)?;
-    }
+    no_url(step.line, &expanded)?;
     Ok(expanded)
 }
 

@@ -138,13 +138,17 @@ fn named(mut from: From, before: &[Stage]) -> (From, Option<Problem>) {
     (from, problem)
 }
 
-/// ADD fetches nothing: neither a URL nor a repository.
-pub(super) fn no_url(line: usize, add: &Copy) -> Result<(), Problem> {
+/// Nothing is fetched: neither a URL nor a repository.
+pub(super) fn no_url(line: usize, instruction: &Instruction) -> Result<(), Problem> {
+    let (Instruction::Add(copy) | Instruction::Copy(copy)) = instruction else { return Ok(()) };
     let schemes = ["http://", "https://", "ftp://", "ssh://", "git://", "git@"];
     let is_url = |source: &&String| schemes.iter().any(|scheme| source.to_lowercase().starts_with(scheme));
-    match add.sources.iter().find(is_url) {
+    match copy.sources.iter().find(is_url) {
         None => Ok(()),
-        Some(url) => Err(Problem::new(line, format!("ADD {url}"), "a URL is not supported")
-            .with_hint("fetch it before the build and COPY it, or use curl in a RUN")),
+        Some(url) => {
+            let what = format!("{} {url}", instruction.keyword());
+            Err(Problem::new(line, what, "a URL is not supported")
+                .with_hint("fetch it before the build and COPY it, or use curl in a RUN"))
+        }
     }
 }

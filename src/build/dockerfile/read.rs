@@ -59,7 +59,9 @@ pub(super) fn read(line: &Line, escape: char) -> Result<Read, Problem> {
         }
         Some(Ok(parsed)) => {
             is_list_of_strings(&line.text).map_err(&problem)?;
-            instruction(line, &text, parsed, escape).map(Read::Instruction)
+            let instruction = instruction(line, &text, parsed, escape)?;
+            super::no_url(line.number, &instruction)?;
+            Ok(Read::Instruction(instruction))
         }
     }
 }
@@ -114,9 +116,7 @@ fn instruction(line: &Line, text: &str, parsed: Parsed<'_>, escape: char) -> Res
         }
         Parsed::Add(add) => {
             let flags = Flags::read(line, "ADD", &add.options, &["chown", "chmod"])?;
-            let add = copy_of(line, flags, add.src.iter(), add.dest.value.into_owned());
-            super::no_url(line.number, &add)?;
-            Instruction::Add(add)
+            Instruction::Add(copy_of(line, flags, add.src.iter(), add.dest.value.into_owned()))
         }
         Parsed::Workdir(workdir) => Instruction::Workdir(workdir.arguments.value.into_owned()),
         Parsed::User(user) => Instruction::User(user.arguments.value.into_owned()),

@@ -205,6 +205,7 @@ FROM b AS 1x
 FROM
 FROM a b
 ONBUILD
+COPY HTTP://x y
 ";
     let lines: Vec<_> = told(text);
     let expected = [
@@ -246,6 +247,7 @@ ONBUILD
         "D:40: FROM: FROM instruction requires at least one argument",
         "D:41: FROM: expected AS",
         "D:42: ONBUILD: its instruction is missing",
+        "D:43: COPY HTTP://x: a URL is not supported",
     ];
     for (line, expected) in lines.iter().zip(expected) {
         assert_eq!(line, expected);
