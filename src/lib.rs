@@ -3,6 +3,7 @@
 //! This crate is the command line and the hand-over; the store is the crate `larder-store` below it. The floors
 //! are listed in `docs/architecture.md`.
 
+mod build;
 mod catalog;
 mod cli;
 mod commands;

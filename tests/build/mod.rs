@@ -1,0 +1,3 @@
+//! Building images.
+
+mod config;
