@@ -22,11 +22,25 @@ const STORE: &[(u32, &[&str])] = &[
             "reference",
         ],
     ),
-    (1, &["abilities", "blob", "fs"]),
+    (1, &["abilities", "blob", "fs", "tree"]),
     (2, &["index", "layout", "walk"]),
-    (3, &["exports", "journal", "layers", "lease", "lock", "quarantine", "store", "transaction", "usage"]),
+    (
+        3,
+        &[
+            "exports",
+            "journal",
+            "layers",
+            "lease",
+            "lock",
+            "quarantine",
+            "snapshots",
+            "store",
+            "transaction",
+            "usage",
+        ],
+    ),
     (4, &["df", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
-    (5, &["archive", "codec", "facts"]),
+    (5, &["archive", "changes", "codec", "facts", "unpack"]),
 ];
 /// Modules of the program, above all of the library.
 const PROGRAM: &[(u32, &[&str])] = &[(7, &["docker"]), (8, &["catalog"]), (9, &["cli", "commands"])];

@@ -55,6 +55,7 @@ pub struct Snapshot {
 pub struct NewSnapshot<'s> {
     snapshots: &'s Snapshots<'s>,
     chain_id: ChainId,
+    blob: Digest,
     name: String,
     dir: Dir,
     _lock: File,
@@ -93,14 +94,19 @@ impl<'s> Snapshots<'s> {
         Ok(Some(Snapshot { chain_id: *chain_id, files: dir.sub(FILES)?, allocated }))
     }
 
-    /// Starts one. The guard keeps GC out until it is locked.
-    pub fn begin(&'s self, chain_id: &ChainId, _guard: &SharedGuard) -> Result<NewSnapshot<'s>> {
+    /// Starts one of a layer that is in this blob. The guard keeps GC out until it is locked.
+    pub fn begin(
+        &'s self,
+        chain_id: &ChainId,
+        blob: &Digest,
+        _guard: &SharedGuard,
+    ) -> Result<NewSnapshot<'s>> {
         let name = format!("{NEW}{}", fs::unique());
         let dir = self.dir.create_dir(&name)?;
         dir.make_private()?;
         let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
         lock.lock().map_err(Error::io("lock", dir.path()))?;
-        let new = NewSnapshot { snapshots: self, chain_id: *chain_id, name, dir, _lock: lock };
+        let new = NewSnapshot { snapshots: self, chain_id: *chain_id, blob: *blob, name, dir, _lock: lock };
         new.dir.create_dir(FILES)?;
         Ok(new)
     }
@@ -120,7 +126,7 @@ impl NewSnapshot<'_> {
     /// Ends it: from now on it is a snapshot. Where another process was faster, that one's is used.
     pub fn finish(self, now: i64) -> Result<Snapshot> {
         let allocated = allocated(&Directory::of(&self.files()?)?, DEPTH)?;
-        self.dir.replace_lossy(RECORD, Record::line(allocated).as_bytes())?;
+        self.dir.replace_lossy(RECORD, Record::line(allocated, &self.blob).as_bytes())?;
         let _guard = self.snapshots.store.locks().shared()?;
         let (all, hex) = (&self.snapshots.dir, self.chain_id.0.hex());
         if let Some(snapshot) = self.snapshots.get(&self.chain_id, now)? {
@@ -151,20 +157,23 @@ struct Record {
     format: u32,
     boot: String,
     allocated: u64,
+    blob: Digest,
 }
 
 impl Record {
-    fn line(allocated: u64) -> String {
-        format!("{FORMAT} {} {allocated}\n", boot())
+    fn line(allocated: u64, blob: &Digest) -> String {
+        format!("{FORMAT} {} {allocated} {blob}\n", boot())
     }
 
     fn read(dir: &Dir) -> Result<Option<Record>> {
         let Some(bytes) = dir.read(RECORD, 4096)? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
         let words: Vec<_> = text.strip_suffix('\n').unwrap_or_default().split(' ').collect();
-        let [format, boot, allocated] = *words else { return Ok(None) };
-        let (Ok(format), Ok(allocated)) = (format.parse(), allocated.parse()) else { return Ok(None) };
-        Ok(Some(Record { format, boot: boot.to_owned(), allocated }))
+        let [format, boot, allocated, blob] = *words else { return Ok(None) };
+        let (Ok(format), Ok(allocated), Ok(blob)) = (format.parse(), allocated.parse(), blob.parse()) else {
+            return Ok(None);
+        };
+        Ok(Some(Record { format, boot: boot.to_owned(), allocated, blob }))
     }
 
     fn is_valid(&self) -> bool {
@@ -209,44 +218,49 @@ pub(crate) struct Evictable {
     pub(crate) name: String,
     /// Bytes that it takes.
     pub(crate) bytes: u64,
-    /// When it was last used, seconds since 1970; `None` where nobody can use it any more.
-    pub(crate) last_use: Option<i64>,
+    /// When it was last used (seconds since 1970), and the blob of its layer; `None` where nobody can use it any more.
+    pub(crate) usable: Option<(i64, Digest)>,
 }
 
-/// What may go: all that `kept` does not have and that is not just being made. Those that nobody can use come first, and then those
+/// The directory, where it is there and this user may look into it.
+fn own(private: &Dir) -> Result<Option<Dir>> {
+    match private.sub_if_there(PLACE) {
+        Err(error) if fs::is_read_only(&error) => Ok(None),
+        all => all,
+    }
+}
+
+/// What may go: all that is not `kept` and that is not just being made. Those that nobody can use come first, and then those
 /// that were used longest ago. The caller holds the store lock exclusively: then a free flock means a dead owner.
-pub(crate) fn evictable(private: &Dir, kept: &HashSet<Digest>) -> Result<Vec<Evictable>> {
+pub(crate) fn evictable(private: &Dir, kept: impl Fn(&Digest) -> bool) -> Result<Vec<Evictable>> {
     let mut found = Vec::new();
-    let Some(all) = private.sub_if_there(PLACE)? else { return Ok(found) };
+    let Some(all) = own(private)? else { return Ok(found) };
     for name in all.names()? {
         // What is no directory is none of ours.
         let Ok(dir) = all.sub(&name) else { continue };
         let chain = Digest::from_hex(&name);
-        if chain.is_none() && !name.starts_with(NEW) || chain.is_some_and(|chain| kept.contains(&chain)) {
+        if chain.is_none() && !name.starts_with(NEW) || chain.is_some_and(|chain| kept(&chain)) {
             continue;
         }
         let record = chain.map_or(Ok(None), |_| Record::read(&dir))?.filter(Record::is_valid);
         if let Some(record) = record {
-            let last_use = dir.stat(RECORD)?.map(|stat| stat.modified);
-            found.push(Evictable { name, bytes: record.allocated, last_use });
+            let last_use = dir.stat(RECORD)?.map_or(0, |stat| stat.modified);
+            found.push(Evictable { name, bytes: record.allocated, usable: Some((last_use, record.blob)) });
             continue;
         }
         let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
         if lock.try_lock().is_ok() {
             let bytes = allocated(&Directory::of(&dir)?, DEPTH)?;
-            found.push(Evictable { name, bytes, last_use: None });
+            found.push(Evictable { name, bytes, usable: None });
         }
     }
-    found.sort_by(|a, b| (a.last_use, &a.name).cmp(&(b.last_use, &b.name)));
+    found.sort_by(|a, b| (a.usable, &a.name).cmp(&(b.usable, &b.name)));
     Ok(found)
 }
 
 /// Bytes of all snapshots, and how many there are. A directory of another user counts for nothing.
 pub fn usage(store: &Store) -> Result<(usize, u64)> {
-    let all = match store.layout().private().sub_if_there(PLACE) {
-        Err(error) if fs::is_read_only(&error) => None,
-        all => all?,
-    };
+    let all = own(store.layout().private())?;
     let (mut count, mut bytes) = (0, 0u64);
     let Some(all) = all else { return Ok((count, bytes)) };
     for name in all.names()?.iter().filter(|name| Digest::from_hex(name).is_some()) {

@@ -26,6 +26,14 @@ pub(super) fn is_same(
     if (new.kind, new.mode, new.uid, new.gid) != (old.kind, old.mode, old.uid, old.gid) || !same_time {
         return Ok(false);
     }
+    let has_same_names = match options.form {
+        // Others of its names are in this layer, too.
+        Form::Upper => new.links == 1,
+        Form::Whole => new.links == old.links,
+    };
+    if new.kind != Kind::Directory && !has_same_names {
+        return Ok(false);
+    }
     match new.kind {
         Kind::Symlink => Ok(upper.dir.link(name)? == lower.dir.link(name)?),
         Kind::Char | Kind::Block => Ok(new.device == old.device),
@@ -34,15 +42,8 @@ pub(super) fn is_same(
             (Some(new), Some(old)) => Ok(new.xattrs()? == old.xattrs()?),
             _ => Ok(false),
         },
-        Kind::File => {
-            let may_be = match options.form {
-                // Others of its names are in this layer, too.
-                Form::Upper => new.links == 1,
-                Form::Whole => new.links == old.links,
-            };
-            let may_be = may_be && new.size == old.size;
-            Ok(may_be && has_same_content(upper.dir, lower.dir, name, options.cancel)?)
-        }
+        Kind::File if new.size != old.size => Ok(false),
+        Kind::File => has_same_content(upper.dir, lower.dir, name, options.cancel),
     }
 }
 

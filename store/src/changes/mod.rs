@@ -9,10 +9,13 @@
 
 mod compare;
 mod header;
+mod layer;
 mod walk;
 
 use std::fs::File;
 use std::io::{self, Read};
+
+pub use layer::store_changes;
 
 use crate::blob::into_io;
 use crate::cancel::Cancel;
@@ -60,6 +63,10 @@ impl<'a> Changes<'a> {
     /// How many members there were so far: none at the end means that nothing was changed.
     pub fn members(&self) -> u64 {
         self.count
+    }
+
+    fn cancel(&self) -> &Cancel {
+        self.walk.cancel()
     }
 
     fn advance(&mut self) -> Result<()> {

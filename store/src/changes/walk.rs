@@ -8,6 +8,7 @@ use std::vec;
 use super::compare::{Found, is_same};
 use super::header::{What, header};
 use super::{Form, Options};
+use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::tree::{Directory, Kind, Node, Stack, join, xattrs_of};
 
@@ -69,6 +70,10 @@ impl<'a> Walk<'a> {
     /// Bytes of the content of the member that was given last.
     pub(super) fn last_size(&self) -> u64 {
         self.last_size
+    }
+
+    pub(super) fn cancel(&self) -> &Cancel {
+        self.options.cancel
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Member>> {

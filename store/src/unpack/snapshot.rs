@@ -56,7 +56,7 @@ pub fn unpack_image(
             None => {
                 let new = {
                     let guard = store.locks().shared()?;
-                    snapshots.begin(chain_id, &guard)?
+                    snapshots.begin(chain_id, &layer.descriptor.digest, &guard)?
                 };
                 let below =
                     found.iter().rev().map(|lower| Directory::of(&lower.files)).collect::<Result<_>>()?;
