@@ -23,7 +23,7 @@ const STORE: &[(u32, &[&str])] = &[
         ],
     ),
     (1, &["abilities", "blob", "fs", "tree"]),
-    (2, &["index", "layout", "walk"]),
+    (2, &["index", "layout", "overlay", "walk"]),
     (
         3,
         &[

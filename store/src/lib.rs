@@ -2,7 +2,7 @@
 //!
 //! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
 //! (`fs`, `tree`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
-//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression, archives, what is in images, and layers as directories (`codec`, `archive`, `facts`, `unpack`).
+//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression, archives, what is in images, and layers as directories (`codec`, `archive`, `facts`, `unpack`, `changes`).
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
@@ -30,6 +30,7 @@ pub mod lease;
 pub mod lock;
 pub mod manifest;
 pub mod media_type;
+pub mod overlay;
 pub mod policy;
 pub mod progress;
 pub mod prune;

@@ -155,7 +155,8 @@ impl<'a> Walk<'a> {
             ));
         };
         let whole = join(path, name);
-        if node.is_whiteout() {
+        // A socket is left out, and still hides what is below.
+        if node.is_whiteout() || node.kind == Kind::Socket {
             let hides = self.below.find(&self.root, path, name)?.is_some();
             return Ok(if hides {
                 vec![self.marker(&join(path, &[WHITEOUT, name].concat()))]
@@ -169,9 +170,6 @@ impl<'a> Walk<'a> {
         }
         if whole.len() >= MAX_PATH {
             return Err(Error::invalid(dir.shown(name), "has a longer path than can be opened"));
-        }
-        if node.kind == Kind::Socket {
-            return Ok(Vec::new());
         }
         let seconds = self.seconds(&node);
         let lower = self.below.find(&self.root, path, name)?;

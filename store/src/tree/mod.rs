@@ -3,7 +3,9 @@
 //! A [`Directory`] is open. What lies deeper is opened beneath it (`openat2`), over real directories of the same mount
 //! alone: no link is followed, and none can be planted in the way. Nothing that is found is opened but files and directories.
 
+mod copy;
 mod node;
+mod place;
 mod remove;
 mod stack;
 mod xattr;
@@ -17,7 +19,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self as sys, AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+pub use copy::copy_stack;
 pub use node::{Kind, Node, Time, read_content};
+pub(crate) use place::Meta;
 pub use stack::Stack;
 pub use xattr::{OPAQUE, is_kept};
 pub(crate) use xattr::{kept as xattrs_of, set as set_xattr};

@@ -7,11 +7,10 @@ use std::rc::Rc;
 use rustix::fs::FileType;
 
 use super::member::{Member, Members, What};
-use super::place::Meta;
 use super::{Limits, Unpacked};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Node, Stack, Time, join, read_content, split};
+use crate::tree::{Directory, Kind, Meta, Node, Stack, Time, join, split};
 
 /// Links that are followed on the way to one member (as the kernel does, path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -332,37 +331,11 @@ impl<'a> Applier<'a> {
 
     /// Brings something that is no directory from a lower layer into this one.
     fn bring(&mut self, place: &Place, name: &[u8], lower: &Directory, node: &Node) -> Result<()> {
+        if node.kind == Kind::File {
+            self.count_bytes(node.size)?;
+        }
         self.count()?;
-        let kind = match node.kind {
-            Kind::File => {
-                self.count_bytes(node.size)?;
-                let mut source = lower.file(name)?;
-                let meta = Meta::of(
-                    node,
-                    crate::tree::xattrs_of(&source).map_err(lower.error("read the attributes of", name))?,
-                );
-                let mut file = self.fresh(place, name, |dir| dir.new_file(name))?;
-                loop {
-                    let count = read_content(&mut source, &mut self.buffer)
-                        .map_err(Error::io("read", lower.at(name)))?;
-                    if count == 0 {
-                        break;
-                    }
-                    file.write(&self.buffer[..count]).map_err(Error::io("write", place.dir.at(name)))?;
-                }
-                return file.finish(&meta).map_err(Error::io("write", place.dir.at(name)));
-            }
-            Kind::Symlink => {
-                let target = lower.link(name)?;
-                return self
-                    .make(place, name, |dir| dir.new_symlink(name, &target, &Meta::of(node, Vec::new())));
-            }
-            Kind::Fifo => FileType::Fifo,
-            Kind::Char => FileType::CharacterDevice,
-            Kind::Block => FileType::BlockDevice,
-            Kind::Socket | Kind::Directory => return Err(refused("is a link to what cannot be linked")),
-        };
-        self.node(place, name, kind, node.device, &Meta::of(node, Vec::new()))
+        self.make(place, name, |dir| dir.copy_in(lower, name, node))
     }
 
     /// Makes something under a name, which is freed first where it is taken.

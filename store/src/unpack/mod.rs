@@ -12,7 +12,6 @@
 mod apply;
 mod member;
 mod pax;
-mod place;
 mod snapshot;
 
 use std::io::Read;

@@ -82,7 +82,7 @@ fn is_refused_by_name() {
         ("owner or group", vec![new().pax(&[("uid", b"4294967295")]).file("x", b"")]),
         ("a link that leads nowhere", vec![new().symlink("x", "")]),
         ("is cut off", vec![new().pax(&[("size", b"99999")]).file("x", b"short")]),
-        ("size", vec![new().pax(&[("size", b"-1")]).file("x", b"")]),
+        ("number that is none", vec![new().pax(&[("size", b"-1")]).file("x", b"")]),
         ("malformed pax", vec![new().member("x", EntryType::XHeader, "", b"99 path=x\n", |_| {})]),
         (
             "extended header of",

@@ -4,6 +4,7 @@ mod hostile;
 mod kept;
 mod killed;
 mod layers;
+mod overlay;
 mod peers;
 mod picture;
 mod remove;

@@ -7,8 +7,8 @@ use std::os::fd::AsFd;
 use rustix::fs::{self as sys, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use super::{Directory, Node, Time};
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Node, Time};
 
 /// Zeros that become a hole, bytes.
 const HOLE: usize = 64 << 10;
@@ -63,6 +63,15 @@ impl NewFile {
         Ok(())
     }
 
+    /// Fills it with another file's content.
+    pub(crate) fn copy(&mut self, mut source: File) -> std::io::Result<()> {
+        if sys::ioctl_ficlone(&self.file, &source).is_err() {
+            // Inside of the kernel, where that can be.
+            std::io::copy(&mut source, &mut self.file)?;
+        }
+        Ok(())
+    }
+
     /// Gives it what belongs to it. The order matters: a new owner and every write take setuid bits and capabilities away.
     pub(crate) fn finish(self, meta: &Meta) -> std::io::Result<()> {
         if self.is_hole_at_end {
@@ -78,7 +87,7 @@ fn describe(fd: impl AsFd, meta: &Meta) -> Result<(), Errno> {
     let (uid, gid) = meta.owner();
     sys::fchown(&fd, uid, gid)?;
     sys::fchmod(&fd, Mode::from_raw_mode(meta.mode))?;
-    meta.xattrs.iter().try_for_each(|(name, value)| crate::tree::set_xattr(&fd, name, value))
+    meta.xattrs.iter().try_for_each(|(name, value)| super::set_xattr(&fd, name, value))
 }
 
 impl Directory {
