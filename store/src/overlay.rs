@@ -42,14 +42,21 @@ pub fn own_namespace() -> Result<()> {
 }
 
 /// Mounts layers, the uppermost first, with a directory for what is written and one for overlayfs itself, both empty and of one file
-/// system. `None` where this kernel or these file systems cannot do it, for a copy to be made instead.
+/// system; all of them opened in this namespace. `None` where this kernel or these file systems cannot do it, for a copy to be made instead.
 pub fn overlay(
     layers: &[Directory],
     upper: &Directory,
     work: &Directory,
     target: &Directory,
 ) -> Result<Option<Overlay>> {
-    let lower: Vec<_> = layers.iter().map(handle).collect();
+    let mut lower = Vec::with_capacity(layers.len());
+    for layer in layers {
+        lower.push(handle(layer));
+        // The kernel merges all roots, whatever they say of themselves.
+        if layer.is_opaque()? {
+            break;
+        }
+    }
     let options =
         format!("lowerdir={},upperdir={},workdir={},{PLAIN}", lower.join(":"), handle(upper), handle(work));
     if options.len() > MAX_OPTIONS {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use larder_store::cancel::Cancel;
-use larder_store::overlay::overlay;
+use larder_store::overlay::{overlay, own_namespace};
 use larder_store::tree::{Directory, copy_stack};
 
 use super::layers::{Layers, Tarball};
@@ -70,6 +70,38 @@ fn a_copy_is_what_overlayfs_shows() {
     copy_stack(layers.stack(), &made(&copy), &Cancel::new()).unwrap();
     let (shown, copied) = (picture::of(&layers.mount(None).0), picture::of(&copy));
     assert!(shown == copied, "overlayfs is left:\n{}", picture::difference(&shown, &copied));
+}
+
+/// What hides all below it, where the kernel would merge; and no mount leaves its namespace.
+#[test]
+fn a_root_that_is_opaque_and_a_namespace_of_its_own() {
+    if !disk::own_namespace(here!()) {
+        return;
+    }
+    let dir = directory();
+    let mut layers = Layers::below(dir.path());
+    layers.add(&Tarball::new().file("old", b"").bytes()).unwrap();
+    layers.add(&Tarball::new().file(".wh..wh..opq", b"").file("new", b"").bytes()).unwrap();
+    let root = dir.path().join("target");
+    let (mounted, looked) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            own_namespace().unwrap();
+            let lower = [1, 0].map(|number| Directory::open(&layers.path(number)).unwrap());
+            let [upper, work, target] = ["upper", "work", "target"].map(|name| made(&dir.path().join(name)));
+            let shown = overlay(&lower, &upper, &work, &target).unwrap();
+            let is_right = root.join("new").exists() && !root.join("old").exists();
+            mounted.wait();
+            looked.wait();
+            assert!(shown.is_some() && is_right);
+        });
+        mounted.wait();
+        assert!(!root.join("new").exists(), "a mount has left its namespace");
+        looked.wait();
+    });
+    let copy = dir.path().join("copy");
+    copy_stack(layers.stack(), &made(&copy), &Cancel::new()).unwrap();
+    assert!(copy.join("new").exists() && !copy.join("old").exists());
 }
 
 /// Where overlayfs does not take the file system of what is written: on an overlay, whose own names are taken.

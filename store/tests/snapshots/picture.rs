@@ -14,6 +14,15 @@ pub type Picture = BTreeMap<Vec<u8>, String>;
 pub fn of(root: &Path) -> Picture {
     let (mut picture, mut links) = (Picture::new(), HashMap::new());
     add(root, root, &mut picture, &mut links);
+    // By the names that are there: overlayfs counts those that are hidden, too.
+    for names in links.into_values().filter(|names| names.len() > 1) {
+        let first = String::from_utf8_lossy(&names[0]).into_owned();
+        for name in &names {
+            if let Some(what) = picture.get_mut(name) {
+                *what += &format!(" {} names, first {first:?}", names.len());
+            }
+        }
+    }
     picture
 }
 
@@ -28,7 +37,7 @@ pub fn difference(left: &Picture, right: &Picture) -> String {
     differ.take(12).map(line).collect()
 }
 
-fn add(root: &Path, path: &Path, picture: &mut Picture, links: &mut HashMap<u64, Vec<u8>>) {
+fn add(root: &Path, path: &Path, picture: &mut Picture, links: &mut HashMap<(u64, u64), Vec<Vec<u8>>>) {
     let meta = std::fs::symlink_metadata(path).unwrap();
     let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
     let what = match meta.mode() & 0o170_000 {
@@ -38,15 +47,12 @@ fn add(root: &Path, path: &Path, picture: &mut Picture, links: &mut HashMap<u64,
         other => format!("node {other:o} {:x}", meta.rdev()),
     };
     let mode = if meta.is_symlink() { 0 } else { meta.mode() & 0o7777 };
-    let same_as = if !meta.is_dir() && meta.nlink() > 1 {
-        let first = links.entry(meta.ino()).or_insert_with(|| name.clone());
-        format!(" {} names, first {:?}", meta.nlink(), String::from_utf8_lossy(first))
-    } else {
-        String::new()
-    };
+    if !meta.is_dir() && meta.nlink() > 1 {
+        links.entry((meta.dev(), meta.ino())).or_default().push(name.clone());
+    }
     let xattrs = xattrs(path);
     let (uid, gid, time) = (meta.uid(), meta.gid(), meta.mtime());
-    picture.insert(name, format!("{what} {mode:o} {uid}:{gid} @{time}{same_as}{xattrs}"));
+    picture.insert(name, format!("{what} {mode:o} {uid}:{gid} @{time}{xattrs}"));
     if meta.is_dir() {
         let mut entries: Vec<_> =
             std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -147,7 +147,7 @@ fn any_changes() {
     if !disk::own_namespace(here!()) {
         return;
     }
-    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
     let tested = runner.run(&(steps(40), steps(30), steps(30)), |(base, first, second)| {
         let dir = directory();
         let tree = dir.path().join("tree");
