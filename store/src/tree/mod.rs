@@ -23,7 +23,7 @@ pub use copy::copy_stack;
 pub use node::{Kind, Node, Time, read_content};
 pub(crate) use place::Meta;
 pub use stack::Stack;
-pub use xattr::{OPAQUE, is_kept};
+pub use xattr::{OPAQUE, Xattrs, is_kept};
 pub(crate) use xattr::{kept as xattrs_of, set as set_xattr};
 
 use crate::error::{Error, Result};

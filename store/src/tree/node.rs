@@ -59,6 +59,7 @@ pub struct Node {
 }
 
 impl Node {
+    #[allow(clippy::useless_conversion, reason = "how wide the fields are is the architecture's")]
     pub(super) fn of(stat: &Stat) -> Node {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Kind::Directory,

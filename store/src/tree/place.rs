@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{self as sys, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::{Directory, Node, Time};
+use super::{Directory, Node, Time, Xattrs};
 use crate::error::{Error, Result};
 
 /// Zeros that become a hole, bytes.
@@ -20,11 +20,11 @@ pub(crate) struct Meta {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) modified: Time,
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) xattrs: Xattrs,
 }
 
 impl Meta {
-    pub(crate) fn of(node: &Node, xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Meta {
+    pub(crate) fn of(node: &Node, xattrs: Xattrs) -> Meta {
         Meta { mode: node.mode, uid: node.uid, gid: node.gid, modified: node.modified, xattrs }
     }
 

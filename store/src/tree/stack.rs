@@ -1,5 +1,8 @@
 //! Layers below one another, as overlayfs shows them: whiteouts hide names, opaque directories hide what is below.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::{Directory, Kind, Node, join};
 use crate::error::Result;
 
@@ -92,14 +95,12 @@ impl Stack {
 
     /// All names that the layers below `own` show in a directory, sorted.
     pub fn names(&mut self, own: &Directory, path: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let mut seen = std::collections::BTreeMap::new();
+        let mut seen = BTreeMap::new();
         for directory in self.showing(own, path)? {
             for name in directory.names()? {
-                let is_hidden =
-                    || Ok::<_, crate::Error>(directory.stat(&name)?.is_none_or(|node| node.is_whiteout()));
-                if !seen.contains_key(&name) {
-                    let is_hidden = is_hidden()?;
-                    seen.insert(name, is_hidden);
+                if let Entry::Vacant(free) = seen.entry(name) {
+                    let is_hidden = directory.stat(free.key())?.is_none_or(|node| node.is_whiteout());
+                    free.insert(is_hidden);
                 }
             }
         }

@@ -11,6 +11,9 @@ use rustix::io::Errno;
 use super::Directory;
 use crate::error::Result;
 
+/// Names and values, sorted by name.
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Hides what lies below a directory; its value is `y`.
 pub const OPAQUE: &str = "trusted.overlay.opaque";
 
@@ -24,7 +27,7 @@ pub fn is_kept(name: &[u8]) -> bool {
 }
 
 /// The attributes that are kept of an open file or directory, sorted by name.
-pub(crate) fn kept(fd: impl AsFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(crate) fn kept(fd: impl AsFd) -> Result<Xattrs, Errno> {
     let names = match list(&fd) {
         // A file system without any.
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
@@ -92,7 +95,7 @@ impl Directory {
     }
 
     /// The attributes of this directory that a layer may carry.
-    pub fn xattrs(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub fn xattrs(&self) -> Result<Xattrs> {
         kept(&self.fd).map_err(self.error("read the attributes of", b""))
     }
 }

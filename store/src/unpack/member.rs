@@ -13,7 +13,7 @@ use crate::archive::tar::BLOCK;
 use crate::archive::tar::header::{parse, ustar_size};
 use crate::blob::from_io;
 use crate::error::{Error, Result};
-use crate::tree::Time;
+use crate::tree::{Time, Xattrs};
 
 /// Bytes of a member's extended headers: one attribute may have 64 KiB, and there may be a few.
 const MAX_EXTENDED: u64 = 1 << 20;
@@ -45,7 +45,7 @@ pub(super) struct Member {
     pub(super) modified: Time,
     /// Bytes of content.
     pub(super) size: u64,
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Xattrs,
 }
 
 /// Goes from member to member.

@@ -4,7 +4,7 @@
 
 use super::broken;
 use crate::error::Result;
-use crate::tree::{Time, is_kept};
+use crate::tree::{Time, Xattrs, is_kept};
 
 /// Where GNU tar, Go and libarchive keep extended attributes.
 const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -19,7 +19,7 @@ pub(super) struct Extended {
     pub(super) gid: Option<u64>,
     pub(super) modified: Option<Time>,
     /// Those that a layer may carry.
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) xattrs: Xattrs,
 }
 
 impl Extended {
