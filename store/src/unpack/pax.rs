@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn records_are_taken_by_their_lengths() {
         let mut extended = Extended::default();
-        extended.pax(b"35 SCHILY.xattr.user.x=a\nb=c\0 7 e=f\n\n11 path=a\nb\n").expect("records");
+        extended.pax(b"37 SCHILY.xattr.user.x=a\nb=c\0 7 e=f\n\n12 path=a\nb\n").expect("records");
         assert_eq!(extended.xattrs, [(b"user.x".to_vec(), b"a\nb=c\0 7 e=f\n".to_vec())]);
         assert_eq!(extended.path.as_deref(), Some(b"a\nb".as_slice()));
         for bad in [
