@@ -27,8 +27,8 @@ pub(super) fn is_same(
         return Ok(false);
     }
     let has_same_names = match options.form {
-        // Others of its names are in this layer, too.
-        Form::Upper => new.links == 1,
+        // Others of its names are in this layer, too, or copying it up has parted it from them.
+        Form::Upper => new.links == 1 && old.links == 1,
         Form::Whole => new.links == old.links,
     };
     if new.kind != Kind::Directory && !has_same_names {
