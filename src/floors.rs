@@ -22,8 +22,8 @@ const STORE: &[(u32, &[&str])] = &[
             "reference",
         ],
     ),
-    (1, &["abilities", "blob", "fs"]),
-    (2, &["base", "index", "layout", "walk"]),
+    (1, &["abilities", "blob", "fs", "tree"]),
+    (2, &["base", "index", "layout", "overlay", "walk"]),
     (
         3,
         &[
@@ -34,13 +34,14 @@ const STORE: &[(u32, &[&str])] = &[
             "lease",
             "lock",
             "quarantine",
+            "snapshots",
             "store",
             "transaction",
             "usage",
         ],
     ),
     (4, &["df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
-    (5, &["archive", "codec", "facts"]),
+    (5, &["archive", "changes", "codec", "facts", "unpack"]),
 ];
 /// Modules of the program, above all of the library.
 const PROGRAM: &[(u32, &[&str])] = &[(7, &["docker"]), (8, &["build", "catalog"]), (9, &["cli", "commands"])];

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use larder_store::df::{Parts, usage};
 use larder_store::digest::Digest;
 use larder_store::index::{self, Index};
+use larder_store::snapshots;
 use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::json;
@@ -35,6 +36,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     store.blobs().list(&mut |_, size| on_disk += size)?;
     let unreferenced = on_disk.saturating_sub(usage.stored);
     let free = store.free_space()?;
+    let (snapshots, snapshot_bytes) = snapshots::usage(&store)?;
     // Names of one image share all of it: to take one of them away frees nothing.
     let frees = |row: &Row| if row.aliases > 1 { 0 } else { usage.images[&row.digest].unique };
     let verdict = || super::damaged_images(&damaged);
@@ -50,7 +52,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             })
             .collect();
         print_json(&json!({
-            "images": images, "stored": usage.stored, "saved": usage.saved, "unreferenced": unreferenced, "free": free,
+            "images": images, "stored": usage.stored, "saved": usage.saved, "unreferenced": unreferenced,
+            "snapshots": snapshots, "snapshot_bytes": snapshot_bytes, "free": free,
         }))?;
         return verdict();
     }
@@ -76,6 +79,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         ("Stored", human(usage.stored)),
         ("Saved by sharing", human(usage.saved)),
         ("Not referenced", human(unreferenced)),
+        ("Snapshots", human(snapshot_bytes)),
         ("Free on the disk", human(free)),
     ])?;
     verdict()

@@ -359,6 +359,19 @@ impl Dir {
         let _ = sys::fchmod(file, Mode::from_raw_mode(old.st_mode & 0o666 | shared));
     }
 
+    /// Closes this directory to everybody but its owner, whoever shares the store.
+    pub(crate) fn make_private(&self) -> Result<()> {
+        sys::fchmod(&self.fd, Mode::RWXU).map_err(|e| Error::io("chmod", &self.path)(e.into()))
+    }
+
+    /// Sets the time of the last change of a file in it, seconds since 1970.
+    pub(crate) fn touch(&self, name: &str, now: i64) -> Result<()> {
+        let time = sys::Timespec { tv_sec: now, tv_nsec: 0 };
+        let times = sys::Timestamps { last_access: time, last_modification: time };
+        let set = sys::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW);
+        set.map_err(|e| self.err("set the time of", name, e))
+    }
+
     /// Gives a new directory to a group.
     pub fn give_to_group(&self, gid: u32) -> Result<()> {
         let error = |e: Errno| Error::io("chown", &self.path)(e.into());

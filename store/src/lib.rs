@@ -1,8 +1,8 @@
 //! A store of container images: one directory that is a valid OCI image layout.
 //!
 //! The floors, lowest first (imports go down only): words (`digest` … `reference`), durable files and blobs
-//! (`fs`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
-//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression, archives and what is in images (`codec`, `archive`, `facts`).
+//! (`fs`, `tree`, `blob`), the index and what hangs on it (`index`, `layout`, `walk`), the store with its locks, leases
+//! and transactions (`lock` … `store`), sizes, checks and repairs (`df`, `verify`, `repair`), and compression, archives, what is in images, and layers as directories (`codec`, `archive`, `facts`, `unpack`, `changes`).
 //!
 //! The library is synchronous. It knows no network, no async runtime and no terminal.
 
@@ -12,6 +12,7 @@ pub mod base;
 pub mod blob;
 mod briefs;
 pub mod cancel;
+pub mod changes;
 pub mod codec;
 pub mod descriptor;
 pub mod df;
@@ -32,6 +33,7 @@ pub mod lease;
 pub mod lock;
 pub mod manifest;
 pub mod media_type;
+pub mod overlay;
 pub mod policy;
 pub mod progress;
 pub mod prune;
@@ -40,9 +42,12 @@ pub mod quarantine;
 pub mod reference;
 pub mod repair;
 pub mod settings;
+pub mod snapshots;
 pub mod store;
 pub mod summary;
 pub mod transaction;
+pub mod tree;
+pub mod unpack;
 pub mod usage;
 pub mod verify;
 pub mod walk;

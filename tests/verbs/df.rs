@@ -93,6 +93,7 @@ fn the_table_is_for_people() {
     Stored            9.3 kB
     Saved by sharing  1.2 kB
     Not referenced    0 B
+    Snapshots         0 B
     ");
     assert_eq!(Sandbox::new().json(["df"])["stored"], 0);
 }

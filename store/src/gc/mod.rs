@@ -20,12 +20,13 @@ use serde::Serialize;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::snapshots;
 use crate::store::Store;
 
 pub use mark::{Kind, Node, mark};
 pub use plan::{Plan, Unneeded, plan};
 pub(crate) use roots::{Found, View, times};
-pub(crate) use sweep::{empty_trash, leftovers, sweep};
+pub(crate) use sweep::{Leftover, empty_trash, leftovers, sweep};
 
 /// How long foreign and orphaned content is left alone unless the caller says otherwise, seconds.
 pub const GRACE: u64 = 3600;
@@ -77,7 +78,15 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
         let mut view = View::open(store, options.cancel)?;
         let found = view.without(HashSet::new())?;
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
-        let leftovers = leftovers(store, options.now, |digest| view.knows(digest))?;
+        let mut leftovers = leftovers(store, options.now, |digest| view.knows(digest))?;
+        // A layer that goes takes its files along.
+        for snapshot in snapshots::evictable(store.layout().private(), |digest| view.knows(digest))? {
+            if let Some((_, blob)) = snapshot.usable
+                && (plan.sweep.contains_key(&blob) || store.blobs().contains(&blob)?.is_none())
+            {
+                leftovers.push(Leftover::of(snapshot));
+            }
+        }
         let freed_bytes =
             plan.sweep.values().sum::<u64>() + leftovers.iter().map(|left| left.bytes).sum::<u64>();
         options.cancel.check()?;

@@ -8,20 +8,29 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
 use crate::index;
+use crate::snapshots::{self, Evictable};
 use crate::store::Store;
+use crate::tree::Directory;
 
 /// Temporary files of a process that was killed, by their names: nobody is at them for so long (seconds).
 const STALE: i64 = 3600;
 
 /// What a dead process left, and records of images that are gone.
 pub(crate) struct Leftover {
-    /// `leases`, `ingest`, `usage`, `cache`, or `` for `.larder/` itself.
+    /// `leases`, `ingest`, `snapshots`, `usage`, `cache`, or `` for `.larder/` itself.
     place: &'static str,
     name: String,
     pub(crate) bytes: u64,
 }
 
-/// Finds ingests and leases that nobody holds, and uses of images that are not `known`. With the store lock to ourselves, a free
+impl Leftover {
+    /// A snapshot that is to go.
+    pub(crate) fn of(snapshot: Evictable) -> Leftover {
+        Leftover { place: snapshots::PLACE, name: snapshot.name, bytes: snapshot.bytes }
+    }
+}
+
+/// Finds ingests, snapshots and leases that nobody holds, and uses of images that are not `known`. With the store lock to ourselves, a free
 /// flock means a dead owner. Nothing is made here: a dry run looks as well.
 pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool) -> Result<Vec<Leftover>> {
     let private = store.layout().private();
@@ -48,6 +57,9 @@ pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool
             }
         }
     }
+    let dead =
+        snapshots::evictable(private, &known)?.into_iter().filter(|snapshot| snapshot.usable.is_none());
+    found.extend(dead.map(Leftover::of));
     let is_unknown = |name: &str| Digest::from_hex(name).is_some_and(|digest| !known(&digest));
     for place in ["usage", "cache", ""] {
         let dir = if place.is_empty() { Some(private.clone()) } else { private.sub_if_there(place)? };
@@ -157,17 +169,10 @@ pub(crate) fn empty_trash(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Removes a file, or a directory of files; follows no link.
+/// Removes a file, or a directory with all that is in it; follows no link and crosses no mount.
 fn remove(dir: &Dir, name: &str) -> Result<()> {
-    if dir.stat(name)?.is_none_or(|stat| !stat.is_dir) {
-        return dir.unlink(name).map(drop);
+    match dir.stat(name)? {
+        Some(stat) if stat.is_dir => Directory::of(dir)?.remove(name.as_bytes()).map(drop),
+        _ => dir.unlink(name).map(drop),
     }
-    let inside = match dir.sub(name) {
-        Err(error) if fs::is_not_found(&error) => return Ok(()),
-        inside => inside?,
-    };
-    for file in inside.names()? {
-        inside.unlink(&file)?;
-    }
-    dir.rmdir(name).map(drop)
 }

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 use crate::gc::{Found, View, leftovers, plan};
-use crate::policy::{Candidate, Decision, State};
+use crate::policy::{Candidate, Decision, Occasion, Policy, State};
 use crate::store::Store;
 
 /// The store and its disk, both locks held.
@@ -63,6 +63,18 @@ impl Look {
             is_busy,
             now,
         }
+    }
+
+    /// Bytes that the policy's limits of free space lack before anything goes.
+    pub(super) fn missing(&self, policy: &Policy, occasion: Occasion) -> u64 {
+        let Some(least) = policy.min_free.map(|least| least.of(self.total)) else { return 0 };
+        let target = policy.target_free.map_or(least, |target| target.of(self.total)).max(least);
+        let wanted = match occasion {
+            Occasion::Incoming(bytes) => least.saturating_add(bytes),
+            Occasion::Prune if self.free < least => target,
+            Occasion::Prune => 0,
+        };
+        wanted.saturating_sub(self.free)
     }
 
     pub(super) fn no_room(&self, store: &Store, needed: u64, decision: &Decision) -> Error {

@@ -14,9 +14,10 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs;
-use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
+use crate::gc::{Leftover, Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
 use crate::policy::{Candidate, Dropped, Occasion, Policy, Verdict, WhenBusy, decide};
+use crate::snapshots;
 use crate::store::Store;
 pub use candidates::group;
 use candidates::note_seen;
@@ -105,7 +106,10 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
             Occasion::Incoming(bytes) => Occasion::Incoming(bytes.saturating_add(others)),
             Occasion::Prune => Occasion::Prune,
         };
-        let look = Look::at(store, &mut view, options)?;
+        let mut look = Look::at(store, &mut view, options)?;
+        // What can be made again goes before any image has to.
+        let evicted = evict(store, &view, look.missing(options.policy, occasion))?;
+        look.free = look.free.saturating_add(evicted.iter().map(|left| left.bytes).sum()).min(look.total);
         let is_busy = view.leases.iter().any(Seen::is_hold);
         let decision = decide(options.policy, &look.state(&view.kept, is_busy, options.now), occasion);
         if let Occasion::Incoming(needed) = occasion
@@ -123,7 +127,8 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
             .collect();
         let found = if gone.is_empty() { look.found } else { view.without(gone.clone())? };
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
-        let left = leftovers(store, options.now, |digest| view.knows(digest) && !gone.contains(digest))?;
+        let mut left = leftovers(store, options.now, |digest| view.knows(digest) && !gone.contains(digest))?;
+        left.extend(evicted);
         options.cancel.check()?;
         if let (Some(ingest), Occasion::Incoming(bytes)) = (ingest, options.occasion) {
             expect(store, ingest, bytes)?;
@@ -173,6 +178,20 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
         pruned.short_of_space = wanted.saturating_sub(pruned.free_bytes);
     }
     Ok(pruned)
+}
+
+/// The snapshots that go to make so many bytes of room, those first that were used longest ago.
+fn evict(store: &Store, view: &View<'_>, missing: u64) -> Result<Vec<Leftover>> {
+    let mut room = 0;
+    let all = snapshots::evictable(store.layout().private(), |digest| view.knows(digest))?;
+    // Those that nobody can use go in any case.
+    let usable = all.into_iter().filter(|snapshot| snapshot.usable.is_some());
+    let chosen = usable.take_while(|snapshot| {
+        let is_short = room < missing;
+        room += snapshot.bytes;
+        is_short
+    });
+    Ok(chosen.map(Leftover::of).collect())
 }
 
 /// What was to be free on the disk afterwards, bytes: `min_free`, and `target_free` once room had to be made.
