@@ -17,7 +17,7 @@ use crate::support::store::{
     tree,
 };
 use crate::support::tarball::{Oci, layer, noise, sha256};
-use crate::support::{Sandbox, describe, need, run};
+use crate::support::{Sandbox, describe, need, peer, run};
 
 fn two() -> Sandbox {
     imported("docker20-two.tar")
@@ -278,6 +278,24 @@ fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
             && private.join("ingest/a file").exists()
             && blobs_dir.join("README").exists()
     );
+}
+
+/// Before Linux 5.6, and under the seccomp profiles of that time.
+#[test]
+fn directories_of_the_dead_go_where_openat2_is_not_to_be_had() {
+    let sandbox = two();
+    for error in ["ENOSYS", "EPERM"] {
+        let dead = sandbox.store().join(".larder/ingest/0123456789abcdef");
+        std::fs::create_dir(&dead).unwrap();
+        std::fs::write(dead.join("0"), "of the dead").unwrap();
+        let larder = sandbox.command(["gc"]);
+        let mut strace = sandbox.enclose(need!(peer::tool("strace"), "strace"));
+        strace.args(["-f", "-qq", "-o", "calls.log", "-e", &format!("inject=openat2:error={error}")]);
+        run(strace.arg(larder.get_program()).args(larder.get_args()));
+        assert!(!dead.exists(), "{error}");
+        let calls = std::fs::read_to_string(sandbox.path("calls.log")).unwrap();
+        assert!(calls.contains("openat2(") && calls.contains("(INJECTED)"), "{calls}");
+    }
 }
 
 #[test]
