@@ -3,6 +3,7 @@
 //! This crate is the command line and the hand-over; the store is the crate `larder-store` below it. The floors
 //! are listed in `docs/architecture.md`.
 
+mod build;
 mod catalog;
 mod cli;
 mod commands;
@@ -52,6 +53,9 @@ pub(crate) struct Cli {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    if let Some(code) = build::run::entry() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -23,6 +23,7 @@ mod platform;
 mod prune;
 mod resolve;
 mod rm;
+mod run_step;
 mod tag;
 mod to_docker;
 mod to_tree;
@@ -70,6 +71,8 @@ pub(crate) enum Verb {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
+    #[command(name = "__run-step", hide = true)]
+    RunStep(run_step::Args),
 }
 
 impl Verb {
@@ -89,6 +92,7 @@ impl Verb {
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
+            Verb::RunStep(args) => return run_step::run(context, args),
             Verb::Hold(args) => return hold::run(context, args).map(ExitCode::from),
             Verb::Holds(args) => holds::run(context, args),
             Verb::Gc(args) => gc::run(context, args),

@@ -1,0 +1,3 @@
+//! Making images without a daemon.
+
+pub(crate) mod run;
