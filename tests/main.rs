@@ -6,6 +6,7 @@
 
 mod act;
 mod badinput;
+mod build;
 mod catalog;
 mod ciday;
 mod format;

@@ -32,5 +32,5 @@ fn prepare() -> io::Result<()> {
     if rustix::event::poll(&mut fds, Some(&now))? > 0 {
         return Err(io::Error::other("its attendant has died"));
     }
-    mounts::proc()
+    mounts::own_proc()
 }

@@ -40,11 +40,15 @@ fn unescape(text: &str) -> String {
 
 /// From now on mounts are this process's own, and its children are in a new PID namespace.
 pub(super) fn own_namespaces() -> io::Result<()> {
-    // The function is deprecated for a flag that is not used here: it could take descriptors from another thread.
-    #[expect(deprecated)]
-    rustix::thread::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID)?;
+    unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID)?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     Ok(())
+}
+
+fn unshare(what: UnshareFlags) -> io::Result<()> {
+    // It is deprecated for a flag that is not used here: that could take descriptors from another thread.
+    #[expect(deprecated)]
+    Ok(rustix::thread::unshare(what)?)
 }
 
 /// Whether device files of a root work.
@@ -98,8 +102,9 @@ pub(super) fn bind(source: &Path, target: &Path, devices: Devices) -> io::Result
     Ok(())
 }
 
-/// The processes of this PID namespace in `/proc`.
-pub(super) fn proc() -> io::Result<()> {
+/// Shows the processes of this PID namespace in `/proc`, to this process and its children alone.
+pub(super) fn own_proc() -> io::Result<()> {
+    unshare(UnshareFlags::NEWNS)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     Ok(rustix::mount::mount("proc", "/proc", "proc", flags, None)?)
 }

@@ -21,16 +21,11 @@ pub(super) enum Kind {
     Crun,
 }
 
-/// Where distributions put programs that a user's `PATH` may not name.
-const BESIDES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-
 impl Runtime {
     /// Looks for runc, then for crun. (crun starts quicker, and older ones refuse machines that mount both kinds of cgroups.)
     pub(crate) fn find() -> Result<Runtime> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let dirs: Vec<_> = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect();
-        let besides = if dirs.is_empty() { &[][..] } else { &BESIDES[..] };
-        let dirs: Vec<_> = dirs.into_iter().chain(besides.iter().map(PathBuf::from)).collect();
         [("runc", Kind::Runc), ("crun", Kind::Crun)]
             .into_iter()
             .find_map(|(name, kind)| {
