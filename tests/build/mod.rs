@@ -105,6 +105,11 @@ impl Steps {
         let mark = self.sandbox.root().to_str().unwrap().to_owned();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let files = std::fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten();
+            let mut targets = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+            if targets.any(|target| target.starts_with(self.sandbox.root())) {
+                found.push(format!("{} has a file open", entry.path().display()));
+            }
             for what in ["cmdline", "environ"] {
                 let text = std::fs::read(entry.path().join(what)).unwrap_or_default();
                 let text = String::from_utf8_lossy(&text);

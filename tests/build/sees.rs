@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::Steps;
-use crate::support::{need, peer, succeeded};
+use crate::support::{need, peer, run, succeeded};
 
 #[test]
 fn a_step_has_the_environment_directory_and_user_that_it_names() {
@@ -206,8 +206,7 @@ fn without_control_groups_a_step_runs_and_reaches_no_disk() {
     );
     assert!(said.contains("note: steps run without limits: /sys/fs/cgroup"), "{said}");
     // A device file of a layer below is none that can be opened.
-    let mut node = Command::new("mknod");
-    succeeded(&node, &node.arg(steps.base().join("zero")).args(["c", "1", "5"]).output().unwrap());
+    run(Command::new("mknod").arg(steps.base().join("zero")).args(["c", "1", "5"]));
     let larder = steps.command(&steps.step("dd if=/zero of=/dev/null count=1"));
     let mut command = steps.sandbox.enclose(Command::new("unshare"));
     command.args(["--mount", "--propagation", "private", "sh", "-c", freeze, "sh"]);

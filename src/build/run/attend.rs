@@ -84,7 +84,8 @@ fn attend(request: &Request, socket: &UnixStream) -> Result<Report> {
 }
 
 fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStream) -> Result<Report> {
-    let obstacle = cgroups::obstacle(runtime.kind).map_err(Error::io("read", "/proc/self/mountinfo"))?;
+    cgroups::suit(runtime.kind).map_err(Error::io("hide control groups below", "/sys/fs/cgroup"))?;
+    let obstacle = cgroups::obstacle().map_err(Error::io("read", "/proc/self/mountinfo"))?;
     let devices = if obstacle.is_none() { Devices::Guarded } else { Devices::Refused };
     let root = MountedRoot::mount(&step.root, state, devices)?;
     let ended = write_bundle(step, state, &root, obstacle.is_none())

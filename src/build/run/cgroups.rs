@@ -22,15 +22,22 @@ pub(super) fn path(id: &str) -> PathBuf {
     Path::new("/").join(PARENT).join(id)
 }
 
+/// Hides, in this process's mount namespace, what a runtime does not take: crun refuses both kinds of control groups together.
+pub(super) fn suit(kind: Kind) -> io::Result<()> {
+    let found = hierarchies()?;
+    let (second, first): (Vec<_>, Vec<_>) =
+        found.iter().partition(|mounted| mounted.file_system == "cgroup2");
+    if kind == Kind::Crun && !first.is_empty() {
+        second.iter().try_for_each(|mounted| mounts::unmount(&mounted.at))?;
+    }
+    Ok(())
+}
+
 /// Why steps get no control group, if they get none.
-pub(super) fn obstacle(kind: Kind) -> io::Result<Option<String>> {
+pub(super) fn obstacle() -> io::Result<Option<String>> {
     let found = hierarchies()?;
     if found.is_empty() {
         return Ok(Some("no control groups are mounted".into()));
-    }
-    let is = |wanted| found.iter().any(|mounted| mounted.file_system == wanted);
-    if kind == Kind::Crun && is("cgroup") && is("cgroup2") {
-        return Ok(Some("crun does not take a machine with both kinds of control groups".into()));
     }
     let refused = found
         .iter()

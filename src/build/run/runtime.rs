@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 impl Runtime {
-    /// Looks for runc, then for crun. (crun starts quicker, and older ones refuse machines that mount both kinds of cgroups.)
+    /// Looks for runc, which is the one that Docker brings, then for crun.
     pub(crate) fn find() -> Result<Runtime> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let dirs: Vec<_> = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect();

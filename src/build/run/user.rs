@@ -7,7 +7,7 @@
 pub(super) struct Identity {
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Further groups.
+    /// All its groups, `gid` first.
     pub(super) groups: Vec<u32>,
     pub(super) home: String,
 }
@@ -33,14 +33,15 @@ pub(super) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Identity,
     let home = entry.as_ref().map(|entry| entry[5]).filter(|home| !home.is_empty()).unwrap_or("/").to_owned();
     if !wanted_group.is_empty() {
         let gid = group_id(wanted_group, group)?;
-        return Ok(Identity { uid, gid, groups: Vec::new(), home });
+        return Ok(Identity { uid, gid, groups: vec![gid], home });
     }
     let gid = entry.as_ref().and_then(|entry| id(entry[3])).unwrap_or(0);
     let name = entry.as_ref().map(|entry| entry[0]);
-    let groups = entries(group, 4)
+    let further = entries(group, 4)
         .filter(|group| name.is_some_and(|name| group[3].split(',').any(|member| member == name)))
         .filter_map(|group| id(group[2]))
-        .collect();
+        .filter(|further| *further != gid);
+    let groups = std::iter::once(gid).chain(further).collect();
     Ok(Identity { uid, gid, groups, home })
 }
 
@@ -84,22 +85,22 @@ mod tests {
 
     #[test]
     fn users_and_groups_are_those_of_the_root() {
-        let cases: [(&str, u32, u32, &[u32], &str); 12] = [
-            ("", 0, 0, &[6], "/root"),
-            ("root", 0, 0, &[6], "/root"),
-            ("build", 1000, 1001, &[6, 29], "/home/build"),
-            ("1000", 1000, 1001, &[6, 29], "/home/build"),
-            ("build:disk", 1000, 6, &[], "/home/build"),
-            ("build:77", 1000, 77, &[], "/home/build"),
-            ("4242", 4242, 0, &[], "/"),
-            ("4242:audio", 4242, 29, &[], "/"),
-            ("homeless", 7, 8, &[], "/"),
-            ("short", 9, 0, &[], "/"),
-            (":disk", 0, 6, &[], "/root"),
-            ("2147483647", 2_147_483_647, 0, &[], "/"),
+        let cases: [(&str, u32, &[u32], &str); 12] = [
+            ("", 0, &[0, 6], "/root"),
+            ("root", 0, &[0, 6], "/root"),
+            ("build", 1000, &[1001, 6, 29], "/home/build"),
+            ("1000", 1000, &[1001, 6, 29], "/home/build"),
+            ("build:disk", 1000, &[6], "/home/build"),
+            ("build:77", 1000, &[77], "/home/build"),
+            ("4242", 4242, &[0], "/"),
+            ("4242:audio", 4242, &[29], "/"),
+            ("homeless", 7, &[8], "/"),
+            ("short", 9, &[0], "/"),
+            (":disk", 0, &[6], "/root"),
+            ("2147483647", 2_147_483_647, &[0], "/"),
         ];
-        for (user, uid, gid, groups, home) in cases {
-            let expected = Identity { uid, gid, groups: groups.to_vec(), home: home.into() };
+        for (user, uid, groups, home) in cases {
+            let expected = Identity { uid, gid: groups[0], groups: groups.to_vec(), home: home.into() };
             assert_eq!(resolve(user, PASSWD, GROUP), Ok(expected), "{user}");
         }
     }
