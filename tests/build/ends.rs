@@ -16,7 +16,7 @@ fn the_exit_code_and_the_output_are_the_commands() {
     for (script, code, out, err) in [
         ("echo out; echo err >&2; exit 3", 3, "out\n", "err\nlast: out\nlast: err\n"),
         ("echo fine", 0, "fine\n", ""),
-        ("sh -c 'kill -9 $$'", 137, "", ""),
+        ("sh -c 'kill -9 $$'; exit $?", 137, "", "Killed"),
         ("exec nothing-of-that-name", 127, "", "sh: exec: line 0: nothing-of-that-name: not found\n"),
     ] {
         let output = steps.run(&steps.step(script));

@@ -174,69 +174,88 @@ fn a_step_is_what_docker_makes_of_it() {
         &script,
     ]);
     assert_eq!(steps.ok(&steps.step(&script)), theirs);
-    let theirs = docker.ok([
-        "run",
-        "--rm",
-        "--user",
-        "build",
-        "larder-step:1",
-        "sh",
-        "-c",
-        "grep Cap /proc/self/status",
-    ]);
-    let mut step = steps.step("grep Cap /proc/self/status");
-    step["user"] = json!("build");
-    assert_eq!(steps.ok(&step), theirs);
+    let script = "grep -E '^(Cap|Groups|Uid|Gid)' /proc/self/status; echo $HOME";
+    for user in ["build", "1000", "build:root", "build:77", "4242", "4242:extra", "0:55", ":55"] {
+        let theirs = docker.ok(["run", "--rm", "--user", user, "larder-step:1", "sh", "-c", script]);
+        let mut step = steps.step(script);
+        step["user"] = json!(user);
+        assert_eq!(steps.ok(&step), theirs, "{user}");
+    }
 }
 
 #[test]
-fn without_control_groups_a_step_runs_and_reaches_no_disk() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let step =
-        steps.step("mknod /disk b 254 0; ls /sys/fs/cgroup | grep -c . ; grep CapBnd /proc/self/status");
-    let larder = steps.command(&step);
-    let mut command = steps.sandbox.enclose(Command::new("unshare"));
-    let freeze = "for at in $(awk '$3 ~ /^cgroup/ {print $2}' /proc/mounts); do mount -o remount,bind,ro $at; done; exec \"$@\"";
-    command.args(["--mount", "--propagation", "private", "sh", "-c", freeze, "sh"]);
-    let output = command.arg(larder.get_program()).args(larder.get_args()).output().unwrap();
-    let (seen, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(
-        seen.contains("CapBnd:\t00000000a00425fb") && !steps.sandbox.path("upper/disk").exists(),
-        "{output:?}"
-    );
-    assert!(said.contains("note: steps run without limits: /sys/fs/cgroup"), "{said}");
+fn without_control_groups_a_step_runs_and_reaches_no_device() {
+    let mut steps = need!(Steps::new(), "root, runc and busybox");
+    need!(peer::tool("crun"), "crun");
     // A device file of a layer below is none that can be opened.
     run(Command::new("mknod").arg(steps.base().join("zero")).args(["c", "1", "5"]));
-    let larder = steps.command(&steps.step("dd if=/zero of=/dev/null count=1"));
-    let mut command = steps.sandbox.enclose(Command::new("unshare"));
-    command.args(["--mount", "--propagation", "private", "sh", "-c", freeze, "sh"]);
-    let output = command.arg(larder.get_program()).args(larder.get_args()).output().unwrap();
-    assert!(
-        output.status.code() == Some(1)
-            && String::from_utf8_lossy(&output.stderr).contains("Permission denied"),
-        "{output:?}"
+    let step = steps.step(
+        "mknod /disk b 254 0; dd if=/zero of=/dev/null count=1; ls /sys/fs/cgroup; grep CapBnd /proc/self/status",
     );
+    for runtime in ["runc", "crun"] {
+        only(&mut steps, &[runtime, "unshare", "sh", "awk", "mount"]);
+        let larder = steps.command(&step);
+        let mut command = steps.sandbox.enclose(Command::new("unshare"));
+        let freeze = "for at in $(awk '$3 ~ /^cgroup/ {print $2}' /proc/mounts); do mount -o remount,bind,ro $at; done; exec \"$@\"";
+        command.args(["--mount", "--propagation", "private", "sh", "-c", freeze, "sh"]);
+        let output = command.arg(larder.get_program()).args(larder.get_args()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "CapBnd:\t00000000a00425fb\n",
+            "{runtime}: {output:?}"
+        );
+        assert!(
+            said.contains("mknod: /disk: Operation not permitted")
+                && said.contains("/zero': Permission denied"),
+            "{said}"
+        );
+        assert!(said.contains("note: steps run without limits: /sys/fs/cgroup"), "{said}");
+    }
 }
 
 #[test]
-fn crun_runs_it_too_and_no_runtime_is_an_error_with_a_remedy() {
+fn crun_runs_it_too() {
     let mut steps = need!(Steps::new(), "root, runc and busybox");
-    let crun = need!(peer::tool("crun"), "crun");
-    let only = steps.sandbox.path("only");
-    std::fs::create_dir(&only).unwrap();
-    steps.sandbox.set("PATH", &only);
+    need!(peer::tool("crun"), "crun");
+    only(&mut steps, &["crun"]);
+    let mut step = steps.step("id; pwd; cat /etc/hostname; echo $HOME; grep Cap /proc/self/status; exit 4");
+    step["user"] = json!("build");
+    step["cwd"] = json!("/made/here");
+    let by_crun = steps.run(&step);
+    assert_eq!(by_crun.status.code(), Some(4), "{by_crun:?}");
+    assert_eq!(steps.below("upper"), ["made", "made/here"].map(String::from).into());
+    let mut forking =
+        steps.step("i=0; while [ $i -lt 300 ]; do sleep 600 & i=$((i+1)); done; echo all of them");
+    forking["pids"] = json!(40);
+    let output = steps.run(&forking);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("can't fork"), "{output:?}");
+    let mut missing = steps.step("");
+    missing["args"] = json!(["nothing-of-that-name"]);
+    let output = steps.run(&missing);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("crun cannot run the step"), "{output:?}");
+    steps.assert_gone(&[]);
+    only(&mut steps, &["runc"]);
+    assert_eq!(steps.run(&step), by_crun);
+}
+
+#[test]
+fn no_runtime_is_an_error_with_a_remedy() {
+    let mut steps = need!(Steps::new(), "root, runc and busybox");
+    only(&mut steps, &[]);
     let error = String::from_utf8(steps.run(&steps.step("echo")).stderr).unwrap();
     assert!(
         error.contains("no container runtime") && error.contains("hint: install runc or crun"),
         "{error}"
     );
-    symlink(crun.get_program(), only.join("crun")).unwrap();
-    let mut step = steps.step("id -u; pwd; cat /etc/hostname; exit 4");
-    step["user"] = json!("build");
-    step["cwd"] = json!("/made/here");
-    let output = steps.run(&step);
-    assert_eq!(output.status.code(), Some(4), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "1000\n/made/here\nbuilder\n");
-    assert_eq!(steps.below("upper"), ["made", "made/here"].map(String::from).into());
-    steps.assert_gone(&[]);
+}
+
+/// From now on the sandbox has these programs and no others.
+fn only(steps: &mut Steps, programs: &[&str]) {
+    let dir = steps.sandbox.path(format!("only-{}", programs.join("-")));
+    std::fs::create_dir(&dir).unwrap();
+    for program in programs {
+        symlink(peer::tool(program).unwrap().get_program(), dir.join(program)).unwrap();
+    }
+    steps.sandbox.set("PATH", &dir);
 }
