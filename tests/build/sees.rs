@@ -192,26 +192,27 @@ fn without_control_groups_a_step_runs_and_reaches_no_device() {
     let step = steps.step(
         "mknod /disk b 254 0; dd if=/zero of=/dev/null count=1; ls /sys/fs/cgroup; grep CapBnd /proc/self/status",
     );
-    for runtime in ["runc", "crun"] {
+    let freeze = "for at in $(awk '$3 ~ /^cgroup/ {print $2}' /proc/mounts); do mount -o remount,bind,ro $at; done; exec \"$@\"";
+    let mut without = |runtime| {
         only(&mut steps, &[runtime, "unshare", "sh", "awk", "mount"]);
         let larder = steps.command(&step);
         let mut command = steps.sandbox.enclose(Command::new("unshare"));
-        let freeze = "for at in $(awk '$3 ~ /^cgroup/ {print $2}' /proc/mounts); do mount -o remount,bind,ro $at; done; exec \"$@\"";
         command.args(["--mount", "--propagation", "private", "sh", "-c", freeze, "sh"]);
         let output = command.arg(larder.get_program()).args(larder.get_args()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "CapBnd:\t00000000a00425fb\n",
-            "{runtime}: {output:?}"
-        );
-        assert!(
-            said.contains("mknod: /disk: Operation not permitted")
-                && said.contains("/zero': Permission denied"),
-            "{said}"
-        );
-        assert!(said.contains("note: steps run without limits: /sys/fs/cgroup"), "{said}");
-    }
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, seen, said) = without("runc");
+    assert_eq!((code, &*seen), (Some(0), "CapBnd:\t00000000a00425fb\n"), "{said}");
+    assert!(said.contains("mknod: /disk: Operation not permitted"), "{said}");
+    assert!(said.contains("can't open '/zero': Permission denied"), "{said}");
+    assert!(said.contains("note: steps run without limits: /sys/fs/cgroup"), "{said}");
+    let (code, seen, said) = without("crun");
+    assert_eq!((code, &*seen), (Some(1), ""), "{said}");
+    assert!(
+        said.contains("crun runs no steps without control groups") && said.contains("hint: install runc"),
+        "{said}"
+    );
 }
 
 #[test]

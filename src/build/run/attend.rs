@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Error, Result};
 use super::mounts::{self, Devices};
 use super::root::MountedRoot;
-use super::runtime::{self, Runtime};
+use super::runtime::{self, Kind, Runtime};
 use super::state::{self, BOUND, State};
 use super::{Step, cgroups, entry, spec, user};
 
@@ -86,6 +86,11 @@ fn attend(request: &Request, socket: &UnixStream) -> Result<Report> {
 fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStream) -> Result<Report> {
     cgroups::suit(runtime.kind).map_err(Error::io("hide control groups below", "/sys/fs/cgroup"))?;
     let obstacle = cgroups::obstacle().map_err(Error::io("read", "/proc/self/mountinfo"))?;
+    if let (Kind::Crun, Some(why)) = (runtime.kind, &obstacle) {
+        // It takes `nodev` away from the root: a step could open the machine's disks.
+        return Err(Error::not_run(format!("crun runs no steps without control groups: {why}"))
+            .with_hint("install runc, or make the control groups writable"));
+    }
     let devices = if obstacle.is_none() { Devices::Guarded } else { Devices::Refused };
     let root = MountedRoot::mount(&step.root, state, devices)?;
     let ended = write_bundle(step, state, &root, obstacle.is_none())

@@ -45,11 +45,9 @@ impl Runtime {
         let mut args = vec![option("root", &dir.join(super::state::RUNTIME))];
         args.push(option("log", &dir.join(super::state::LOG)));
         args.push("--log-format=json".into());
-        match self.kind {
-            _ if has_cgroups => {}
-            // What it does where cgroups cannot be written, by whoever.
-            Kind::Runc => args.push("--rootless=true".into()),
-            Kind::Crun => args.push("--cgroup-manager=disabled".into()),
+        if !has_cgroups {
+            // Of runc: it does without those that cannot be written.
+            args.push("--rootless=true".into());
         }
         args.push("run".into());
         args.push(option("bundle", dir));
