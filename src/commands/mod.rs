@@ -23,7 +23,7 @@ mod platform;
 mod prune;
 mod resolve;
 mod rm;
-mod run_step;
+pub(crate) mod run_step;
 mod tag;
 mod to_docker;
 mod to_tree;
@@ -71,8 +71,6 @@ pub(crate) enum Verb {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
-    #[command(name = "__run-step", hide = true)]
-    RunStep(run_step::Args),
 }
 
 impl Verb {
@@ -92,7 +90,6 @@ impl Verb {
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
-            Verb::RunStep(args) => return run_step::run(context, args),
             Verb::Hold(args) => return hold::run(context, args).map(ExitCode::from),
             Verb::Holds(args) => holds::run(context, args),
             Verb::Gc(args) => gc::run(context, args),

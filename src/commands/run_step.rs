@@ -1,25 +1,30 @@
-//! `larder __run-step`: one step of a build by itself, for tests of what a build would hide. Not documented, and no promise.
+//! `larder __run-step STEPS SPEC.json`: one step of a build by itself, for tests of what a build would hide. No verb, and no promise.
 
+use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use larder_store::Error;
+use larder_store::cancel::Cancel;
 
 use crate::build::run::{self, Runner, Step, Stream};
-use crate::cli::{Context, Outcome, fail, note, safe};
+use crate::cli::{Outcome, Signals, fail, note, safe};
 
-/// Run the step of a JSON file
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Where steps keep what they need while they run
-    steps: PathBuf,
-    /// The step
-    spec: PathBuf,
+/// Runs it where the arguments ask for it.
+pub(crate) fn entry() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? != "__run-step" {
+        return None;
+    }
+    let cancel = Cancel::new();
+    let signals = Signals::install(&cancel);
+    let done = run(&args.next()?, &args.next()?, &cancel);
+    Some(done.unwrap_or_else(|error| error.report(signals.came())))
 }
 
-pub(super) fn run(context: &Context, args: &Args) -> Outcome<ExitCode> {
-    let text = std::fs::read(&args.spec).map_err(Error::io("read", &args.spec))?;
+fn run(steps: &OsString, spec: &OsString, cancel: &Cancel) -> Outcome<ExitCode> {
+    let text = std::fs::read(spec).map_err(Error::io("read", spec))?;
     let step: Step = serde_json::from_slice(&text).map_err(fail)?;
     let mut pass = |stream, bytes: &[u8]| {
         // Whoever reads it may have gone away.
@@ -29,7 +34,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome<ExitCode> {
         };
     };
     let repeat = |lines: &[String]| lines.iter().for_each(|line| note(format_args!("last: {}", safe(line))));
-    match Runner::find(&args.steps)?.run(&step, &mut pass, &context.cancel) {
+    match Runner::find(Path::new(steps))?.run(&step, &mut pass, cancel) {
         Ok(ended) => {
             ended.notes.iter().for_each(|text| note(format_args!("note: {text}")));
             if ended.code != 0 {

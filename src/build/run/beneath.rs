@@ -149,6 +149,7 @@ fn keeping_times(dir: &OwnedFd, act: impl FnOnce() -> rustix::io::Result<()>) ->
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};

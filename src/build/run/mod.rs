@@ -9,6 +9,7 @@
 //! Promises: no process of a step and no mount outlives it, however it ends; what the step finds bound into its root (`/etc/resolv.conf` and
 //! others) leaves nothing in it. Does not: unpack, make layers, or know what a Dockerfile is.
 
+mod abilities;
 mod attend;
 mod beneath;
 mod cgroups;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use abilities::{Abilities, abilities};
 pub(crate) use entry::entry;
 pub(crate) use error::{Error, Result};
 pub(crate) use runtime::Runtime;

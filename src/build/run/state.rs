@@ -124,6 +124,7 @@ fn clear(dir: &Path, id: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

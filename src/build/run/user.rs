@@ -77,6 +77,7 @@ fn entries(text: &str, fields: usize) -> impl Iterator<Item = Vec<&str>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
