@@ -23,6 +23,7 @@ fn a_larder_that_is_killed_leaves_no_process_no_mount_and_no_directory() {
     }
     steps.assert_gone(&ids);
     assert!(!ids.is_empty());
+    steps.renew("last");
     assert_eq!(steps.ok(&steps.step("echo works")), "works\n");
 }
 
@@ -34,6 +35,7 @@ fn what_an_attendant_leaves_that_is_killed_is_taken_by_the_next_run() {
         ids.extend(kill_at(&steps, APART * moment, attendant));
     }
     assert!(!steps.ids().is_empty(), "the last one had begun");
+    steps.renew("last");
     assert_eq!(steps.ok(&steps.step("echo works")), "works\n");
     steps.assert_gone(&ids);
     assert_eq!(steps.ids(), [""; 0]);
@@ -50,6 +52,7 @@ fn attendant(larder: Pid) -> Pid {
 fn kill_at(steps: &Steps, after: Duration, whom: impl Fn(Pid) -> Pid) -> Vec<String> {
     let mut step = steps.step("trap '' TERM INT HUP; setsid sleep 600 & sleep 600");
     step["env"] = json!([format!("MARK={}", steps.sandbox.root().display())]);
+    steps.renew(&format!("{after:?}"));
     let mut child = steps.command(&step).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     std::thread::sleep(after);
     let ids = steps.ids();

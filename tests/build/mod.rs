@@ -65,6 +65,15 @@ impl Steps {
         })
     }
 
+    /// Puts the upper directory aside: that of a step that was killed is of no use.
+    pub(crate) fn renew(&self, aside: &str) {
+        for dir in ["upper", "work"] {
+            let old = self.sandbox.path(dir);
+            std::fs::rename(&old, self.sandbox.path(format!("{dir}-{aside}"))).unwrap();
+            std::fs::create_dir(old).unwrap();
+        }
+    }
+
     pub(crate) fn command(&self, step: &Value) -> Command {
         let spec = self.sandbox.path("step.json");
         std::fs::write(&spec, step.to_string()).unwrap();
@@ -82,7 +91,7 @@ impl Steps {
     /// Runs a script that must succeed; its stdout.
     pub(crate) fn ok(&self, step: &Value) -> String {
         let output = self.run(step);
-        assert!(output.status.success(), "{step}: {output:?}");
+        assert!(output.status.success(), "{}: {output:?}", step["args"]);
         String::from_utf8(output.stdout).unwrap()
     }
 

@@ -69,6 +69,48 @@ fn a_resolv_conf_that_is_a_link_to_nowhere_works_and_stays_one() {
 }
 
 #[test]
+fn links_of_a_hostile_root_lead_nowhere_outside() {
+    let steps = need!(Steps::new(), "root, runc and busybox");
+    let outside = steps.sandbox.path("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("passwd"), "evil:x:7:7::/:/bin/sh\n").unwrap();
+    std::fs::remove_dir_all(steps.base().join("etc")).unwrap();
+    for name in ["dev", "proc", "sys", "etc"] {
+        for target in [outside.clone(), "../../../../../..".into()] {
+            symlink(&target, steps.base().join(name)).unwrap();
+            // The runtime may refuse it.
+            let mut step =
+                steps.step("echo x > /dev/made; echo x > /etc/made; echo x > /sys/made; mkdir /made; true");
+            step["cwd"] = json!("/etc/cwd");
+            steps.run(&step);
+            step["user"] = json!("evil");
+            assert_eq!(steps.run(&step).status.code(), Some(1), "{name}");
+            std::fs::remove_file(steps.base().join(name)).unwrap();
+            steps.renew(&format!("{name}-{}", target.is_absolute()));
+        }
+    }
+    assert_eq!(steps.below("outside"), ["passwd".to_owned()].into());
+    assert!(!std::path::Path::new("/made").exists() && !std::path::Path::new("/etc/made").exists());
+    steps.assert_gone(&[]);
+    assert_eq!(steps.ids(), [""; 0]);
+}
+
+#[test]
+fn a_root_without_any_layer_below_runs_too() {
+    let steps = need!(Steps::new(), "root, runc and busybox");
+    std::fs::create_dir(steps.sandbox.path("upper/bin")).unwrap();
+    for name in ["busybox", "sh"] {
+        std::fs::copy(steps.base().join("bin/busybox"), steps.sandbox.path("upper/bin").join(name)).unwrap();
+    }
+    let mut step = steps.step("echo runs");
+    step["root"]["overlay"]["lowers"] = json!([]);
+    assert_eq!(steps.ok(&step), "runs\n");
+    assert_eq!(steps.below("upper"), ["bin", "bin/busybox", "bin/sh"].map(String::from).into());
+    // Directories may be used again after a step that ended.
+    assert_eq!(steps.ok(&step), "runs\n");
+}
+
+#[test]
 fn a_root_without_overlayfs_is_changed_in_place_and_has_no_trace_of_mount_points() {
     let steps = need!(Steps::new(), "root, runc and busybox");
     let mut step = steps.step("echo x > /made; cat /etc/hosts > /dev/null");
@@ -155,7 +197,7 @@ fn a_step_is_what_docker_makes_of_it() {
     succeeded(&import, &output);
     tar.wait().unwrap();
     // All that Docker grants and shows; its seccomp filter is its own.
-    let script = "grep -E '^(Cap|NoNewPrivs|Groups)' /proc/self/status; ls -l /dev | grep -v pts | grep -Eo '^.{10}|[^ ]+( -> .*)?$'; \
+    let script = "grep -E '^(Cap|NoNewPrivs|Groups|SigBlk)' /proc/self/status; ls -l /proc/self/fd | grep -c .; ls -l /dev | grep -v pts | grep -Eo '^.{10}|[^ ]+( -> .*)?$'; \
         grep -Eo ' (/dev[^ ]*|/proc[^ ]*|/sys[^ /]*|/sys/f[^ /]*) [a-z]+,?' /proc/self/mounts; grep -c . /proc/self/uid_map; \
         ulimit -n; ulimit -c; umask; cat /proc/self/oom_score_adj";
     let script = format!(

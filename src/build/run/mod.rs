@@ -79,7 +79,7 @@ pub(crate) enum Root {
         lowers: Vec<PathBuf>,
         /// Takes what the step changes.
         upper: PathBuf,
-        /// Overlayfs's own, empty, on the file system of `upper`.
+        /// Overlayfs's own, empty, on the file system of `upper`. After a step that was killed neither it nor `upper` can be used again.
         work: PathBuf,
     },
     /// One directory, which the step changes in place.

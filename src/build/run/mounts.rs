@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::UnshareFlags;
 
@@ -86,11 +87,31 @@ pub(super) fn overlay(
         "lowerdir={},upperdir={upper},workdir={work},redirect_dir=off,metacopy=off,index=off",
         names.join(":")
     );
-    let options = CString::new(options).expect("numbers and words have no NUL");
+    let mount = |options: String| {
+        let options = CString::new(options).expect("numbers and words have no NUL");
+        rustix::mount::mount("overlay", target, "overlay", devices.flags(), options.as_c_str())
+    };
     std::env::set_current_dir("/proc/self/fd")?;
-    let mounted = rustix::mount::mount("overlay", target, "overlay", devices.flags(), options.as_c_str());
+    // Otherwise taking the mount away would write out all that anybody has changed on the file system of `upper`. Linux before 5.10
+    // does not know it.
+    let mounted = match mount(format!("{options},volatile")) {
+        Err(Errno::INVAL) => mount(options),
+        mounted => mounted,
+    };
     std::env::set_current_dir("/")?;
     Ok(mounted?)
+}
+
+/// Lets overlayfs take a `work` directory again after a mount that was taken away in order. (A power cut leaves the mark.)
+pub(super) fn release(work: &Path) -> io::Result<()> {
+    let mark = work.join("work/incompat/volatile");
+    match fs::remove_file(mark.join("dirty")) {
+        // It was not mounted so.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done
+            .and_then(|()| fs::remove_dir(&mark))
+            .and_then(|()| fs::remove_dir(work.join("work/incompat"))),
+    }
 }
 
 /// Shows a directory at another place.

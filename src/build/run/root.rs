@@ -22,6 +22,8 @@ pub(super) struct MountedRoot {
     beneath: Beneath,
     /// Mount points that were made in the root itself.
     made: Vec<PathBuf>,
+    /// Overlayfs's own directory.
+    work: Option<PathBuf>,
 }
 
 impl MountedRoot {
@@ -41,7 +43,11 @@ impl MountedRoot {
             }
         }
         let beneath = Beneath::open(&at).map_err(Error::io("open", &at))?;
-        Ok(MountedRoot { at, beneath, made })
+        let work = match root {
+            Root::Overlay { work, .. } => Some(work.clone()),
+            Root::Directory(_) => None,
+        };
+        Ok(MountedRoot { at, beneath, made, work })
     }
 
     /// Its files.
@@ -54,6 +60,9 @@ impl MountedRoot {
         let removed = self.beneath.remove(&self.made).map_err(Error::io("remove mount points in", &self.at));
         drop(self.beneath);
         mounts::unmount(&self.at).map_err(Error::io("unmount", &self.at))?;
+        if let Some(work) = &self.work {
+            mounts::release(work).map_err(Error::io("release", work))?;
+        }
         removed
     }
 }
