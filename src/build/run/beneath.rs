@@ -54,6 +54,14 @@ impl Beneath {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Whether a name of the root directory itself is there and stands for something else, be it a link to a directory.
+    pub(super) fn is_other_than_directory(&self, name: &str) -> io::Result<bool> {
+        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(false),
+            stat => Ok(FileType::from_raw_mode(stat?.st_mode) != FileType::Directory),
+        }
+    }
+
     /// Makes what is missing of a path, with the directories before it, where the links in it lead. What was made is added to `made`, by paths
     /// without links; the times of directories stay.
     pub(super) fn ensure(&self, path: &str, kind: Kind, made: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -29,25 +29,41 @@ pub(super) struct MountedRoot {
 impl MountedRoot {
     pub(super) fn mount(root: &Root, state: &State, devices: Devices) -> Result<MountedRoot> {
         let at = state.at(state::ROOT);
-        let mut made = Vec::new();
-        match root {
+        let work = match root {
             Root::Overlay { lowers, upper, work } => {
                 let points = state.at(state::POINTS);
                 make_points(lowers, &points, state, devices).map_err(unmountable(&at))?;
                 let lowers: Vec<_> = std::iter::once(&points).chain(lowers).cloned().collect();
                 mounts::overlay(&at, &lowers, upper, work, devices).map_err(unmountable(&at))?;
+                Some(work.clone())
             }
             Root::Directory(directory) => {
                 mounts::bind(directory, &at, devices).map_err(unmountable(directory))?;
-                ensure_all(&at, &mut made).map_err(Error::io("make mount points in", directory))?;
+                None
+            }
+        };
+        let beneath = Beneath::open(&at).map_err(Error::io("open", &at))?;
+        let mut mounted = MountedRoot { at, beneath, made: Vec::new(), work };
+        match mounted.prepare() {
+            Ok(()) => Ok(mounted),
+            Err(error) => mounted.unmount().and(Err(error)),
+        }
+    }
+
+    fn prepare(&mut self) -> Result<()> {
+        // runc makes links in `/dev` without looking where that leads.
+        for name in DIRECTORIES {
+            if self.beneath.is_other_than_directory(name).map_err(Error::io("look at", self.at.join(name)))? {
+                return Err(Error::not_run(format!("the step's root has a /{name} that is no directory"))
+                    .with_hint(
+                        "the runtime mounts something over it; a link there could lead out of the root",
+                    ));
             }
         }
-        let beneath = Beneath::open(&at).map_err(Error::io("open", &at))?;
-        let work = match root {
-            Root::Overlay { work, .. } => Some(work.clone()),
-            Root::Directory(_) => None,
-        };
-        Ok(MountedRoot { at, beneath, made, work })
+        if self.work.is_none() {
+            ensure_all(&self.beneath, &mut self.made).map_err(Error::io("make mount points in", &self.at))?;
+        }
+        Ok(())
     }
 
     /// Its files.
@@ -78,17 +94,16 @@ fn unmountable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 /// Fills the layer of mount points. The kernel copies what the directories above them are like.
 fn make_points(lowers: &[PathBuf], points: &Path, state: &State, devices: Devices) -> io::Result<()> {
     if lowers.is_empty() {
-        return ensure_all(points, &mut Vec::new());
+        return ensure_all(&Beneath::open(points)?, &mut Vec::new());
     }
     let at = state.at(state::ROOT);
     mounts::overlay(&at, lowers, points, &state.at(state::WORK), devices)?;
-    let made = ensure_all(&at, &mut Vec::new());
+    let made = Beneath::open(&at).and_then(|beneath| ensure_all(&beneath, &mut Vec::new()));
     mounts::unmount(&at)?;
     made
 }
 
-fn ensure_all(root: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
-    let beneath = Beneath::open(root)?;
+fn ensure_all(beneath: &Beneath, made: &mut Vec<PathBuf>) -> io::Result<()> {
     for name in DIRECTORIES {
         beneath.ensure(name, Kind::Directory, made)?;
     }
