@@ -106,7 +106,11 @@ fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStrea
         }
         _ => Ok(Report::Ended {
             code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
-            notes: obstacle.into_iter().map(|why| format!("steps run without limits: {why}")).collect(),
+            notes: obstacle
+                .map(|why| format!("steps run without limits: {why}"))
+                .into_iter()
+                .chain(state.notes().iter().cloned())
+                .collect(),
         }),
     }
 }

@@ -33,6 +33,7 @@ pub(super) const BOUND: [&str; 3] = ["resolv.conf", "hosts", "hostname"];
 pub(super) struct State {
     dir: PathBuf,
     id: String,
+    notes: Vec<String>,
     _lock: File,
 }
 
@@ -43,7 +44,7 @@ impl State {
         // While it is held nobody takes a directory that is made and not locked yet.
         let gate = open(steps).map_err(Error::io("open", steps))?;
         gate.lock().map_err(Error::io("lock", steps))?;
-        reclaim(steps)?;
+        let notes = reclaim(steps)?;
         let id = format!("larder-{}", unique());
         let dir = steps.join(&id);
         private().create(&dir).map_err(Error::io("make", &dir))?;
@@ -54,12 +55,17 @@ impl State {
             let builder = if name == POINTS { DirBuilder::new() } else { private() };
             builder.create(dir.join(name)).map_err(Error::io("make", dir.join(name)))?;
         }
-        Ok(State { dir, id, _lock: lock })
+        Ok(State { dir, id, notes, _lock: lock })
     }
 
     /// The step's ID, which is unique.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What is left of steps that were killed, and could not be cleared up.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The directory.
@@ -89,17 +95,20 @@ fn open(dir: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags.bits() as i32).open(dir)
 }
 
-fn reclaim(steps: &Path) -> Result<()> {
+/// What cannot be cleared up is said, and is no reason to build nothing.
+fn reclaim(steps: &Path) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
     for entry in fs::read_dir(steps).map_err(Error::io("read", steps))? {
         let path = entry.map_err(Error::io("read", steps))?.path();
         let Some(id) = path.file_name().and_then(|name| name.to_str()) else { continue };
         // What is no directory of a step is not ours.
         let Ok(lock) = open(&path) else { continue };
         if id.starts_with("larder-") && lock.try_lock().is_ok() {
-            clear(&path, id).map_err(Error::io("clear up after a step that was killed in", &path))?;
+            let cleared = clear(&path, id).err();
+            notes.extend(cleared.map(|error| format!("a killed step left {}: {error}", path.display())));
         }
     }
-    Ok(())
+    Ok(notes)
 }
 
 fn clear(dir: &Path, id: &str) -> io::Result<()> {
@@ -127,6 +136,23 @@ fn clear(dir: &Path, id: &str) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_cleared_up_is_said_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = State::create(dir.path()).unwrap();
+        let left = dead.at(ROOT).join("not ours");
+        fs::write(&left, "kept").unwrap();
+        drop(dead);
+        let next = State::create(dir.path()).unwrap();
+        assert!(left.exists(), "the root's directory is never emptied");
+        assert!(
+            next.notes().len() == 1 && next.notes()[0].contains("a killed step left"),
+            "{:?}",
+            next.notes()
+        );
+        next.remove().unwrap();
+    }
 
     #[test]
     fn what_a_killed_attendant_leaves_is_taken_by_the_next_and_what_lives_is_not() {
