@@ -53,6 +53,9 @@ pub(crate) struct Cli {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    if let Some(code) = build::run::entry().or_else(commands::run_step::entry) {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

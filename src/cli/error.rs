@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use larder_store::error::{Error, Kind};
 
 use super::output::safe;
-use crate::docker;
+use crate::{build, docker};
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
@@ -141,6 +141,19 @@ impl From<docker::Error> for CommandError {
     fn from(error: docker::Error) -> CommandError {
         match error {
             docker::Error::Store(error) => error.into(),
+            error => CommandError {
+                message: error.to_string(),
+                hint: error.hint().map(str::to_owned),
+                kind: ErrorKind::Failed,
+            },
+        }
+    }
+}
+
+impl From<build::run::Error> for CommandError {
+    fn from(error: build::run::Error) -> CommandError {
+        match error {
+            build::run::Error::Store(error) => error.into(),
             error => CommandError {
                 message: error.to_string(),
                 hint: error.hint().map(str::to_owned),

@@ -12,6 +12,7 @@ use larder_store::quarantine::{self, Held};
 use larder_store::store::Store;
 use serde::Serialize;
 
+use crate::build;
 use crate::cli::{CommandError, Context, Format, Outcome, count, fail, human, pairs, print_json};
 use crate::docker::Engine;
 
@@ -44,6 +45,8 @@ struct Findings {
     unfinished: Vec<Unfinished>,
     /// Damaged blobs that were put aside.
     quarantine: Held,
+    /// What there is for building images.
+    builds: Option<build::run::Abilities>,
     engine: Option<EngineFindings>,
     engine_error: Option<String>,
     problems: Vec<String>,
@@ -65,6 +68,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         let looked = context.store().and_then(|store| Ok(look(&store, &mut found)?));
         found.problems.extend(looked.err().map(|error| error.to_string()));
     }
+    found.builds = Some(build::run::abilities());
     match Engine::connect(&context.cancel) {
         Ok(engine) => {
             found.engine = Some(EngineFindings {
@@ -162,6 +166,15 @@ fn show(found: &Findings) -> Outcome {
     if found.quarantine.blobs > 0 {
         let Held { blobs, bytes } = found.quarantine;
         rows.push(("Quarantine", format!("{}, {}", count(blobs, "damaged blob"), human(bytes))));
+    }
+    if let Some(can) = &found.builds {
+        rows.push((
+            "Runs builds with",
+            can.runtime.clone().unwrap_or_else(|| "nothing: install runc or crun".into()),
+        ));
+        rows.push(("Overlayfs", yes(can.overlayfs).into()));
+        rows.push(("Control groups", can.without_control_groups.clone().unwrap_or_else(|| "yes".into())));
+        rows.push(("User namespaces", format!("{} (builds run as root)", yes(can.user_namespaces))));
     }
     match (&found.engine, &found.engine_error) {
         (Some(engine), _) => {

@@ -20,6 +20,11 @@ fn doctor_says_what_the_store_and_its_disk_are() {
     assert_eq!(found["leftovers"], 0);
     assert!(found["engine"].is_null() && found["engine_error"].is_string(), "{found}");
     assert_eq!(tree(&sandbox.store().join("blobs")), before);
+    assert_eq!(found["builds"]["runtime"].is_string(), peer::tool("runc").or(peer::tool("crun")).is_some());
+    assert_eq!(
+        found["builds"]["overlayfs"],
+        std::fs::read_to_string("/proc/filesystems").unwrap().contains("overlay")
+    );
     let table = sandbox.ok(["doctor"]);
     for word in ["Store", "Content", "File system", "Docker engine"] {
         assert!(table.contains(word), "{table}");

@@ -1,0 +1,114 @@
+//! A step's root file system while it runs: mounted, with the mount points that the runtime needs.
+//!
+//! As in Docker the mount points that a root does not have are in a layer of their own below the step's: they are no change of the step.
+//! A root that is a single directory gets them itself, and they are taken away afterwards.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Root;
+use super::beneath::{Beneath, Kind};
+use super::error::{Error, Result};
+use super::mounts::{self, Devices};
+use super::state::{self, BOUND, State};
+
+/// Directories over which the runtime mounts something.
+const DIRECTORIES: [&str; 3] = ["dev", "proc", "sys"];
+
+/// A root that is mounted in this process's namespace.
+#[derive(Debug)]
+pub(super) struct MountedRoot {
+    at: PathBuf,
+    beneath: Beneath,
+    /// Mount points that were made in the root itself.
+    made: Vec<PathBuf>,
+    /// Overlayfs's own directory.
+    work: Option<PathBuf>,
+}
+
+impl MountedRoot {
+    pub(super) fn mount(root: &Root, state: &State, devices: Devices) -> Result<MountedRoot> {
+        let at = state.at(state::ROOT);
+        let work = match root {
+            Root::Overlay { lowers, upper, work } => {
+                let points = state.at(state::POINTS);
+                make_points(lowers, &points, state, devices).map_err(unmountable(&at))?;
+                let lowers: Vec<_> = std::iter::once(&points).chain(lowers).cloned().collect();
+                mounts::overlay(&at, &lowers, upper, work, devices).map_err(unmountable(&at))?;
+                Some(work.clone())
+            }
+            Root::Directory(directory) => {
+                mounts::bind(directory, &at, devices).map_err(unmountable(directory))?;
+                None
+            }
+        };
+        let beneath = Beneath::open(&at).map_err(Error::io("open", &at))?;
+        let mut mounted = MountedRoot { at, beneath, made: Vec::new(), work };
+        match mounted.prepare() {
+            Ok(()) => Ok(mounted),
+            Err(error) => mounted.unmount().and(Err(error)),
+        }
+    }
+
+    fn prepare(&mut self) -> Result<()> {
+        // runc makes links in `/dev` without looking where that leads.
+        for name in DIRECTORIES {
+            if self.beneath.is_other_than_directory(name).map_err(Error::io("look at", self.at.join(name)))? {
+                return Err(Error::not_run(format!("the step's root has a /{name} that is no directory"))
+                    .with_hint(
+                        "the runtime mounts something over it; a link there could lead out of the root",
+                    ));
+            }
+        }
+        if self.work.is_none() {
+            ensure_all(&self.beneath, &mut self.made).map_err(Error::io("make mount points in", &self.at))?;
+        }
+        Ok(())
+    }
+
+    /// Its files.
+    pub(super) fn files(&self) -> &Beneath {
+        &self.beneath
+    }
+
+    /// Takes the mount away, and the mount points.
+    pub(super) fn unmount(self) -> Result<()> {
+        let removed = self.beneath.remove(&self.made).map_err(Error::io("remove mount points in", &self.at));
+        drop(self.beneath);
+        mounts::unmount(&self.at).map_err(Error::io("unmount", &self.at))?;
+        if let Some(work) = &self.work {
+            mounts::release(work).map_err(Error::io("release", work))?;
+        }
+        removed
+    }
+}
+
+fn unmountable(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |error| {
+        Error::io("mount the step's root at", path)(error)
+            .with_hint("`larder doctor` says whether this machine has overlayfs")
+    }
+}
+
+/// Fills the layer of mount points. The kernel copies what the directories above them are like.
+fn make_points(lowers: &[PathBuf], points: &Path, state: &State, devices: Devices) -> io::Result<()> {
+    if lowers.is_empty() {
+        return ensure_all(&Beneath::open(points)?, &mut Vec::new());
+    }
+    let at = state.at(state::ROOT);
+    mounts::overlay(&at, lowers, points, &state.at(state::WORK), devices)?;
+    let made = Beneath::open(&at).and_then(|beneath| ensure_all(&beneath, &mut Vec::new()));
+    mounts::unmount(&at)?;
+    made
+}
+
+fn ensure_all(beneath: &Beneath, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    for name in DIRECTORIES {
+        beneath.ensure(name, Kind::Directory, made)?;
+    }
+    for name in BOUND {
+        beneath.ensure(&format!("etc/{name}"), Kind::File, made)?;
+    }
+    Ok(())
+}
