@@ -10,7 +10,7 @@ use super::super::arch::Arch;
 use super::super::compiler::Compiler;
 use super::super::declared::{Declared, Word};
 use super::super::name::{Project, Suffix};
-use super::super::os::{Os, WORDS};
+use super::super::os::Os;
 use super::super::requirements::Requirements;
 
 /// An image with names in the store.
@@ -140,16 +140,16 @@ impl<'a> Offer<'a> {
         self.suffixes.symmetric_difference(asked).filter(|suffix| **suffix != Suffix::X86).count()
     }
 
-    /// Whether this is the os. A word for a version (`sid`, `rolling`) stands for the version that its os-release does not have.
-    /// What is declared counts only where nobody could look: an image without os-release has no os.
+    /// Whether this is the os. What is declared counts where nobody could look, and for a word that the os-release has no
+    /// version for: an image without os-release has no os.
     fn is_os(&self, wanted: &Os) -> bool {
-        let Some(read) = &self.read else { return self.os.contains(wanted) };
+        let Some(read) = &self.read else {
+            return self.os.iter().any(|os| wanted.is_served_by(os.name(), Some(os.version())));
+        };
         read.head.os.as_ref().is_some_and(|(name, version)| {
-            let is_version = match version {
-                Some(version) => version == wanted.version(),
-                None => WORDS.contains(&wanted.version()),
-            };
-            name == wanted.name() && is_version
+            let is_twin = wanted.twin().is_some_and(|twin| self.os.contains(&twin));
+            let is_declared = wanted.is_word() && name == wanted.name() && self.os.contains(wanted);
+            is_declared || !is_twin && wanted.is_served_by(name, version.as_deref())
         })
     }
 

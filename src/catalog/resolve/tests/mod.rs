@@ -17,7 +17,8 @@ fn parsed<T: std::str::FromStr<Err = String>>(text: &str) -> T {
 }
 
 /// `NAMES OS ARCH WORD…`: an os as it was read (`-`: the image has none), or behind a `?` as it is declared of one that cannot be
-/// read. Words: a compiler, `+package`, `@tool`, `~suffix`, and `used=`, `uses=`, `size=`, `project=` (of all its names).
+/// read. Words: a compiler, `+package`, `@tool`, `~suffix`, and `used=`, `uses=`, `size=`, `project=` (of all its names),
+/// `os=` (declared of one that was read).
 fn offer(text: &str) -> Offer<'static> {
     let mut words = text.split_whitespace();
     let mut next = || words.next().unwrap_or_else(|| panic!("{text}: too few words"));
@@ -46,6 +47,7 @@ fn offer(text: &str) -> Offer<'static> {
             ("used", time) => offer.last_used = Some(number(time)),
             ("uses", count) => offer.use_count = number(count).unsigned_abs(),
             ("size", bytes) => offer.size = number(bytes).unsigned_abs(),
+            ("os", os) => declared.os = Some(parsed(os)),
             ("project", project) => declared.project = Some(parsed(project)),
             _ => declared.compilers.push(parsed(word)),
         }
