@@ -13,6 +13,8 @@ mod yaml;
 
 use std::fmt;
 
+use larder_store::cancel::Cancel;
+
 pub(crate) use matrix::Entry;
 pub(crate) use needs::JobNeeds;
 
@@ -62,8 +64,8 @@ enum FaultKind {
 }
 
 impl Workflow {
-    /// Reads a file.
-    pub(crate) fn read(text: &str, choice: &Choice<'_>) -> Result<Workflow, Fault> {
+    /// Reads a file. What was cancelled ends with some fault, which nobody has to see.
+    pub(crate) fn read(text: &str, choice: &Choice<'_>, cancel: &Cancel) -> Result<Workflow, Fault> {
         if text.len() > MAX_BYTES {
             return Err(Fault::plain(format!("is larger than {MAX_BYTES} bytes: no workflow is")));
         }
@@ -81,7 +83,7 @@ impl Workflow {
         let mut workflow = Workflow { needs: Vec::new(), passed_over: Vec::new() };
         let mut known = Vec::new();
         for (name, job) in jobs.iter().filter(|(name, _)| choice.job.is_none_or(|job| **name == *job)) {
-            workflow.take(name, job, choice, &mut known)?;
+            workflow.take(name, job, choice, &mut known, cancel)?;
         }
         match (workflow.needs.is_empty(), workflow.passed_over.first()) {
             (true, Some(fault)) => return Err(fault.clone()),
@@ -107,6 +109,7 @@ impl Workflow {
         job: &Node,
         choice: &Choice<'a>,
         known: &mut Vec<&'a str>,
+        cancel: &Cancel,
     ) -> Result<(), Fault> {
         let passed_over = &mut self.passed_over;
         let mut pass = |fault: Fault| match (fault.kind, choice.job) {
@@ -122,6 +125,7 @@ impl Workflow {
         };
         known.extend(matrix::keep(&mut entries, choice));
         for entry in entries {
+            cancel.check().map_err(|error| Fault::plain(error.to_string()))?;
             match needs::read(name, job, &entry) {
                 Ok(needs) if self.needs.len() < MAX_NEEDS => self.needs.push(needs),
                 Ok(_) => return Err(Fault::plain(format!("has more than {MAX_NEEDS} entries in all"))),

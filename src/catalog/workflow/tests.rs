@@ -3,6 +3,8 @@
 mod bad;
 mod values;
 
+use larder_store::cancel::Cancel;
+
 use super::{Choice, Fault, JobNeeds, Workflow};
 
 fn pairs(matrix: &[&str]) -> Vec<(String, String)> {
@@ -11,7 +13,7 @@ fn pairs(matrix: &[&str]) -> Vec<(String, String)> {
 }
 
 fn workflow(text: &str, job: Option<&str>, matrix: &[&str]) -> Result<Workflow, Fault> {
-    Workflow::read(text, &Choice { job, matrix: &pairs(matrix) })
+    Workflow::read(text, &Choice { job, matrix: &pairs(matrix) }, &Cancel::new())
 }
 
 /// One line for each entry.

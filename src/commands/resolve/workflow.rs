@@ -27,7 +27,9 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
     };
     let text = file::text(path, &context.cancel)?;
     let choice = Choice { job: args.job.as_deref(), matrix: &args.matrix };
-    let Workflow { needs, passed_over } = Workflow::read(&text, &choice).map_err(|fault| refused(&fault))?;
+    let read = Workflow::read(&text, &choice, &context.cancel);
+    context.cancel.check()?;
+    let Workflow { needs, passed_over } = read.map_err(|fault| refused(&fault))?;
     let (jobs, no_os) = whole(needs, flags)?;
     match no_os.first() {
         Some(fault) if jobs.is_empty() => return Err(refused(fault)),
