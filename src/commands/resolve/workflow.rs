@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
         fault.hint().into_iter().fold(error, CommandError::with_hint).usage()
     };
     let text = file::text(path, &context.cancel)?;
-    let choice = Choice { job: args.job.as_deref(), matrix: &args.matrix };
+    let choice = Choice { job: args.job.as_deref(), compiler: flags.compiler.as_ref(), matrix: &args.matrix };
     let read = Workflow::read(&text, &choice, &context.cancel);
     context.cancel.check()?;
     let Workflow { needs, passed_over } = read.map_err(|fault| refused(&fault))?;
