@@ -46,6 +46,8 @@ pub(crate) enum Why {
     Os(String),
     /// It is for another architecture.
     Arch(String),
+    /// Something of it is not there any more.
+    Damaged(String),
 }
 
 impl<'a> Offer<'a> {
@@ -135,9 +137,19 @@ impl<'a> Offer<'a> {
         (!serves).then_some(Why::Arch(shown))
     }
 
-    /// In how many suffixes its variant differs from the one that is asked for; x86 is an architecture.
+    /// In how many suffixes its variant differs from the one that is asked for.
     pub(super) fn distance(&self, asked: &BTreeSet<Suffix>) -> usize {
-        self.suffixes.symmetric_difference(asked).filter(|suffix| **suffix != Suffix::X86).count()
+        self.lacks(asked).count() + self.unasked(asked).count()
+    }
+
+    /// What is asked for of a variant, and this is not for.
+    pub(super) fn lacks<'b>(&'b self, asked: &'b BTreeSet<Suffix>) -> impl Iterator<Item = Suffix> + 'b {
+        asked.difference(&self.suffixes).copied()
+    }
+
+    /// What this is for that nobody asked for; x86 is an architecture.
+    pub(crate) fn unasked<'b>(&'b self, asked: &'b BTreeSet<Suffix>) -> impl Iterator<Item = Suffix> + 'b {
+        self.suffixes.difference(asked).copied().filter(|suffix| *suffix != Suffix::X86)
     }
 
     /// Whether this is the os. What is declared counts where nobody could look, and for a word that the os-release has no
@@ -169,7 +181,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::Project => f.write_str("is not declared to be of the project"),
-            Why::Os(os) => f.write_str(os),
+            Why::Os(why) | Why::Damaged(why) => f.write_str(why),
             Why::Arch(arch) => write!(f, "its architecture is {arch}"),
         }
     }

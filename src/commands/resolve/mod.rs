@@ -99,7 +99,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     // The answer stands without them, as a list of images does.
     offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
     let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
-    let answer = resolve(&job, &offers.all, lacking);
+    let answer = resolve(&job, &offers.all, lacking, &mut look::damage(&store));
     let best = answer.candidates.first();
     let stale = best.and_then(|best| offers.stale(&store, &policy, best.name));
     let stale = stale.as_deref();

@@ -177,6 +177,9 @@ fn strict() {
         ("ubuntu:25.04 amd64 @t strict", &["n ubuntu:25.04 amd64 +t"], "use n 100+10"),
         ("ubuntu:25.04 amd64 gcc-15 +x strict", &[PLAIN], "base p 70+0 lacks gcc-15 +x"),
         ("ubuntu:25.04 amd64 +x strict", &[], "none ubuntu:25.04 lacks +x"),
+        ("ubuntu:25.04 amd64 ~asan strict", &[PLAIN], "base p 100+0 lacks ~asan"),
+        ("ubuntu:25.04 amd64 ~asan", &[PLAIN], "use p 100+0 lacks ~asan"),
+        ("ubuntu:25.04 amd64 ~asan +x", &[], "none ubuntu:25.04 lacks ~asan +x"),
         // What has all of it comes before what has more marks.
         (
             "ubuntu:25.04 amd64 +x @t @u strict",
@@ -213,7 +216,7 @@ fn ties() {
         (
             "ubuntu:25.04 amd64 ~cov",
             &["n ubuntu:25.04 amd64 ~asan ~ubsan", "m ubuntu:25.04 amd64 ~tsan"],
-            "use m 100+0",
+            "use m 100+0 lacks ~cov",
         ),
         ("ubuntu:25.04 amd64", &["n ubuntu:25.04 amd64 ~asan"], "use n 100+0"),
         // Marks come before it.
