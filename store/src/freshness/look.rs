@@ -88,7 +88,7 @@ impl<'a> Freshness<'a> {
             return Ok(None);
         }
         let base = match &image.base {
-            Some(base) => Some((base, self.state(base, image)?)),
+            Some(base) => Some((base, self.state(entry, base, image)?)),
             None => None,
         };
         let name = index::shown_name(entry).or_else(|| entry.annotation(index::WAS).map(str::to_owned));
@@ -98,8 +98,12 @@ impl<'a> Freshness<'a> {
 
     /// What the name of an image's base means by now. The same image may have got another digest (of an index in place of its
     /// manifest, or compressed anew), and is told by its image ID. Where the one of then is gone, the layers tell.
-    fn state(&mut self, base: &Base, image: &Image) -> Result<BaseState> {
+    fn state(&mut self, entry: &Descriptor, base: &Base, image: &Image) -> Result<BaseState> {
         let Some(digest) = base.digest else { return Ok(BaseState::Unknown) };
+        // An image that was rebuilt upon its own last one is not its base, and nothing is known of that.
+        if self.index.resolve(&base.name.full()).is_ok_and(|named| named.digest == entry.digest) {
+            return Ok(BaseState::Unknown);
+        }
         let Some(current) = self.named(&base.name)? else { return Ok(BaseState::Unknown) };
         if current.digests.contains(&digest) {
             return Ok(BaseState::Same);
