@@ -88,8 +88,7 @@ impl FromStr for Arch {
 /// The one that a misspelt word was to be.
 fn meant(word: &str) -> Option<&'static str> {
     // Nobody means what takes more than two changes.
-    let near =
-        KNOWN.into_iter().chain(NAMES.map(|(theirs, _)| theirs)).map(|name| {
+    let near = KNOWN.into_iter().chain(NAMES.map(|(theirs, _)| theirs)).map(|name| {
         // Letters that changed places are more likely than some that are left out.
         (changes(word, name), word.len().abs_diff(name.len()), name)
     });
@@ -135,12 +134,9 @@ mod tests {
         for bad in ["", "*", "a b", "a/b/c", "/", "amd64/", "arm/v 7", "arm/v7/x", "am\u{1b}", "linux"] {
             assert!(bad.parse::<Arch>().is_err(), "{bad:?}");
         }
-        for (typo, meant) in [
-            ("amd46", "amd64"),
-            ("arm46", "arm64"),
-            ("x68_64", "x86_64"),
-            ("aarch46", "aarch64"),
-        ] {
+        for (typo, meant) in
+            [("amd46", "amd64"), ("arm46", "arm64"), ("x68_64", "x86_64"), ("aarch46", "aarch64")]
+        {
             let said = typo.parse::<Arch>().expect_err(typo);
             assert!(said.ends_with(&format!("did you mean {meant}?")), "{said}");
         }

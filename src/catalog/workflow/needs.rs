@@ -155,6 +155,9 @@ fn os_of_image(node: &Node, image: &str) -> Result<Os, Fault> {
     let plain = last.split('@').next().unwrap_or_default();
     let (name, tag) = plain.split_once(':').unwrap_or((plain, ""));
     let release = tag.split('-').next().unwrap_or_default();
+    // quay.io/centos/centos:stream9; gentoo/stage3:latest.
+    let release = release.strip_prefix("stream").filter(|_| name == "centos").unwrap_or(release);
+    let name = if name == "stage3" { "gentoo" } else { name };
     let found = match release {
         "" | "latest" => system(name),
         release => system(&format!("{name}-{release}")),

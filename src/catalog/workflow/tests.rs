@@ -184,6 +184,23 @@ fn the_os_is_the_containers_else_the_labels() {
             "ubuntu-24.04: [archlinux:latest] arch:rolling",
         ),
         (
+            "runs-on: ubuntu-24.04\ncontainer: quay.io/centos/centos:stream9",
+            "ubuntu-24.04: [quay.io/centos/centos:stream9] centos:9",
+        ),
+        (
+            "runs-on: ubuntu-24.04\ncontainer: gentoo/stage3:latest",
+            "ubuntu-24.04: [gentoo/stage3:latest] gentoo:rolling",
+        ),
+        (
+            "runs-on: ubuntu-24.04\ncontainer: opensuse/tumbleweed:latest",
+            "ubuntu-24.04: [opensuse/tumbleweed:latest] opensuse-tumbleweed:rolling",
+        ),
+        ("runs-on: ubuntu-24.04\ncontainer: oraclelinux:9", "ubuntu-24.04: [oraclelinux:9] ol:9"),
+        (
+            "runs-on: ubuntu-24.04\ncontainer: rockylinux/rockylinux:9.6",
+            "ubuntu-24.04: [rockylinux/rockylinux:9.6] rocky:9.6",
+        ),
+        (
             "runs-on: ubuntu-24.04\ncontainer: opensuse/leap:15.6",
             "ubuntu-24.04: [opensuse/leap:15.6] opensuse-leap:15.6",
         ),

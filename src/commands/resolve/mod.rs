@@ -139,7 +139,9 @@ fn job(context: &Context, args: &Args, flags: Asked) -> Outcome<Requirements> {
         asked = asked.and(file, ["the flags", &path.display().to_string()]).map_err(refused)?;
     }
     let host = Platform::host().architecture.parse().map_err(refused)?;
-    asked
-        .whole(host)
-        .map_err(|why| refused(why).with_hint("--os NAME:VERSION, or a file of --requirements, says it"))
+    if asked.os.is_none() {
+        let hint = "--os NAME:VERSION, or a file of --requirements, says it";
+        return Err(refused("no os is asked for".to_owned()).with_hint(hint));
+    }
+    asked.whole(host).map_err(refused)
 }

@@ -101,4 +101,7 @@ fn what_contradicts_itself_is_refused_with_both_places() {
         assert!(words.iter().all(|word| said.contains(word)), "{flags:?}: {said}");
     }
     assert!(!sandbox.store().exists());
+    // A hint is of the mistake that was made.
+    let said = sandbox.fail(["resolve", "--os=ubuntu:25.04", "--variant=asan,tsan"], 2);
+    assert!(!said.contains("hint"), "{said}");
 }
