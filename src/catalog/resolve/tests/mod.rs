@@ -142,7 +142,7 @@ fn what_is_damaged_is_no_answer() {
     let mut asked = Vec::new();
     let answer = resolve(&job, &offers, lacking, &mut |offer| {
         let name = offer.name(None).unwrap_or_default().to_owned();
-        let is_damaged = name < "c".to_owned();
+        let is_damaged = *name < *"c";
         asked.push(name);
         is_damaged.then(|| "is gone".to_owned())
     });
