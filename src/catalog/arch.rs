@@ -26,6 +26,12 @@ const NAMES: [(&str, &str); 15] = [
     ("mips64el", "mips64le"),
 ];
 
+/// Go's (`GOARCH`), as far as images are made for them.
+const KNOWN: [&str; 16] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le",
+    "riscv64", "s390x", "sparc64", "wasm", "ppc",
+];
+
 impl Arch {
     /// For 32 bits on x86.
     pub(crate) const X86: &'static str = "386";
@@ -65,11 +71,42 @@ impl FromStr for Arch {
         if let Some((_, ours)) = NAMES.iter().find(|(theirs, _)| *theirs == lower) {
             return Ok(Arch((*ours).to_owned()));
         }
-        if lower.split('/').count() > 2 || !lower.split('/').all(is_word) {
-            return Err(format!("{text:?} is no architecture: expected one such as amd64, arm64 or 386"));
+        let (name, variant) = lower.split_once('/').map_or((&*lower, None), |(name, of)| (name, Some(of)));
+        if !KNOWN.contains(&name) {
+            let hint = meant(name).map_or_else(String::new, |name| format!("; did you mean {name}?"));
+            return Err(format!(
+                "{text:?} is no architecture: expected one such as amd64, arm64 or 386{hint}"
+            ));
+        }
+        if !variant.is_none_or(is_word) {
+            return Err(format!("{text:?} has no variant of {name}: expected one such as arm/v7"));
         }
         Ok(Arch(lower))
     }
+}
+
+/// The one that a misspelt word was to be.
+fn meant(word: &str) -> Option<&'static str> {
+    // Nobody means what takes more than two changes.
+    let near = KNOWN.into_iter().chain(NAMES.map(|(theirs, _)| theirs)).map(|name| {
+        // Letters that changed places are more likely than some that are left out.
+        (changes(word, name), word.len().abs_diff(name.len()), name)
+    });
+    near.min().filter(|(changes, ..)| *changes <= 2 && word.len() > 2).map(|(.., name)| name)
+}
+
+/// How many letters have to be added, removed or replaced (Levenshtein).
+fn changes(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, x) in a.bytes().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], at + 1);
+        for (next, y) in b.bytes().enumerate() {
+            let same = before + usize::from(x != y);
+            before = row[next + 1];
+            row[next + 1] = same.min(row[next] + 1).min(before + 1);
+        }
+    }
+    row[b.len()]
 }
 
 impl fmt::Display for Arch {
@@ -94,8 +131,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Arch>().map(|arch| arch.to_string()), Ok(expected.to_owned()));
         }
-        for bad in ["", "*", "a b", "a/b/c", "/", "amd64/", "am\u{1b}"] {
+        for bad in ["", "*", "a b", "a/b/c", "/", "amd64/", "arm/v 7", "arm/v7/x", "am\u{1b}", "linux"] {
             assert!(bad.parse::<Arch>().is_err(), "{bad:?}");
         }
+        for (typo, meant) in
+            [("amd46", "amd64"), ("arm46", "arm64"), ("x68_64", "x86_64"), ("aarch46", "aarch64")]
+        {
+            let said = typo.parse::<Arch>().expect_err(typo);
+            assert!(said.ends_with(&format!("did you mean {meant}?")), "{said}");
+        }
+        let said = "solaris".parse::<Arch>().expect_err("no architecture");
+        assert!(!said.contains("mean"), "{said}");
     }
 }

@@ -7,6 +7,9 @@ use std::str::FromStr;
 pub(super) const FAMILIES: [&str; 8] =
     ["apple-clang", "clang", "clang-cl", "gcc", "icx", "mingw", "msvc", "nvhpc"];
 
+/// What compiles C++, and its family.
+const DRIVERS: [(&str, &str); 2] = [("g++", "gcc"), ("clang++", "clang")];
+
 /// A compiler with its version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Compiler {
@@ -81,12 +84,14 @@ impl fmt::Display for Compiler {
 impl FromStr for Compiler {
     type Err = String;
 
-    /// Reads `gcc-15`, and `gcc15` too.
-    fn from_str(text: &str) -> Result<Compiler, String> {
+    /// Reads `gcc-15`, and `gcc15` or `g++-15` too.
+    fn from_str(said: &str) -> Result<Compiler, String> {
+        let driver = DRIVERS.iter().find_map(|(driver, family)| Some((family, said.strip_prefix(driver)?)));
+        let text = &driver.map_or_else(|| said.to_owned(), |(family, rest)| format!("{family}{rest}"));
         if let Some(compiler) = Compiler::glued(text) {
             return Ok(compiler);
         }
-        let expected = || format!("{text:?} is no compiler with its version: expected one such as gcc-15");
+        let expected = || format!("{said:?} is no compiler with its version: expected one such as gcc-15");
         let (family, version) = text.rsplit_once('-').ok_or_else(expected)?;
         Compiler::new(family, version)
     }
@@ -102,6 +107,8 @@ mod tests {
             ("gcc-15", "gcc-15", "gcc15"),
             ("gcc15", "gcc-15", "gcc15"),
             ("gcc-15.2", "gcc-15.2", "gcc15.2"),
+            ("g++-15", "gcc-15", "gcc15"),
+            ("clang++-20", "clang-20", "clang20"),
             ("clang-20", "clang-20", "clang20"),
             ("apple-clang-17", "apple-clang-17", "apple-clang17"),
             ("apple-clang17", "apple-clang-17", "apple-clang17"),
@@ -121,7 +128,7 @@ mod tests {
             "gcc-015",
             "gcc--15",
             "GCC-15",
-            "g++-15",
+            "g++",
             "tcc-1",
             "15",
             "gcc 15",

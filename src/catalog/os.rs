@@ -39,6 +39,11 @@ pub(super) const KNOWN: &[&str] = &[
 /// What stands for the version where a system has no number for it.
 pub(super) const WORDS: [&str; 5] = ["edge", "rawhide", "rolling", "sid", "testing"];
 
+/// Systems without versions: whatever number their os-release has is that of a day.
+const ROLLING: [&str; 6] = ["arch", "gentoo", "kali", "manjaro", "opensuse-tumbleweed", "void"];
+/// Systems of which `A` and `A.B` are different releases, where others call an update of `A` so.
+const EXACT: [&str; 5] = ["amzn", "linuxmint", "nixos", "opensuse-leap", "ubuntu"];
+
 /// An operating system with its version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Os {
@@ -69,6 +74,45 @@ impl Os {
     /// `25.04`: its `VERSION_ID`, or a word in its place.
     pub(crate) fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether a word stands in place of its version.
+    pub(super) fn is_word(&self) -> bool {
+        WORDS.contains(&self.version.as_str())
+    }
+
+    /// Whether a system with this `ID` and `VERSION_ID` is what somebody gets who asks for this one: 3.20 is served by 3.20.3, 9 by
+    /// 9.6, and a word by what stands in its place there.
+    pub(super) fn is_served_by(&self, name: &str, version: Option<&str>) -> bool {
+        let is_word = self.is_word();
+        let served = match version {
+            None => is_word,
+            Some(version) if version == self.version => true,
+            Some(version) if is_word => match self.version.as_str() {
+                "rolling" => ROLLING.contains(&name),
+                // Of alpine's: 3.23_alpha20250612.
+                "edge" => version.contains('_'),
+                _ => false,
+            },
+            Some(version) => {
+                let is_release = match name {
+                    "alpine" => self.version.contains('.'),
+                    name => !EXACT.contains(&name),
+                };
+                is_release && version.strip_prefix(&self.version).is_some_and(|rest| rest.starts_with('.'))
+            }
+        };
+        name == self.name && served
+    }
+
+    /// The other of the two that their os-release does not tell apart.
+    pub(super) fn twin(&self) -> Option<Os> {
+        let version = match self.version.as_str() {
+            "sid" => "testing",
+            "testing" => "sid",
+            _ => return None,
+        };
+        Some(Os { name: self.name.clone(), version: version.to_owned() })
     }
 
     /// The one that these words of a name end with, and how many words it takes.

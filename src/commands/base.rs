@@ -1,5 +1,7 @@
 //! What images are made on, as people name it.
 
+use std::fmt::Display;
+
 use larder_store::base::Base;
 use larder_store::descriptor::Descriptor;
 use larder_store::error::Error;
@@ -18,6 +20,9 @@ pub(super) fn of(store: &Store, index: &Index, query: &str) -> Result<(Base, Ima
 /// The base that a text names, if an entry's image is made on it.
 pub(super) fn under(store: &Store, index: &Index, entry: &Descriptor, query: &str) -> Result<Base, Error> {
     let (base, image) = of(store, index, query)?;
+    if base.digest == Some(entry.digest) {
+        return Err(own(entry.digest));
+    }
     if look_at(store, entry)?.is_on(&image) {
         return Ok(base);
     }
@@ -26,6 +31,14 @@ pub(super) fn under(store: &Store, index: &Index, entry: &Descriptor, query: &st
         format!("image {}", entry.digest),
         format!("does not begin with the layers of {name}"),
     ))
+}
+
+/// What is no base of an image: what it is itself, or replaces. It would be stale for ever.
+pub(super) fn own(image: impl Display) -> Error {
+    Error::invalid(
+        format!("image {image}"),
+        "cannot be its own base; keep that under a name of its own (larder tag)",
+    )
 }
 
 pub(super) fn value(base: Option<&Base>) -> Value {

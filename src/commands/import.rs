@@ -91,6 +91,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let base = args.base.as_ref().map(|base| base::of(&store, &store.index()?, base)).transpose()?;
     let named = |name: &_| {
         let mut named = names.take(name)?;
+        if base.as_ref().is_some_and(|(base, _)| base.name == named.reference) {
+            return Err(base::own(named.reference.familiar()));
+        }
         base.iter().for_each(|(base, _)| base.write(&mut named.declared));
         Ok(named)
     };

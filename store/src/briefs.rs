@@ -45,8 +45,29 @@ pub(crate) fn append(dir: &Dir, id: &ImageId, said: &[u8]) -> Result<()> {
     let header = [MARK, (body.len() as u64).to_le_bytes(), checksum(&body).to_le_bytes()].concat();
     // Open to this user's writing alone, also in a store that a group shares.
     let (dir, name) = (dir.clone().with_sharing(Sharing::Owner), own_name());
-    let mut file = dir.open_append(&name)?;
-    file.write_all(&[header, body].concat()).map_err(Error::io("write", dir.at(&name)))
+    let record = [header, body].concat();
+    let Some(mut file) = dir.open_append(&name).ok().filter(is_own) else {
+        // What is no file of this user's is not read: it would grow with every record, and none of them count.
+        return replace(&dir, &name, |new| new.write_all(&record));
+    };
+    file.write_all(&record).map_err(Error::io("write", dir.at(&name)))
+}
+
+/// Whether what is written there counts.
+fn is_own(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.uid() == geteuid().as_raw())
+}
+
+/// A file in place of what has the name now, whatever that is, if it is no directory.
+fn replace(dir: &Dir, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let temporary = format!(".{name}.{}", fs::unique());
+    let mut new = dir.create_new(&temporary)?;
+    let written = write(&mut new).map_err(Error::io("write", dir.at(&temporary)));
+    let renamed = written.and_then(|()| dir.rename(&temporary, dir, name));
+    if renamed.is_err() {
+        let _ = dir.unlink(&temporary);
+    }
+    renamed
 }
 
 /// Shows all records, the later ones of an image after the earlier ones. What cannot be read is not there.
@@ -66,6 +87,9 @@ pub(crate) fn tidy(dir: &Dir, keep: impl Fn(&ImageId) -> bool) -> Result<()> {
     let name = own_name();
     // What is no file is nothing to tidy.
     let Ok(Some(file)) = dir.open_file(&name) else { return Ok(()) };
+    if !is_own(&file) {
+        return dir.unlink(&name).map(|_| ());
+    }
     let failed = || Error::io("read", dir.at(&name));
     let mut kept = HashMap::new();
     scan(&file, &mut |at, record| {
@@ -80,22 +104,15 @@ pub(crate) fn tidy(dir: &Dir, keep: impl Fn(&ImageId) -> bool) -> Result<()> {
         return Ok(());
     }
     let dir = dir.clone().with_sharing(Sharing::Owner);
-    let temporary = format!(".{name}.{}", fs::unique());
-    let mut new = dir.create_new(&temporary)?;
     let mut records: Vec<_> = kept.into_values().collect();
     records.sort_unstable();
-    let copied = records.into_iter().try_for_each(|(at, length)| {
-        let mut record = vec![0; length];
-        file.read_exact_at(&mut record, at)?;
-        new.write_all(&record)
-    });
-    let renamed = copied
-        .map_err(Error::io("write", dir.at(&temporary)))
-        .and_then(|()| dir.rename(&temporary, &dir, &name));
-    if renamed.is_err() {
-        let _ = dir.unlink(&temporary);
-    }
-    renamed
+    replace(&dir, &name, |new| {
+        records.into_iter().try_for_each(|(at, length)| {
+            let mut record = vec![0; length];
+            file.read_exact_at(&mut record, at)?;
+            new.write_all(&record)
+        })
+    })
 }
 
 fn own_name() -> String {
@@ -264,6 +281,24 @@ mod tests {
         assert_eq!(all(&dir), expected);
         assert_eq!(std::fs::metadata(at(&temporary)).expect("there").len(), size / 11 * 2);
         assert_eq!(std::fs::read_dir(temporary.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_of_this_users_is_replaced() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let dir = Dir::open(temporary.path()).expect("a directory");
+        rustix::fs::mkfifoat(rustix::fs::CWD, at(&temporary), rustix::fs::Mode::RUSR).expect("a pipe");
+        append(&dir, &id(1), b"one").expect("appended");
+        assert_eq!(all(&dir).len(), 1);
+        if std::os::unix::fs::chown(at(&temporary), Some(12345), None).is_ok() {
+            append(&dir, &id(2), b"two").expect("appended");
+            append(&dir, &id(3), b"three").expect("appended");
+            assert_eq!(all(&dir).len(), 2, "of another's file nothing counts");
+            std::os::unix::fs::chown(at(&temporary), Some(12345), None).expect("given away");
+            tidy(&dir, |_| true).expect("tidied");
+            assert!(!at(&temporary).exists());
+        }
+        assert!(std::fs::read_dir(temporary.path()).expect("listed").count() <= 1, "nothing is left over");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! Lives in `.larder/cache/` and can be lost at any time. It decides which blob a manifest points at, so only
 //! what this host and user (or root) wrote counts: a cache that came with a copied store is thrown away.
 
+use std::io;
+
 use rustix::process::geteuid;
 
 use crate::briefs;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 use crate::ids::{DiffId, ImageId};
 use crate::media_type::Compression;
@@ -68,8 +70,8 @@ impl LayerFacts {
     }
 }
 
-/// The cache of layer facts. Where it cannot be written (a read-only or full disk, another user's store) it knows
-/// what is there and learns nothing.
+/// The cache of layer facts. Where it cannot be written (a read-only or full disk, another user's store, a directory in place of a
+/// file) it knows what is there and learns nothing.
 #[derive(Debug, Clone, Default)]
 pub struct LayerCache {
     diffs: Option<Dir>,
@@ -127,7 +129,10 @@ impl LayerCache {
                 false => Ok(()),
             }
         });
-        if_possible(learned)
+        match learned {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::IsADirectory => Ok(()),
+            learned => if_possible(learned),
+        }
     }
 
     /// The listing of a layer (`facts`), as it was written.
@@ -136,9 +141,9 @@ impl LayerCache {
     }
 
     /// Keeps the listing of a layer.
-    pub(crate) fn learn_listing(&self, diff_id: &DiffId, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn learn_listing(&self, diff_id: &DiffId, bytes: &[u8]) {
         let write = |dir: &Dir| dir.replace_lossy(&diff_id.0.hex(), bytes);
-        if_possible(self.listings.as_ref().map_or(Ok(()), write))
+        let _ = self.listings.as_ref().map(write);
     }
 
     /// What was read from an image (`facts`), as it was written.
@@ -147,9 +152,9 @@ impl LayerCache {
     }
 
     /// Keeps what was read from an image.
-    pub(crate) fn learn_image(&self, id: &ImageId, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn learn_image(&self, id: &ImageId, bytes: &[u8]) {
         let write = |dir: &Dir| dir.replace_lossy(&id.0.hex(), bytes);
-        if_possible(self.images.as_ref().map_or(Ok(()), write))
+        let _ = self.images.as_ref().map(write);
     }
 
     /// Shows what was kept of all images in short, the later word on one after the earlier.
@@ -160,8 +165,8 @@ impl LayerCache {
     }
 
     /// Keeps what was read from an image in short.
-    pub(crate) fn learn_brief(&self, id: &ImageId, said: &[u8]) -> Result<()> {
-        if_possible(self.briefs.as_ref().map_or(Ok(()), |briefs| briefs::append(briefs, id, said)))
+    pub(crate) fn learn_brief(&self, id: &ImageId, said: &[u8]) {
+        let _ = self.briefs.as_ref().map(|briefs| briefs::append(briefs, id, said));
     }
 
     /// Drops what is kept in short of images that are gone, once that is most of it.

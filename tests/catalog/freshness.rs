@@ -223,6 +223,27 @@ fn an_image_is_stale_when_its_base_moves() {
     assert_eq!(sandbox.json(["inspect", "app:1"])[0]["base"]["digest"], first);
 }
 
+/// What was made on the last one of its name has no base that could move.
+#[test]
+fn an_image_is_no_base_of_itself() {
+    let sandbox = with_base();
+    let first = named(&sandbox.store(), BASE).unwrap();
+    let full = "docker.io/library/ubuntu:25.04";
+    let labels = |config: &mut Value| config["config"]["Labels"] = json!({NAME: full, DIGEST: first.clone()});
+    add(&sandbox, BASE, &["a", "b", "c"], labels, &["--replace"]);
+    assert_eq!(stale(&sandbox), []);
+    // Another one that says the same is on a base that moved.
+    add(&sandbox, "app:1", &["a", "b", "d"], labels, &[]);
+    assert_eq!(stale(&sandbox), moved("app:1"));
+    let before = index_text(&sandbox.store());
+    let said = sandbox.fail(["annotate", BASE, "base=ubuntu:25.04"], 1);
+    assert!(said.contains("its own base") && said.contains("larder tag"), "{said}");
+    add_to_disk(&sandbox, BASE, &["a", "b", "c", "e"]);
+    let said = sandbox.fail(["import", "image.tar", "--replace", "--base", BASE], 1);
+    assert!(said.contains("ubuntu:25.04: cannot be its own base"), "{said}");
+    assert_eq!(before, index_text(&sandbox.store()), "nothing was changed");
+}
+
 #[test]
 fn the_same_base_under_another_digest_is_no_other_base() {
     let sandbox = with_base();

@@ -203,3 +203,63 @@ fn what_is_wrong_is_a_mistake_of_usage_with_its_place() {
         );
     }
 }
+
+/// act runs a job with a container in that: its label claims no image, and gets one where no other job has it.
+#[test]
+fn a_container_of_its_own_binds_no_label() {
+    let sandbox = kitchen(&ALL);
+    let say = |text: &str| {
+        std::fs::write(sandbox.path("ci.yml"), text).unwrap();
+        let output = sandbox.larder(resolve(&[]));
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), stdout, stderr)
+    };
+    let a = "a: {runs-on: x, container: 'debian:13'}";
+    let b = "b: {runs-on: x, container: 'ubuntu:22.04'}";
+    let gcc = "strategy: {matrix: {container: ['ubuntu:25.04'], compiler: [gcc-15]}}";
+    let (code, stdout, said) = say(&format!("jobs:\n  {a}\n  {b}\n"));
+    assert_eq!((code, &*stdout), (Some(0), "-P x=capy-debian-13:latest\n"), "{said}");
+    let (code, stdout, said) = say(&format!("jobs:\n  {a}\n  {b}\n  c: {{runs-on: x, {gcc}}}\n"));
+    assert_eq!((code, &*stdout), (Some(0), "-P x=capy-ubuntu-25.04-gcc15:latest\n"), "{said}");
+    // A job that would run in it, and has no image, does not get that of a container.
+    let (code, stdout, said) =
+        say(&format!("jobs:\n  {a}\n  c: {{runs-on: x, {gcc}}}\n").replace("25.04", "23.04"));
+    assert_eq!((code, &*stdout), (Some(3), ""), "{said}");
+    // Many entries of one job, one line.
+    let many = "a: {runs-on: x, container: 'debian:13', strategy: {matrix: {k: [1, 2, 3]}}}";
+    let (code, _, said) = say(&format!("jobs:\n  {many}\n"));
+    assert_eq!((code, said.matches("act takes its container").count()), (Some(0), 1), "{said}");
+}
+
+/// What is shown to be run has nothing of a file in it that a shell would run.
+#[test]
+fn what_a_file_says_is_no_part_of_a_command() {
+    let sandbox = kitchen(&ALL);
+    let text = "jobs:\n  a: {runs-on: x, container: 'x/$(touch y)/debian:13'}\n";
+    std::fs::write(sandbox.path("ci.yml"), text).unwrap();
+    let output = sandbox.larder(resolve(&[]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cannot give") && !said.contains("export"), "{said}");
+    let text = "jobs:\n  build: {runs-on: x, strategy: {matrix: {include: [\n    {k: \"it's $(id)\", container: 'debian:13'},\n    {k: b, container: 'ubuntu:22.04'}]}}}\n";
+    std::fs::write(sandbox.path("ci.yml"), text).unwrap();
+    let said = sandbox.fail(resolve(&[]), 2);
+    assert!(said.contains(r"--matrix 'k=it'\''s $(id)' or --matrix k=b"), "{said}");
+    let text =
+        "jobs:\n  a: {runs-on: x, container: 'debian:13', strategy: {matrix: {k: [\"1\\nforged\"]}}}\n";
+    std::fs::write(sandbox.path("ci.yml"), text).unwrap();
+    let output = sandbox.larder(resolve(&[]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("1\\nforged") && said.lines().all(|line| !line.starts_with("forged")), "{said}");
+}
+
+/// Signals are looked at, and entries that ask for the same share an answer: thousands take no time.
+#[test]
+fn many_entries_are_one_answer() {
+    let sandbox = kitchen(&ALL[3..]);
+    let axis: String = (0..256).map(|at| format!("{at}, ")).collect();
+    let jobs: String = (0..16)
+        .map(|job| format!("  j{job}: {{runs-on: debian-13, strategy: {{matrix: {{k: [{axis}]}}}}}}\n"))
+        .collect();
+    std::fs::write(sandbox.path("ci.yml"), format!("jobs:\n{jobs}")).unwrap();
+    assert_eq!(sandbox.ok(resolve(&[])), "-P debian-13=capy-debian-13:latest\n");
+}

@@ -16,6 +16,7 @@ pub(crate) use offer::{Offer, Why};
 
 use super::compiler::Compiler;
 use super::declared::Word;
+use super::name::Suffix;
 use super::requirements::Requirements;
 
 /// Os and architecture match.
@@ -26,6 +27,10 @@ const COMPILER: u32 = 30;
 pub(crate) const FULL: u32 = SYSTEM + COMPILER;
 const PACKAGE: u32 = 10;
 const TOOL: u32 = 20;
+/// Candidates that an answer shows.
+pub(crate) const MAX_CANDIDATES: usize = 100;
+/// Other images that an answer shows.
+pub(crate) const MAX_REJECTED: usize = 20;
 
 /// What becomes of a full match that lacks packages or tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +45,7 @@ pub(crate) enum Lacking {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Missing<'a> {
     pub(crate) compiler: Option<&'a Compiler>,
+    pub(crate) suffixes: Vec<Suffix>,
     pub(crate) packages: Vec<&'a Word>,
     pub(crate) tools: Vec<&'a Word>,
 }
@@ -59,10 +65,12 @@ pub(crate) struct Candidate<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
     pub(crate) needs_build: bool,
-    /// The best first: it is the image, or the base of the one to build.
+    /// The best first, not more than are shown: it is the image, or the base of the one to build.
     pub(crate) candidates: Vec<Candidate<'a>>,
-    /// The others, by name.
+    pub(crate) candidate_count: usize,
+    /// The others, by name, not more than are shown.
     pub(crate) rejected: Vec<(&'a Offer<'a>, Why)>,
+    pub(crate) rejected_count: usize,
     /// What the best one lacks; all that is asked for where there is none.
     pub(crate) missing: Missing<'a>,
     /// The name of the official image of the os, where nothing here is a base.
@@ -76,8 +84,13 @@ impl Missing<'_> {
     }
 }
 
-/// Chooses.
-pub(crate) fn resolve<'a>(wanted: &'a Requirements, offers: &'a [Offer<'a>], lacking: Lacking) -> Answer<'a> {
+/// Chooses. The best one is asked what is damaged of it, as is the next one where something is.
+pub(crate) fn resolve<'a>(
+    wanted: &'a Requirements,
+    offers: &'a [Offer<'a>],
+    lacking: Lacking,
+    damage: &mut dyn FnMut(&Offer<'_>) -> Option<String>,
+) -> Answer<'a> {
     let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     for offer in offers {
         match offer.serves(wanted) {
@@ -93,6 +106,10 @@ pub(crate) fn resolve<'a>(wanted: &'a Requirements, offers: &'a [Offer<'a>], lac
         let doubt = (offer.read.is_none(), offer.distance(&wanted.suffixes));
         (marks, doubt, Reverse(offer.last_used), Reverse(offer.use_count), offer.size, *name, offer.digest)
     });
+    let damaged = candidates.iter().map_while(|best| Some((best.offer, Why::Damaged(damage(best.offer)?))));
+    rejected.extend(damaged);
+    let damaged = rejected.iter().filter(|(_, why)| matches!(why, Why::Damaged(_))).count();
+    candidates.drain(..damaged);
     rejected.sort_by_key(|(offer, _)| (offer.name(None), offer.digest));
     let best = candidates.first();
     let serves = |best: &Candidate<'_>| {
@@ -102,14 +119,24 @@ pub(crate) fn resolve<'a>(wanted: &'a Requirements, offers: &'a [Offer<'a>], lac
         needs_build: !best.is_some_and(serves),
         missing: best.map_or_else(|| all(wanted), |best| best.missing.clone()),
         official_base: if best.is_none() { base::official(&wanted.os) } else { None },
-        candidates,
-        rejected,
+        candidate_count: candidates.len(),
+        rejected_count: rejected.len(),
+        candidates: first(candidates, MAX_CANDIDATES),
+        rejected: first(rejected, MAX_REJECTED),
     }
+}
+
+/// The first of them alone: a workflow has thousands of answers over ten thousand images.
+fn first<T>(mut all: Vec<T>, count: usize) -> Vec<T> {
+    all.truncate(count);
+    all.shrink_to_fit();
+    all
 }
 
 fn marked<'a>(wanted: &'a Requirements, name: &'a str, offer: &'a Offer<'a>) -> Candidate<'a> {
     let (mut missing, mut extra) = (Missing::default(), 0);
     missing.compiler = wanted.compiler.as_ref().filter(|wanted| !offer.has_compiler(wanted));
+    missing.suffixes = offer.lacks(&wanted.suffixes).collect();
     for package in &wanted.packages {
         match offer.has_package(package) {
             true => extra += PACKAGE,
@@ -131,6 +158,7 @@ fn marked<'a>(wanted: &'a Requirements, name: &'a str, offer: &'a Offer<'a>) -> 
 fn all(wanted: &Requirements) -> Missing<'_> {
     Missing {
         compiler: wanted.compiler.as_ref(),
+        suffixes: wanted.suffixes.iter().copied().collect(),
         packages: wanted.packages.iter().collect(),
         tools: wanted.tools.iter().collect(),
     }

@@ -10,7 +10,7 @@ use super::super::arch::Arch;
 use super::super::compiler::Compiler;
 use super::super::declared::{Declared, Word};
 use super::super::name::{Project, Suffix};
-use super::super::os::{Os, WORDS};
+use super::super::os::Os;
 use super::super::requirements::Requirements;
 
 /// An image with names in the store.
@@ -46,6 +46,8 @@ pub(crate) enum Why {
     Os(String),
     /// It is for another architecture.
     Arch(String),
+    /// Something of it is not there any more.
+    Damaged(String),
 }
 
 impl<'a> Offer<'a> {
@@ -135,21 +137,31 @@ impl<'a> Offer<'a> {
         (!serves).then_some(Why::Arch(shown))
     }
 
-    /// In how many suffixes its variant differs from the one that is asked for; x86 is an architecture.
+    /// In how many suffixes its variant differs from the one that is asked for.
     pub(super) fn distance(&self, asked: &BTreeSet<Suffix>) -> usize {
-        self.suffixes.symmetric_difference(asked).filter(|suffix| **suffix != Suffix::X86).count()
+        self.lacks(asked).count() + self.unasked(asked).count()
     }
 
-    /// Whether this is the os. A word for a version (`sid`, `rolling`) stands for the version that its os-release does not have.
-    /// What is declared counts only where nobody could look: an image without os-release has no os.
+    /// What is asked for of a variant, and this is not for.
+    pub(super) fn lacks<'b>(&'b self, asked: &'b BTreeSet<Suffix>) -> impl Iterator<Item = Suffix> + 'b {
+        asked.difference(&self.suffixes).copied()
+    }
+
+    /// What this is for that nobody asked for; x86 is an architecture.
+    pub(crate) fn unasked<'b>(&'b self, asked: &'b BTreeSet<Suffix>) -> impl Iterator<Item = Suffix> + 'b {
+        self.suffixes.difference(asked).copied().filter(|suffix| *suffix != Suffix::X86)
+    }
+
+    /// Whether this is the os. What is declared counts where nobody could look, and for a word that the os-release has no
+    /// version for: an image without os-release has no os.
     fn is_os(&self, wanted: &Os) -> bool {
-        let Some(read) = &self.read else { return self.os.contains(wanted) };
+        let Some(read) = &self.read else {
+            return self.os.iter().any(|os| wanted.is_served_by(os.name(), Some(os.version())));
+        };
         read.head.os.as_ref().is_some_and(|(name, version)| {
-            let is_version = match version {
-                Some(version) => version == wanted.version(),
-                None => WORDS.contains(&wanted.version()),
-            };
-            name == wanted.name() && is_version
+            let is_twin = wanted.twin().is_some_and(|twin| self.os.contains(&twin));
+            let is_declared = wanted.is_word() && name == wanted.name() && self.os.contains(wanted);
+            is_declared || !is_twin && wanted.is_served_by(name, version.as_deref())
         })
     }
 
@@ -169,7 +181,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::Project => f.write_str("is not declared to be of the project"),
-            Why::Os(os) => f.write_str(os),
+            Why::Os(why) | Why::Damaged(why) => f.write_str(why),
             Why::Arch(arch) => write!(f, "its architecture is {arch}"),
         }
     }

@@ -10,6 +10,10 @@ use super::{Choice, Fault};
 const MAX_ENTRIES: usize = 256;
 /// Values of a product before anything is excluded from it.
 const MAX_VALUES: usize = 1 << 16;
+/// Keys of an entry.
+const MAX_KEYS: usize = 256;
+/// Comparisons that `include` and `exclude` may take in one matrix: half a second's.
+const MAX_COMPARISONS: usize = 1 << 27;
 
 /// One combination: the values of a matrix for one run of its job.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,14 +50,24 @@ impl Entry {
 /// The entries of a job's matrix that are chosen; a job without one has one empty entry. What cannot be told from the file is
 /// taken from the choice.
 pub(super) fn entries(job: &Node, choice: &Choice<'_>) -> Result<Vec<Entry>, Fault> {
-    let Some(written) = job.get("strategy").and_then(|strategy| strategy.get("matrix")) else {
-        return Ok(vec![Entry::default()]);
-    };
-    let given = || given(written, choice);
+    let Some(strategy) = job.get("strategy") else { return Ok(vec![Entry::default()]) };
     let unknown = |fault: Fault| match choice.matrix {
         [] => Err(fault.hinted("--matrix KEY=VALUE, once for each key, says what the matrix would have")),
         _ => Ok(None),
     };
+    let Some(known) = expression::value(strategy, None).map(Some).or_else(unknown)? else {
+        return Ok(vec![given(strategy, choice)]);
+    };
+    let written = match &known.kind {
+        Kind::Map(_) => known.get("matrix"),
+        Kind::Null => None,
+        _ => {
+            let why = format!("a strategy is a mapping, and this is {}", known.what());
+            return Err(Fault::wrong(strategy, why));
+        }
+    };
+    let Some(written) = written else { return Ok(vec![Entry::default()]) };
+    let given = || given(written, choice);
     let Some(matrix) = expression::value(written, None).map(Some).or_else(unknown)? else {
         return Ok(vec![given()]);
     };
@@ -84,13 +98,18 @@ pub(super) fn entries(job: &Node, choice: &Choice<'_>) -> Result<Vec<Entry>, Fau
     };
     let count = axes.iter().try_fold(1, |count: usize, (_, values)| count.checked_mul(values.len()));
     let count = count.filter(|count| count.saturating_mul(axes.len()) <= MAX_VALUES).ok_or_else(too_large)?;
+    check_work(written, &exclude, count, axes.len())?;
     let is_excluded = |entry: &Entry| exclude.iter().any(|object| matches(entry, object));
     let product = (0..if axes.is_empty() { 0 } else { count }).map(|at| combination(&axes, at));
     let mut entries: Vec<Entry> = product.filter(|entry| !is_excluded(entry)).collect();
     if entries.len() > MAX_ENTRIES {
         return Err(too_large());
     }
+    check_work(written, &include, entries.len(), MAX_KEYS)?;
     add(&mut entries, &axes, include);
+    if entries.iter().any(|entry| entry.0.len() > MAX_KEYS) {
+        return Err(too_many_keys(written));
+    }
     if entries.len() > MAX_ENTRIES {
         return Err(too_large());
     }
@@ -139,10 +158,36 @@ fn objects(key: &str, node: &Node) -> Result<Vec<Entry>, Fault> {
         }
     };
     let object = |item: &Node| match &item.kind {
+        Kind::Map(map) if map.len() > MAX_KEYS => Err(too_many_keys(item)),
         Kind::Map(map) => Ok(Entry(map.to_vec())),
         _ => Err(Fault::wrong(item, format!("{key:?} lists mappings, and this is {}", item.what()))),
     };
     list.iter().map(object).collect()
+}
+
+fn too_many_keys(node: &Node) -> Fault {
+    Fault::wrong(node, format!("an entry of a matrix has more than the {MAX_KEYS} keys that are read"))
+}
+
+/// Whether so many combinations, with so many keys each, can be compared with all these objects in good time.
+fn check_work(written: &Node, objects: &[Entry], combinations: usize, keys: usize) -> Result<(), Fault> {
+    let pairs = objects.iter().flat_map(|object| &object.0);
+    let each: usize = pairs.map(|(_, node)| keys + comparisons(node)).sum();
+    match each.saturating_mul(combinations) {
+        0..=MAX_COMPARISONS => Ok(()),
+        _ => {
+            Err(Fault::wrong(written, "the matrix is too large: its include or exclude has too much".into()))
+        }
+    }
+}
+
+/// How many it takes to compare a value with its like.
+fn comparisons(node: &Node) -> usize {
+    match &node.kind {
+        Kind::List(list) => list.iter().map(comparisons).sum(),
+        Kind::Map(map) => map.iter().map(|(_, node)| map.len() + comparisons(node)).sum(),
+        _ => 1,
+    }
 }
 
 /// The combination of that number; the first axis turns slowest.

@@ -13,9 +13,12 @@ mod yaml;
 
 use std::fmt;
 
+use larder_store::cancel::Cancel;
+
 pub(crate) use matrix::Entry;
 pub(crate) use needs::JobNeeds;
 
+use super::compiler::Compiler;
 use yaml::{Kind, Node, Place};
 
 /// Bytes of a file; GitHub takes no larger one.
@@ -28,6 +31,8 @@ const MAX_NEEDS: usize = 4096;
 pub(crate) struct Choice<'a> {
     /// By its ID; without one, all that can be told.
     pub(crate) job: Option<&'a str>,
+    /// What stands in for a compiler that an entry does not say in full.
+    pub(crate) compiler: Option<&'a Compiler>,
     /// Keys and values of the entries that count; of a key that is here twice, either value.
     pub(crate) matrix: &'a [(String, String)],
 }
@@ -55,15 +60,15 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FaultKind {
     Wrong,
-    /// The file alone does not tell.
+    /// The file alone does not tell, or not in words that are known here.
     Unknown,
     /// The entry runs on a system that no image serves.
     Foreign,
 }
 
 impl Workflow {
-    /// Reads a file.
-    pub(crate) fn read(text: &str, choice: &Choice<'_>) -> Result<Workflow, Fault> {
+    /// Reads a file. What was cancelled ends with some fault, which nobody has to see.
+    pub(crate) fn read(text: &str, choice: &Choice<'_>, cancel: &Cancel) -> Result<Workflow, Fault> {
         if text.len() > MAX_BYTES {
             return Err(Fault::plain(format!("is larger than {MAX_BYTES} bytes: no workflow is")));
         }
@@ -81,7 +86,7 @@ impl Workflow {
         let mut workflow = Workflow { needs: Vec::new(), passed_over: Vec::new() };
         let mut known = Vec::new();
         for (name, job) in jobs.iter().filter(|(name, _)| choice.job.is_none_or(|job| **name == *job)) {
-            workflow.take(name, job, choice, &mut known)?;
+            workflow.take(name, job, choice, &mut known, cancel)?;
         }
         match (workflow.needs.is_empty(), workflow.passed_over.first()) {
             (true, Some(fault)) => return Err(fault.clone()),
@@ -107,6 +112,7 @@ impl Workflow {
         job: &Node,
         choice: &Choice<'a>,
         known: &mut Vec<&'a str>,
+        cancel: &Cancel,
     ) -> Result<(), Fault> {
         let passed_over = &mut self.passed_over;
         let mut pass = |fault: Fault| match (fault.kind, choice.job) {
@@ -122,7 +128,8 @@ impl Workflow {
         };
         known.extend(matrix::keep(&mut entries, choice));
         for entry in entries {
-            match needs::read(name, job, &entry) {
+            cancel.check().map_err(|error| Fault::plain(error.to_string()))?;
+            match needs::read(name, job, &entry, choice) {
                 Ok(needs) if self.needs.len() < MAX_NEEDS => self.needs.push(needs),
                 Ok(_) => return Err(Fault::plain(format!("has more than {MAX_NEEDS} entries in all"))),
                 Err(fault) => pass(fault.of(name, &entry))?,
@@ -173,8 +180,14 @@ impl fmt::Display for Fault {
         if let Some(at) = self.at {
             write!(f, "{at}: ")?;
         }
-        write!(f, "{}{}", self.of, self.why)
+        f.write_str(&visible(&format!("{}{}", self.of, self.why)))
     }
+}
+
+/// On one line, whatever somebody has put into a file.
+fn visible(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// Some of many, for a message.

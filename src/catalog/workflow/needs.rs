@@ -15,7 +15,7 @@ use crate::catalog::requirements::Asked;
 use super::expression::value;
 use super::matrix::Entry;
 use super::yaml::{Kind, Node};
-use super::{Fault, list};
+use super::{Choice, Fault, FaultKind, list, visible};
 
 /// Bytes of a value that is read.
 const MAX_VALUE: usize = 8 << 10;
@@ -46,10 +46,12 @@ impl JobNeeds {
 
 /// `job build (compiler=gcc, version=15)`.
 pub(super) fn shown(job: &str, entry: &Entry) -> String {
-    let pairs = list(entry.pairs().map(|(key, value)| format!("{key}={}", cut(&value))));
+    let job = visible(job);
+    let pairs = list(entry.pairs().map(|(key, value)| visible(&format!("{key}={}", cut(&value)))));
     if pairs.is_empty() { format!("job {job}") } else { format!("job {job} ({pairs})") }
 }
 
+/// Some of a text.
 fn cut(text: &str) -> String {
     text.chars().take(60).collect()
 }
@@ -68,7 +70,7 @@ pub(super) fn check(job: &Node) -> Result<(), Fault> {
 }
 
 /// What this entry needs.
-pub(super) fn read(name: &str, job: &Node, entry: &Entry) -> Result<JobNeeds, Fault> {
+pub(super) fn read(name: &str, job: &Node, entry: &Entry, choice: &Choice<'_>) -> Result<JobNeeds, Fault> {
     let Some(runs_on) = job.get("runs-on") else {
         return Err(Fault::wrong(job, "has no runs-on".to_owned()));
     };
@@ -83,8 +85,10 @@ pub(super) fn read(name: &str, job: &Node, entry: &Entry) -> Result<JobNeeds, Fa
     };
     let os = match own {
         Some((node, image)) => image.and_then(|image| os_of_image(node, &image.unwrap_or_default())),
-        None => match entry.get("container").map(|node| Ok((node, image(node, None)?))).transpose()? {
-            Some((node, Some(image))) => os_of_image(node, &image),
+        // A key of the matrix means what its author likes.
+        None => match entry.get("container").map(|node| (node, image(node, None))) {
+            Some((_, Err(fault))) => return Err(Fault { kind: FaultKind::Unknown, ..fault }),
+            Some((node, Ok(Some(image)))) => os_of_image(node, &image),
             _ => os_of_labels(runs_on, &labels),
         },
     };
@@ -93,7 +97,7 @@ pub(super) fn read(name: &str, job: &Node, entry: &Entry) -> Result<JobNeeds, Fa
         Err(fault) if fault.is_unknown() => (None, Some(fault.of(name, entry))),
         Err(fault) => return Err(fault),
     };
-    let asked = Asked { os, arch: arch(runs_on, &labels, entry)?, ..asked(entry)? };
+    let asked = Asked { os, arch: arch(runs_on, &labels, entry)?, ..asked(entry, choice.compiler)? };
     let label = labels[0].clone();
     Ok(JobNeeds { job: name.to_owned(), entry: entry.clone(), label, container, asked, no_os })
 }
@@ -151,6 +155,9 @@ fn os_of_image(node: &Node, image: &str) -> Result<Os, Fault> {
     let plain = last.split('@').next().unwrap_or_default();
     let (name, tag) = plain.split_once(':').unwrap_or((plain, ""));
     let release = tag.split('-').next().unwrap_or_default();
+    // quay.io/centos/centos:stream9; gentoo/stage3:latest.
+    let release = release.strip_prefix("stream").filter(|_| name == "centos").unwrap_or(release);
+    let name = if name == "stage3" { "gentoo" } else { name };
     let found = match release {
         "" | "latest" => system(name),
         release => system(&format!("{name}-{release}")),
@@ -196,8 +203,8 @@ fn arch(node: &Node, labels: &[Rc<str>], entry: &Entry) -> Result<Option<Arch>, 
 }
 
 /// What the keys of the matrix say, but for os and architecture.
-fn asked(entry: &Entry) -> Result<Asked, Fault> {
-    let mut asked = Asked { compiler: compiler(entry)?, ..Asked::default() };
+fn asked(entry: &Entry, given: Option<&Compiler>) -> Result<Asked, Fault> {
+    let mut asked = Asked { compiler: compiler_or(given, entry)?, ..Asked::default() };
     let suffixes =
         [("coverage", Suffix::Cov), ("asan", Suffix::Asan), ("ubsan", Suffix::Ubsan), ("tsan", Suffix::Tsan)];
     for (key, suffix) in suffixes {
@@ -210,11 +217,11 @@ fn asked(entry: &Entry) -> Result<Asked, Fault> {
     }
     if let Some((node, text)) = scalar(entry, "install")? {
         let words = text.split([' ', '\t', '\n', '\r', ',']).filter(|word| !word.is_empty());
-        // Options of the package manager.
+        // Options of the package manager, and versions that it is to take.
         for word in words.filter(|word| !word.starts_with('-')) {
-            asked
-                .packages
-                .insert(word.parse().map_err(|why| Fault::wrong(&node, format!("install: {why}")))?);
+            let name = word.split('=').next().unwrap_or_default();
+            let name = name.parse().map_err(|why| Fault::unknown(&node, format!("install: {why}")))?;
+            asked.packages.insert(name);
         }
     }
     Ok(asked)
@@ -228,39 +235,59 @@ fn scalar(entry: &Entry, key: &str) -> Result<Option<(Node, Rc<str>)>, Fault> {
         Some(text) if text.len() <= MAX_VALUE => {
             Ok(Some((said, text)).filter(|(_, text)| !text.trim().is_empty()))
         }
-        Some(_) => Err(Fault::wrong(node, format!("{key} is longer than {MAX_VALUE} bytes"))),
-        None => Err(Fault::wrong(node, format!("{key} is a text, and this is {}", said.what()))),
+        Some(_) => Err(Fault::unknown(node, format!("{key} is longer than {MAX_VALUE} bytes"))),
+        None => Err(Fault::unknown(node, format!("{key} is a text, and this is {}", said.what()))),
     }
 }
 
+/// A key that is true or false, in any of the ways to say so.
 fn flag(entry: &Entry, key: &str) -> Result<bool, Fault> {
-    match scalar(entry, key)? {
-        None => Ok(false),
-        Some((node, text)) => text.parse().map_err(|_| {
-            Fault::wrong(&node, format!("{key} is true or false, and this is {:?}", cut(&text)))
-        }),
+    let Some((node, text)) = scalar(entry, key)? else { return Ok(false) };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(Fault::unknown(&node, format!("{key} is true or false, and this is {:?}", cut(&text)))),
     }
+}
+
+/// The compiler of an entry; where what it says is not enough, that of the flags will do, if it is of the same family.
+fn compiler_or(given: Option<&Compiler>, entry: &Entry) -> Result<Option<Compiler>, Fault> {
+    match (compiler(entry), given) {
+        (Err(fault), Some(given)) if fault.is_unknown() => match scalar(entry, "compiler") {
+            Ok(Some((node, text))) if family(&text) != given.family() => {
+                let why = format!("compiler: {:?} contradicts {given}, which is asked for", cut(&text));
+                Err(Fault::wrong(&node, why))
+            }
+            _ => Ok(None),
+        },
+        (compiler, _) => compiler,
+    }
+}
+
+fn family(text: &str) -> String {
+    text.trim().to_ascii_lowercase().replace("clang++", "clang").replace("g++", "gcc")
 }
 
 /// `gcc` and 15, `g++-15`, `clang-20` …
 fn compiler(entry: &Entry) -> Result<Option<Compiler>, Fault> {
     let Some((node, text)) = scalar(entry, "compiler")? else { return Ok(None) };
-    let said = text.trim().to_ascii_lowercase().replace("clang++", "clang").replace("g++", "gcc");
+    let said = family(&text);
     let version = scalar(entry, "version")?.filter(|(_, version)| version.trim() != "*");
     let with_version = said.parse::<Compiler>().ok();
     let family = with_version.as_ref().map_or(said.as_str(), Compiler::family);
-    let wrong = |why| Fault::wrong(&node, format!("compiler: {why}"));
+    let unread = |why| Fault::unknown(&node, format!("compiler: {why}"));
     match (&version, with_version.clone()) {
         (Some((at, version)), with_version) => {
             let exact = Compiler::new(family, version.trim());
             let exact = exact.map_err(|why| match FAMILIES.contains(&family) {
-                true => Fault::wrong(at, format!("version: {why}")),
-                false => wrong(why),
+                true => Fault::unknown(at, format!("version: {why}")),
+                false => unread(why),
             })?;
             match with_version {
                 Some(other) if other.serves(&exact) => Ok(Some(other)),
                 Some(other) if !exact.serves(&other) => {
-                    Err(wrong(format!("{other} contradicts version {}", exact.version())))
+                    let why = format!("compiler: {other} contradicts version {}", exact.version());
+                    Err(Fault::wrong(&node, why))
                 }
                 _ => Ok(Some(exact)),
             }
@@ -269,9 +296,9 @@ fn compiler(entry: &Entry) -> Result<Option<Compiler>, Fault> {
         (None, None) if FAMILIES.contains(&family) => {
             let at = entry.get("version").unwrap_or(&node);
             let why = format!("the compiler {family} has no version");
-            Err(Fault::wrong(at, why)
-                .hinted("give the entry a version such as 15, or choose other entries with --matrix"))
+            Err(Fault::unknown(at, why)
+                .hinted("give the entry a version such as 15, or say one such as --compiler gcc-15"))
         }
-        (None, None) => Err(wrong(Compiler::new(family, "1").err().unwrap_or_default())),
+        (None, None) => Err(unread(Compiler::new(family, "1").err().unwrap_or_default())),
     }
 }

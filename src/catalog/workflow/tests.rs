@@ -1,7 +1,10 @@
 //! Workflows as C++ projects write them.
 
 mod bad;
+mod odd;
 mod values;
+
+use larder_store::cancel::Cancel;
 
 use super::{Choice, Fault, JobNeeds, Workflow};
 
@@ -11,7 +14,7 @@ fn pairs(matrix: &[&str]) -> Vec<(String, String)> {
 }
 
 fn workflow(text: &str, job: Option<&str>, matrix: &[&str]) -> Result<Workflow, Fault> {
-    Workflow::read(text, &Choice { job, matrix: &pairs(matrix) })
+    Workflow::read(text, &Choice { job, compiler: None, matrix: &pairs(matrix) }, &Cancel::new())
 }
 
 /// One line for each entry.
@@ -182,6 +185,23 @@ fn the_os_is_the_containers_else_the_labels() {
             "ubuntu-24.04: [archlinux:latest] arch:rolling",
         ),
         (
+            "runs-on: ubuntu-24.04\ncontainer: quay.io/centos/centos:stream9",
+            "ubuntu-24.04: [quay.io/centos/centos:stream9] centos:9",
+        ),
+        (
+            "runs-on: ubuntu-24.04\ncontainer: gentoo/stage3:latest",
+            "ubuntu-24.04: [gentoo/stage3:latest] gentoo:rolling",
+        ),
+        (
+            "runs-on: ubuntu-24.04\ncontainer: opensuse/tumbleweed:latest",
+            "ubuntu-24.04: [opensuse/tumbleweed:latest] opensuse-tumbleweed:rolling",
+        ),
+        ("runs-on: ubuntu-24.04\ncontainer: oraclelinux:9", "ubuntu-24.04: [oraclelinux:9] ol:9"),
+        (
+            "runs-on: ubuntu-24.04\ncontainer: rockylinux/rockylinux:9.6",
+            "ubuntu-24.04: [rockylinux/rockylinux:9.6] rocky:9.6",
+        ),
+        (
             "runs-on: ubuntu-24.04\ncontainer: opensuse/leap:15.6",
             "ubuntu-24.04: [opensuse/leap:15.6] opensuse-leap:15.6",
         ),
@@ -269,8 +289,10 @@ fn compilers_are_told_in_many_ways() {
 fn keys_that_are_wrong_are_said_with_their_place() {
     for (keys, words) in [
         ("asan: maybe", ["asan is true or false", "\"maybe\""]),
-        ("ubsan: 1", ["ubsan is true or false", "\"1\""]),
+        ("ubsan: 2", ["ubsan is true or false", "\"2\""]),
         ("coverage: [true]", ["coverage is a text", "a list"]),
+        ("install: 'g++-15 && make'", ["\"&&\"", "no name of a package"]),
+        ("install: '=1'", ["\"\"", "no name of a package"]),
         ("install: 'g++-15 lib$ssl'", ["lib$ssl", "no name of a package"]),
         ("install: [a, b]", ["install is a text", "a list"]),
         ("container: [a]", ["container", "name of an image"]),
@@ -286,6 +308,14 @@ fn keys_that_are_wrong_are_said_with_their_place() {
         &[],
     );
     assert_eq!(line, ["build ubuntu-24.04: ubuntu:24.04 +a +b +c"]);
+    let line = read(
+        &entry(
+            "install: 'cmake=3.28* ninja', asan: yes, ubsan: On, coverage: 1, x86: 0, tsan: no, build-cmake: off",
+        ),
+        None,
+        &[],
+    );
+    assert_eq!(line, ["build ubuntu-24.04: ubuntu:24.04 cov asan ubsan +cmake +ninja"]);
     let arm = job("strategy: {matrix: {x86: [true]}}\nruns-on: ubuntu-24.04-arm");
     assert!(wrong(&arm, None, &[]).contains("x86 contradicts ubuntu-24.04-arm"));
 }

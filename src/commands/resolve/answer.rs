@@ -6,11 +6,6 @@ use crate::catalog::resolve::{Answer, Candidate, FULL, Missing};
 use crate::catalog::{Requirements, Word};
 use crate::cli::{CommandError, Table, count, fail, note};
 
-/// Candidates in JSON and in the table.
-const MAX_CANDIDATES: usize = 100;
-/// Images in the table that are none.
-const MAX_REJECTED: usize = 20;
-
 /// For programs; docs/json.md has the fields.
 pub(super) fn value(answer: &Answer<'_>, stale: Option<&str>) -> Value {
     let best = answer.candidates.first();
@@ -22,8 +17,8 @@ pub(super) fn value(answer: &Answer<'_>, stale: Option<&str>) -> Value {
         "official_base": answer.official_base,
         "missing": missing(&answer.missing),
         "stale": stale,
-        "candidates": answer.candidates.iter().take(MAX_CANDIDATES).map(candidate).collect::<Vec<_>>(),
-        "candidate_count": answer.candidates.len(),
+        "candidates": answer.candidates.iter().map(candidate).collect::<Vec<_>>(),
+        "candidate_count": answer.candidate_count,
     })
 }
 
@@ -44,6 +39,7 @@ fn missing(missing: &Missing<'_>) -> Value {
     let list = |words: &[&Word]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
         "compiler": missing.compiler.as_ref().map(ToString::to_string),
+        "variant": missing.suffixes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "packages": list(&missing.packages),
         "tools": list(&missing.tools),
     })
@@ -59,6 +55,10 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
                 "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
                 best.name
             ));
+        }
+        let unasked: Vec<_> = best.offer.unasked(&job.suffixes).map(|suffix| suffix.to_string()).collect();
+        if !unasked.is_empty() {
+            note(format_args!("{} is for {}, which nobody asked for", best.name, unasked.join(", ")));
         }
         if let Some(stale) = stale {
             note(format_args!("{} is stale: {stale}", best.name));
@@ -105,16 +105,17 @@ fn system(job: &Requirements) -> String {
 
 fn phrase(missing: &Missing<'_>) -> String {
     let compiler = missing.compiler.iter().map(ToString::to_string);
+    let suffixes = missing.suffixes.iter().map(|suffix| format!("the variant {suffix}"));
     let packages = missing.packages.iter().map(|package| format!("the package {package}"));
     let tools = missing.tools.iter().map(|tool| format!("the tool {tool}"));
-    compiler.chain(packages).chain(tools).collect::<Vec<_>>().join(", ")
+    compiler.chain(suffixes).chain(packages).chain(tools).collect::<Vec<_>>().join(", ")
 }
 
 /// All marks, for people.
 pub(super) fn explain(answer: &Answer<'_>) {
     if !answer.candidates.is_empty() {
         let mut table = Table::new(&["CANDIDATE", ">ESSENTIAL", ">EXTRA", "LAST USED", ">USES", "LACKS"]);
-        for candidate in answer.candidates.iter().take(MAX_CANDIDATES) {
+        for candidate in &answer.candidates {
             let offer = candidate.offer;
             table.row([
                 candidate.name.to_owned(),
@@ -126,15 +127,15 @@ pub(super) fn explain(answer: &Answer<'_>) {
             ]);
         }
         note(format_args!("{}", table.text()));
-        more(answer.candidates.len(), MAX_CANDIDATES);
+        more(answer.candidate_count, answer.candidates.len());
     }
     if !answer.rejected.is_empty() {
         let mut table = Table::new(&["NO CANDIDATE", "WHY"]);
-        for (offer, why) in answer.rejected.iter().take(MAX_REJECTED) {
+        for (offer, why) in &answer.rejected {
             table.row([offer.name(None).unwrap_or_default().to_owned(), why.to_string()]);
         }
         note(format_args!("{}", table.text()));
-        more(answer.rejected.len(), MAX_REJECTED);
+        more(answer.rejected_count, answer.rejected.len());
     }
 }
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use larder_store::cancel::Cancel;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde_saphyr::UserMessageFormatter;
 
 use crate::catalog::{Arch, Asked, Compiler, Os, Project, Suffix, Word};
 use crate::cli::{Outcome, fail, interruptible_stdin};
@@ -25,9 +26,9 @@ struct Written {
     arch: Option<Said<Arch>>,
     architecture: Option<Said<Arch>>,
     compiler: Option<Said<Compiler>>,
-    variant: Option<Vec<Said<Suffix>>>,
-    packages: Option<Vec<Said<Word>>>,
-    tools: Option<Vec<Said<Word>>>,
+    variant: Option<List<Suffix>>,
+    packages: Option<List<Word>>,
+    tools: Option<List<Word>>,
     x86: Option<bool>,
 }
 
@@ -49,6 +50,35 @@ impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
 impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Said<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Said<T>, D::Error> {
         deserializer.deserialize_str(Text(PhantomData))
+    }
+}
+
+/// Several texts: a list, or one text with commas or spaces between them, as flags and workflows have it.
+struct List<T>(Vec<T>);
+
+struct Texts<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err = String>> Visitor<'de> for Texts<T> {
+    type Value = List<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<List<T>, E> {
+        let words = text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty());
+        words.map(str::parse).collect::<Result<_, String>>().map(List).map_err(E::custom)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Said(item)) = seq.next_element()? {
+            list.push(item);
+        }
+        Ok(List(list))
+    }
+}
+
+impl<'de, T: FromStr<Err = String>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<List<T>, D::Error> {
+        deserializer.deserialize_any(Texts(PhantomData))
     }
 }
 
@@ -81,10 +111,16 @@ pub(super) fn text(path: &Path, cancel: &Cancel) -> Outcome<String> {
 /// Reads its text; the error says line and column.
 fn parse(text: &str) -> Result<Asked, String> {
     let options = serde_saphyr::options! { with_snippet: false };
-    let written: Written =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-    let words = |words: Option<Vec<Said<Word>>>| words.into_iter().flatten().map(|word| word.0).collect();
-    let mut suffixes: BTreeSet<_> = written.variant.into_iter().flatten().map(|suffix| suffix.0).collect();
+    let written: Written = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| error.render_with_formatter(&UserMessageFormatter))?;
+    let words = |words: Option<List<Word>>| words.into_iter().flat_map(|list| list.0).collect();
+    let mut suffixes: BTreeSet<_> = written.variant.into_iter().flat_map(|list| list.0).collect();
+    let is_x86 =
+        [&written.arch, &written.architecture].into_iter().flatten().any(|arch| arch.0.as_str() == Arch::X86)
+            || suffixes.contains(&Suffix::X86);
+    if written.x86 == Some(false) && is_x86 {
+        return Err("x86 is false, and the architecture or the variant is x86".to_owned());
+    }
     suffixes.extend(written.x86.filter(|is_x86| *is_x86).map(|_| Suffix::X86));
     let asked = Asked {
         project: written.project.map(|said| said.0),
@@ -109,6 +145,13 @@ mod tests {
         let json = r#"{"os": "ubuntu:25.04", "arch": "amd64", "compiler": "gcc15", "packages": ["libssl-dev"], "tools": ["cmake"], "variant": ["asan"], "project": "capy", "x86": false}"#;
         assert_eq!(parse(yaml), parse(json));
         assert_eq!(parse(yaml).expect("asked").arch, "amd64".parse().ok());
+        let texts = yaml
+            .replace("[libssl-dev]", "libssl-dev")
+            .replace("\n- cmake", " cmake")
+            .replace("[asan]", "asan");
+        assert_eq!(parse(&texts.replace("gcc-15", "g++-15")), parse(json));
+        let two = parse("packages: a, b  c\ntools: []\nvariant: asan, ubsan\n").expect("asked");
+        assert_eq!((two.packages.len(), two.tools.len(), two.suffixes.len()), (3, 0, 2));
         let x86 = parse("{os: debian:12, x86: true}").expect("asked");
         assert_eq!((x86.arch, x86.suffixes), ("386".parse().ok(), BTreeSet::new()));
     }
@@ -123,7 +166,9 @@ mod tests {
             ("os: docker.io/library/ubuntu:25.04\n", "line 1", "docker.io"),
             ("arch: amd64\nos: ubuntu\n", "line 2", "ubuntu"),
             ("os: ubuntu:25.04\npackages:\n- libssl-dev\n- two words\n", "line 4", "two words"),
-            ("os: ubuntu:25.04\npackages: libssl-dev\n", "line 2", ""),
+            ("os: ubuntu:25.04\npackages: {libssl-dev: 1}\n", "line 2", "list"),
+            ("os: ubuntu:25.04\npackages: libssl$dev\n", "line 2", "libssl$dev"),
+            ("os: ubuntu:25.04\n---\nos: debian:12\n", "line 3", "document"),
             ("os: ubuntu:25.04\nvariant: [debug]\n", "line 2", "debug"),
             ("os: ubuntu:25.04\nos: debian:12\n", "line 2", "os"),
             ("os: ubuntu:25.04\n\tcompiler: gcc-15\n", "line 1", "tab"),
@@ -138,11 +183,14 @@ mod tests {
                 error.contains(place) && error.contains("column") && error.contains(words),
                 "{text:?}: {error}"
             );
-            assert!(!error.contains('\n'), "{error}");
+            assert!(!error.contains('\n') && !error.contains("from_"), "{error}");
         }
         for (contradiction, words) in [
             ("{arch: arm64, x86: true}", "x86"),
             ("{arch: amd64, variant: [x86]}", "x86"),
+            ("{arch: x86, x86: false}", "x86 is false"),
+            ("{architecture: i386, x86: false}", "x86 is false"),
+            ("{variant: x86, x86: false}", "x86 is false"),
             ("{arch: amd64, architecture: arm64}", "arm64 by `architecture`"),
         ] {
             assert!(parse(contradiction).expect_err(contradiction).contains(words));

@@ -22,8 +22,8 @@ use larder_store::usage::Usage;
 use larder_store::walk;
 
 use crate::catalog::resolve::Offer;
-use crate::catalog::{Arch, Declared, Requirements};
-use crate::cli::{Bar, CommandError, Context, Outcome};
+use crate::catalog::{Arch, Declared, Name, Requirements, Suffix};
+use crate::cli::{Bar, CommandError, Context, Outcome, note};
 use crate::commands::is_damage;
 
 /// What the images of a store offer.
@@ -73,6 +73,40 @@ pub(super) fn offers<'a>(context: &Context, store: &Store, jobs: &[&'a Requireme
     })
 }
 
+/// What is damaged of an image: of those that are known nothing was opened. Each is looked at, and told of, once.
+pub(super) fn damage(store: &Store) -> impl FnMut(&Offer<'_>) -> Option<String> {
+    let mut known: HashMap<Digest, Option<String>> = HashMap::new();
+    move |offer| {
+        let looked = known.entry(offer.digest).or_insert_with(|| {
+            let error = whole(store, offer.digest).err()?;
+            let name = offer.name(None).unwrap_or_default();
+            let why = CommandError::from(error.within(name)).to_string();
+            note(format_args!("{why}"));
+            Some(why)
+        });
+        looked.clone()
+    }
+}
+
+/// Whether the manifest can be read, and all that it names is there in its size.
+fn whole(store: &Store, manifest: Digest) -> Result<(), Error> {
+    let missing = |digest: Digest| Error::damaged(format!("blob {digest}"), "is missing");
+    let size = store.blobs().contains(&manifest)?.ok_or_else(|| missing(manifest))?;
+    let read = store.document(&Descriptor::new(String::new(), manifest, size))?;
+    let Some(Document::Image(image)) = read.map(|raw| raw.document) else { return Err(missing(manifest)) };
+    for blob in image.layers.iter().chain([&image.config]) {
+        match store.blobs().contains(&blob.digest)? {
+            Some(size) if size == blob.size => {}
+            Some(size) => {
+                let why = format!("has {size} bytes instead of {}", blob.size);
+                return Err(Error::damaged(format!("blob {}", blob.digest), why));
+            }
+            None => return Err(missing(blob.digest)),
+        }
+    }
+    Ok(())
+}
+
 struct Look<'a, 'w> {
     context: &'a Context,
     store: &'a Store,
@@ -94,7 +128,7 @@ impl<'w> Look<'_, 'w> {
                 Some(digest) => vec![digest],
                 None => self.opened(entry, &name)?,
             };
-            let declared = Declared::of(&entry.annotations);
+            let declared = declared(entry, &name);
             for digest in images {
                 let used = [entry.digest, digest]
                     .iter()
@@ -187,6 +221,20 @@ impl<'w> Look<'_, 'w> {
     fn damage(&mut self, error: Error) {
         self.damaged.push(CommandError::from(error).to_string());
     }
+}
+
+/// What is declared of a name; where nothing is, a name by the convention says what its variant is for.
+fn declared(entry: &Descriptor, name: &str) -> Declared {
+    let mut declared = Declared::of(&entry.annotations);
+    let keys = [index::PROJECT, index::OS, index::VARIANT, index::COMPILERS];
+    let last = name.split(':').next().and_then(|path| path.rsplit('-').next()).unwrap_or_default();
+    // Few names end so, and there are ten thousand.
+    let may_say = last.parse::<Suffix>().is_ok() && keys.iter().all(|key| entry.annotation(key).is_none());
+    let named = || name.parse().ok().and_then(|reference| Name::of(&reference).ok());
+    if let Some(named) = may_say.then(named).flatten() {
+        declared.suffixes.clone_from(&named.variant().suffixes);
+    }
+    declared
 }
 
 fn arch(platform: &Platform) -> Option<Arch> {

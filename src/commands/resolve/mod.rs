@@ -99,7 +99,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     // The answer stands without them, as a list of images does.
     offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
     let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
-    let answer = resolve(&job, &offers.all, lacking);
+    let answer = resolve(&job, &offers.all, lacking, &mut look::damage(&store));
     let best = answer.candidates.first();
     let stale = best.and_then(|best| offers.stale(&store, &policy, best.name));
     let stale = stale.as_deref();
@@ -139,7 +139,9 @@ fn job(context: &Context, args: &Args, flags: Asked) -> Outcome<Requirements> {
         asked = asked.and(file, ["the flags", &path.display().to_string()]).map_err(refused)?;
     }
     let host = Platform::host().architecture.parse().map_err(refused)?;
-    asked
-        .whole(host)
-        .map_err(|why| refused(why).with_hint("--os NAME:VERSION, or a file of --requirements, says it"))
+    if asked.os.is_none() {
+        let hint = "--os NAME:VERSION, or a file of --requirements, says it";
+        return Err(refused("no os is asked for".to_owned()).with_hint(hint));
+    }
+    asked.whole(host).map_err(refused)
 }

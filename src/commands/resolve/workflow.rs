@@ -1,8 +1,10 @@
 //! `larder resolve --workflow`: an image for each entry of a workflow's jobs, as options of act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use larder_store::descriptor::Platform;
+use larder_store::reference::Reference;
 use larder_store::settings::settings_of;
 use serde_json::{Map, Value, json};
 
@@ -10,7 +12,7 @@ use super::{Args, Format, answer, file, look};
 use crate::catalog::resolve::{Answer, Lacking, resolve};
 use crate::catalog::workflow::{Choice, Fault, JobNeeds, Workflow};
 use crate::catalog::{Arch, Asked, Requirements};
-use crate::cli::{CommandError, Context, Outcome, count, fail, line, note, print_json};
+use crate::cli::{CommandError, Context, Outcome, count, fail, line, note, print_json, safe};
 
 /// `KEY=VALUE`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
@@ -26,8 +28,10 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
         fault.hint().into_iter().fold(error, CommandError::with_hint).usage()
     };
     let text = file::text(path, &context.cancel)?;
-    let choice = Choice { job: args.job.as_deref(), matrix: &args.matrix };
-    let Workflow { needs, passed_over } = Workflow::read(&text, &choice).map_err(|fault| refused(&fault))?;
+    let choice = Choice { job: args.job.as_deref(), compiler: flags.compiler.as_ref(), matrix: &args.matrix };
+    let read = Workflow::read(&text, &choice, &context.cancel);
+    context.cancel.check()?;
+    let Workflow { needs, passed_over } = read.map_err(|fault| refused(&fault))?;
     let (jobs, no_os) = whole(needs, flags)?;
     match no_os.first() {
         Some(fault) if jobs.is_empty() => return Err(refused(fault)),
@@ -42,13 +46,23 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
     let offers = look::offers(context, &store, &asked)?;
     offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
     let lacking = if args.strict_packages { Lacking::Built } else { Lacking::Used };
-    let answered = jobs.iter().map(|(needs, job)| {
-        let answer = resolve(job, &offers.all, lacking);
-        let best = answer.candidates.first();
-        let stale = best.and_then(|best| offers.stale(&store, &policy, best.name));
-        Answered { needs, job, answer, stale }
-    });
-    let answers: Vec<_> = answered.collect();
+    let mut damage = look::damage(&store);
+    let mut answers: Vec<Answered<'_>> = Vec::new();
+    for (needs, job) in &jobs {
+        context.cancel.check()?;
+        // Many entries of a matrix ask for the same.
+        let known = answers.iter().find(|known| known.job == job);
+        let (answer, stale) = known.map_or_else(
+            || {
+                let answer = resolve(job, &offers.all, lacking, &mut damage);
+                let best = answer.candidates.first();
+                let stale = best.and_then(|best| offers.stale(&store, &policy, best.name));
+                (Rc::new(answer), stale)
+            },
+            |known| (known.answer.clone(), known.stale.clone()),
+        );
+        answers.push(Answered { needs, job, answer, stale });
+    }
     if args.explain {
         for Answered { needs, answer, .. } in &answers {
             note(format_args!("{}", needs.shown()));
@@ -69,7 +83,7 @@ type Jobs = Vec<(JobNeeds, Requirements)>;
 struct Answered<'a> {
     needs: &'a JobNeeds,
     job: &'a Requirements,
-    answer: Answer<'a>,
+    answer: Rc<Answer<'a>>,
     /// Why the best image should be made anew.
     stale: Option<String>,
 }
@@ -98,23 +112,26 @@ fn image<'a>(answer: &Answer<'a>) -> Option<&'a str> {
     answer.candidates.first().filter(|_| !answer.needs_build).map(|best| best.name)
 }
 
-/// One `-P` for each label. act has one image for a label or a container, so two are refused.
+/// One `-P` for each label. act has one image for a label or a container, so two are refused. It takes a container of a job
+/// whatever its label's image is, but asks for one where the label has none: then it gets any.
 fn options(answers: &[Answered<'_>]) -> Outcome {
     let mut taken: BTreeMap<&str, (&JobNeeds, &str)> = BTreeMap::new();
     for Answered { needs, answer, .. } in answers {
         let Some(image) = image(answer) else { continue };
-        for place in [Some(&needs.label), needs.container.as_ref()].into_iter().flatten() {
-            let (first, other) = *taken.entry(place).or_insert((needs, image));
-            if other != image {
-                return Err(apart(place, [(first, other), (needs, image)]));
-            }
+        let place = needs.container.as_ref().unwrap_or(&needs.label);
+        let (first, other) = *taken.entry(place).or_insert((needs, image));
+        if other != image {
+            return Err(apart(place, [(first, other), (needs, image)]));
         }
     }
-    let mut labels: Vec<&str> = Vec::new();
+    let needs_label = |needs: &JobNeeds| needs.container.is_none();
+    let bound: BTreeSet<&str> =
+        answers.iter().filter(|one| needs_label(one.needs)).map(|one| &*one.needs.label).collect();
+    let mut labels = BTreeSet::new();
     for Answered { needs, answer, .. } in answers {
-        if let Some(image) = image(answer).filter(|_| !labels.contains(&&*needs.label)) {
+        let is_theirs = needs_label(needs) || !bound.contains(&*needs.label);
+        if let Some(image) = image(answer).filter(|_| is_theirs && labels.insert(&*needs.label)) {
             line(format!("-P {}={image}", needs.label))?;
-            labels.push(&needs.label);
         }
     }
     Ok(())
@@ -122,14 +139,31 @@ fn options(answers: &[Answered<'_>]) -> Outcome {
 
 fn apart(place: &str, [(a, image_a), (b, image_b)]: [(&JobNeeds, &str); 2]) -> CommandError {
     let hint = match a.entry.apart(&b.entry) {
-        _ if a.job != b.job => format!("choose one with --job {} or --job {}", a.job, b.job),
-        Some((key, [a, b])) => format!("choose one with --matrix '{key}={a}' or --matrix '{key}={b}'"),
-        None => "--format json lists all".to_owned(),
+        _ if a.job != b.job => [&a.job, &b.job].map(|job| Some(format!("--job {}", quoted(job)?))),
+        Some((key, values)) => {
+            values.map(|value| Some(format!("--matrix {}", quoted(&format!("{key}={value}"))?)))
+        }
+        None => [None, None],
+    };
+    let hint = match hint {
+        [Some(a), Some(b)] => format!("choose one with {a} or {b}"),
+        _ => "--format json lists all".to_owned(),
     };
     let [a, b] = [a.shown(), b.shown()];
+    let place = safe(place);
     fail(format!("{place} would have to be two images at once: {image_a} for {a}, and {image_b} for {b}"))
         .with_hint(hint)
         .usage()
+}
+
+/// As a word for a shell; none where no word on one line can say it.
+fn quoted(text: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+@=".contains(&b);
+    match () {
+        () if text.chars().any(char::is_control) => None,
+        () if !text.is_empty() && text.bytes().all(is_plain) => Some(text.to_owned()),
+        () => Some(format!("'{}'", text.replace('\'', "'\\''"))),
+    }
 }
 
 /// For programs; docs/json.md has the fields.
@@ -147,17 +181,21 @@ fn value(Answered { needs, answer, stale, .. }: &Answered<'_>) -> Value {
 
 /// What people should know of each entry; that some need a build is the error.
 fn tell(answers: &[Answered<'_>]) -> Outcome {
-    let mut built = 0;
+    let (mut built, mut containers) = (0, BTreeSet::new());
     for Answered { needs, job, answer, stale } in answers {
         let shown = needs.shown();
         if let Err(error) = answer::tell(job, answer, stale.as_deref()) {
             error.tell(&format!("{shown}: "));
             built += 1;
         }
-        if let (Some(container), Some(image)) = (&needs.container, image(answer)) {
-            note(format_args!(
-                "{shown}: act takes its container whatever -P says: larder export --to-docker {image} --as {container}"
-            ));
+        if let (Some(container), Some(image)) = (&needs.container, image(answer))
+            && containers.insert((container, image))
+        {
+            let what = match container.parse::<Reference>() {
+                Ok(_) => format!("larder export --to-docker {image} --as {container}"),
+                Err(_) => format!("larder cannot give {image} the name {:?}", &**container),
+            };
+            note(format_args!("{shown}: act takes its container whatever -P says: {what}"));
         }
     }
     match built {

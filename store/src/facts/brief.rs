@@ -107,14 +107,14 @@ pub fn brief_of<'a>(
     let cache = store.layers()?;
     let (facts, is_new) = facts_of(store, &cache, image, cancel)?;
     if !is_new {
-        learn(&cache, &image.image_id(), &facts)?;
+        learn(&cache, &image.image_id(), &facts);
     }
     Ok(decode(&encode(&facts), sought, &mut Heads::new()).expect("what was written a moment ago can be read"))
 }
 
 /// Keeps the brief of an image.
-pub(super) fn learn(cache: &LayerCache, id: &ImageId, facts: &Facts) -> Result<()> {
-    cache.learn_brief(id, &encode(facts))
+pub(super) fn learn(cache: &LayerCache, id: &ImageId, facts: &Facts) {
+    cache.learn_brief(id, &encode(facts));
 }
 
 fn encode(facts: &Facts) -> Vec<u8> {

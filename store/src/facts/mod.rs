@@ -74,8 +74,8 @@ fn facts_of(
         return Ok((facts, false));
     }
     let facts = read::read(store, cache, image, cancel)?;
-    cache.learn_image(&id, &serde_json::to_vec(&(FORMAT, &facts)).expect("strings and numbers serialise"))?;
-    brief::learn(cache, &id, &facts)?;
+    cache.learn_image(&id, &serde_json::to_vec(&(FORMAT, &facts)).expect("strings and numbers serialise"));
+    brief::learn(cache, &id, &facts);
     Ok((facts, true))
 }
 

@@ -180,7 +180,7 @@ impl Reader<'_> {
         }
         let listing = lister.finish();
         if is_usual {
-            learn(self.cache, diff_id, &listing)?;
+            self.cache.learn_listing(diff_id, &listing.to_bytes());
         }
         Ok(listing)
     }
@@ -256,9 +256,4 @@ impl Reader<'_> {
         problems.into_iter().for_each(|problem| self.problem(problem));
         Ok((os, packages))
     }
-}
-
-/// Keeps a layer's listing.
-pub(super) fn learn(cache: &LayerCache, diff_id: &DiffId, listing: &Listing) -> Result<()> {
-    cache.learn_listing(diff_id, &listing.to_bytes())
 }

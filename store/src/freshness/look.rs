@@ -68,7 +68,7 @@ pub struct Freshness<'a> {
     index: &'a Index,
     policy: &'a Policy,
     now: i64,
-    bases: HashMap<Reference, Option<Rc<Image>>>,
+    bases: HashMap<Reference, Option<(Digest, Rc<Image>)>>,
 }
 
 impl<'a> Freshness<'a> {
@@ -88,7 +88,7 @@ impl<'a> Freshness<'a> {
             return Ok(None);
         }
         let base = match &image.base {
-            Some(base) => Some((base, self.state(base, image)?)),
+            Some(base) => Some((base, self.state(entry, base, image)?)),
             None => None,
         };
         let name = index::shown_name(entry).or_else(|| entry.annotation(index::WAS).map(str::to_owned));
@@ -98,9 +98,13 @@ impl<'a> Freshness<'a> {
 
     /// What the name of an image's base means by now. The same image may have got another digest (of an index in place of its
     /// manifest, or compressed anew), and is told by its image ID. Where the one of then is gone, the layers tell.
-    fn state(&mut self, base: &Base, image: &Image) -> Result<BaseState> {
+    fn state(&mut self, entry: &Descriptor, base: &Base, image: &Image) -> Result<BaseState> {
         let Some(digest) = base.digest else { return Ok(BaseState::Unknown) };
-        let Some(current) = self.named(&base.name)? else { return Ok(BaseState::Unknown) };
+        let Some((means, current)) = self.named(&base.name)? else { return Ok(BaseState::Unknown) };
+        // An image that was rebuilt upon the last one of its own name: nobody can tell what became of that.
+        if means == entry.digest {
+            return Ok(BaseState::Unknown);
+        }
         if current.digests.contains(&digest) {
             return Ok(BaseState::Same);
         }
@@ -111,8 +115,8 @@ impl<'a> Freshness<'a> {
         Ok(if is_same { BaseState::Same } else { BaseState::Moved })
     }
 
-    /// What a name means by now; none where the store has no such name, or two that differ.
-    fn named(&mut self, name: &Reference) -> Result<Option<Rc<Image>>> {
+    /// What a name means by now, and the digest of that; none where the store has no such name, or two that differ.
+    fn named(&mut self, name: &Reference) -> Result<Option<(Digest, Rc<Image>)>> {
         if let Some(known) = self.bases.get(name) {
             return Ok(known.clone());
         }
@@ -122,7 +126,7 @@ impl<'a> Freshness<'a> {
             // The manifest that it had where it came from.
             let source = entry.annotation(index::SOURCE_DIGEST);
             image.digests.extend(source.and_then(|digest| digest.parse::<Digest>().ok()));
-            Ok::<_, Error>(Rc::new(image))
+            Ok::<_, Error>((entry.digest, Rc::new(image)))
         });
         let image = image.transpose()?;
         self.bases.insert(name.clone(), image.clone());

@@ -55,7 +55,7 @@ fn json_says_all_of_it() {
     let answer =
         sandbox.json(JOB.iter().chain(&["--compiler=gcc-15", "--package=libssl-dev", "--tool=cmake"]));
     let digest = |name| named(&sandbox.store(), name).unwrap();
-    let nothing = json!({"compiler": null, "packages": [], "tools": []});
+    let nothing = json!({"compiler": null, "variant": [], "packages": [], "tools": []});
     let expected = json!({
         "needs_build": false, "best_image": "full:latest", "best_base_image": null, "official_base": null,
         "missing": nothing, "stale": null, "candidate_count": 3,
@@ -63,9 +63,9 @@ fn json_says_all_of_it() {
             {"name": "full:latest", "names": ["full:latest"], "digest": digest("full:latest"), "essential": 100, "extra": 30,
              "missing": nothing, "problems": 0},
             {"name": "gcc:latest", "names": ["gcc:latest"], "digest": digest("gcc:latest"), "essential": 100, "extra": 0,
-             "missing": {"compiler": null, "packages": ["libssl-dev"], "tools": ["cmake"]}, "problems": 0},
+             "missing": {"compiler": null, "variant": [], "packages": ["libssl-dev"], "tools": ["cmake"]}, "problems": 0},
             {"name": "base:latest", "names": ["base:latest"], "digest": digest("base:latest"), "essential": 70, "extra": 30,
-             "missing": {"compiler": "gcc-15", "packages": [], "tools": []}, "problems": 0},
+             "missing": {"compiler": "gcc-15", "variant": [], "packages": [], "tools": []}, "problems": 0},
         ],
     });
     assert_eq!(answer, expected);
@@ -96,7 +96,10 @@ fn what_has_to_be_built_is_exit_3_with_the_base_and_what_it_lacks() {
     let best =
         ["needs_build", "best_image", "best_base_image", "official_base"].map(|key| built[key].clone());
     assert_eq!(best, [json!(true), json!(null), json!("base:latest"), json!(null)]);
-    assert_eq!(built["missing"], json!({"compiler": "clang-20", "packages": [], "tools": ["gdb"]}));
+    assert_eq!(
+        built["missing"],
+        json!({"compiler": "clang-20", "variant": [], "packages": [], "tools": ["gdb"]})
+    );
     let none = json(&without);
     let best = ["needs_build", "best_image", "best_base_image", "official_base"].map(|key| none[key].clone());
     assert_eq!(best, [json!(true), json!(null), json!(null), json!("debian:12")]);
@@ -212,4 +215,36 @@ fn that_the_image_is_stale_is_told_and_it_is_used_all_the_same() {
     std::fs::write(&policy, "rebuild_after = 'soon'\n").unwrap();
     let said = sandbox.fail(JOB, 1);
     assert!(said.contains("line 1: rebuild_after"), "{said}");
+}
+
+/// Names under free naming declare nothing, and yet tell what a variant is for.
+#[test]
+fn a_variant_that_is_not_there_is_said() {
+    let sandbox = Sandbox::in_memory();
+    let said = |words: &[&'static str], code: i32| {
+        let output = sandbox.larder(JOB.iter().chain(words));
+        assert_eq!(output.status.code(), Some(code), "{words:?}");
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    import(&sandbox, &["capy-ubuntu-25.04-gcc15-asan"], "amd64", ubuntu(&["gcc-15"], &["a"]), &[]);
+    // Whatever declared something of it is not there: names of other tools say so, too.
+    let mut index: Value = serde_json::from_str(&index_text(&sandbox.store())).unwrap();
+    let annotations = index["manifests"][0]["annotations"].as_object_mut().unwrap();
+    for key in ["project", "os", "variant", "compilers"] {
+        annotations.remove(&format!("dev.larder.{key}"));
+    }
+    std::fs::write(sandbox.store().join("index.json"), index.to_string()).unwrap();
+    assert_eq!(said(&["--variant", "asan"], 0), ["capy-ubuntu-25.04-gcc15-asan:latest\n", ""]);
+    let [stdout, stderr] = said(&[], 0);
+    assert_eq!(stdout, "capy-ubuntu-25.04-gcc15-asan:latest\n");
+    assert_eq!(stderr, "capy-ubuntu-25.04-gcc15-asan:latest is for asan, which nobody asked for\n");
+    import(&sandbox, &["plain"], "amd64", ubuntu(&["gcc-15"], &["b"]), &[]);
+    assert_eq!(said(&[], 0), ["plain:latest\n", ""]);
+    assert_eq!(said(&["--variant", "asan"], 0), ["capy-ubuntu-25.04-gcc15-asan:latest\n", ""]);
+    let [stdout, stderr] = said(&["--variant", "tsan"], 0);
+    assert_eq!((&*stdout, &*stderr), ("plain:latest\n", "plain:latest lacks the variant tsan\n"));
+    let [stdout, stderr] = said(&["--variant", "tsan", "--strict-packages"], 3);
+    assert!(stdout.is_empty() && stderr.contains("lacks the variant tsan"), "{stderr}");
+    let answer = sandbox.json(JOB.iter().chain(&["--variant", "tsan"]));
+    assert_eq!(answer["missing"]["variant"], json!(["tsan"]));
 }

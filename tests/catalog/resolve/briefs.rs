@@ -43,8 +43,45 @@ fn whatever_becomes_of_them_the_answer_is_the_same() {
     }
     std::fs::write(&kept, vec![0; 100_000]).unwrap();
     expect_healed("zeroes");
+    std::fs::remove_file(&kept).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &kept, rustix::fs::Mode::RUSR).unwrap();
+    assert_eq!(expect_healed("a pipe"), whole.len() as u64);
     std::fs::remove_dir_all(sandbox.store().join(".larder/cache")).unwrap();
     expect_healed("no cache at all");
+}
+
+/// What cannot be kept is known all the same: no image is the worse for it.
+#[test]
+fn a_cache_that_cannot_be_written_costs_time_alone() {
+    let sandbox = Sandbox::in_memory();
+    import(&sandbox, &["base"], "amd64", ubuntu(&["libssl-dev"], &["cmake"]), &[]);
+    let image = sandbox.json(["inspect", "base"])[0].clone();
+    let hex = |digest: &serde_json::Value| digest.as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let (id, layer) = (hex(&image["image_id"]), &image["layers"][0]);
+    let cache = sandbox.store().join(".larder/cache");
+    std::fs::remove_dir_all(&cache).unwrap();
+    let listing = format!("listings/{}", hex(&layer["diff_id"]));
+    let places = [
+        format!("briefs/{}", briefs(&sandbox).file_name().unwrap().to_str().unwrap()),
+        format!("facts/{id}"),
+        listing,
+        format!("blobs/{}", hex(&layer["digest"])),
+        format!("diffs/{}", hex(&layer["diff_id"])),
+    ];
+    best(&sandbox, &[]);
+    for place in places {
+        let place = cache.join(place);
+        let _ = std::fs::remove_file(&place);
+        std::fs::create_dir(&place).unwrap();
+    }
+    for _ in 0..2 {
+        let output = sandbox.larder(super::JOB.iter().chain(&["--tool", "cmake"]));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((&*output.stdout, &*said), (&b"base:latest\n"[..], ""));
+    }
+    let output = sandbox.larder(["import", "image.tar", "--name", "again"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    sandbox.ok(["gc"]);
 }
 
 /// What is kept is what counts, so that the test above says something; of another owner it does not.
@@ -67,6 +104,10 @@ fn they_are_believed_of_their_owner_alone() {
         // Then the facts are read again, which can be seen.
         assert_eq!(best(&sandbox, &WORDS), "full:latest");
         assert_eq!(sandbox.store().join(".larder/cache/facts").read_dir().unwrap().count(), 3);
+        // And kept in a file of this user's, once.
+        let healed = size(&sandbox);
+        assert_eq!((best(&sandbox, &WORDS), size(&sandbox)), ("full:latest".to_owned(), healed));
+        assert_eq!(healed, whole.len() as u64);
     }
 }
 

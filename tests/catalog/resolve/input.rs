@@ -47,8 +47,8 @@ fn a_bad_file_is_said_with_its_place() {
         ("job.yml", "os: [ubuntu:25.04\n", ["job.yml", "line", "column"]),
         (
             "job.json",
-            "{\n  \"os\": \"ubuntu:25.04\",\n  \"arch\": 5, \"compiler\": \"gcc-*\"\n}",
-            ["gcc", "line 3", "column 26"],
+            "{\n  \"os\": \"ubuntu:25.04\",\n  \"arch\": 386, \"compiler\": \"gcc-*\"\n}",
+            ["gcc", "line 3", "column 28"],
         ),
         ("job.json", "{\"os\": \"ubuntu:25.04\"", ["job.json", "line 1", "column"]),
         ("job.yml", "os: ubuntu:25.04\nos: debian:12\n", ["os", "line 2", "column 1"]),
@@ -95,9 +95,13 @@ fn what_contradicts_itself_is_refused_with_both_places() {
         (&["--os=ubuntu:25.04", "--compiler=gcc-*"], &["gcc"]),
         (&["--os=ubuntu:25.04", "--package=two words"], &["two words"]),
         (&["--arch=amd64"], &["no os", "--os"]),
+        (&["--os=ubuntu:25.04", "--arch=amd46"], &["amd46", "did you mean amd64?"]),
     ] {
         let said = sandbox.fail(["resolve"].iter().chain(flags), 2);
         assert!(words.iter().all(|word| said.contains(word)), "{flags:?}: {said}");
     }
     assert!(!sandbox.store().exists());
+    // A hint is of the mistake that was made.
+    let said = sandbox.fail(["resolve", "--os=ubuntu:25.04", "--variant=asan,tsan"], 2);
+    assert!(!said.contains("hint"), "{said}");
 }

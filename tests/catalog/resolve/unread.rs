@@ -28,11 +28,34 @@ fn facts_are_taken_on_first_need() {
     import(&sandbox, &["new"], "amd64", ubuntu(&["libssl-dev"], &["cmake"]), &["--no-facts"]);
     let words = ["--package", "libssl-dev", "--tool", "cmake", "--strict-packages"];
     assert_eq!(best(&sandbox, &words), "new:latest");
-    // Now they are known: the layer is not needed any more.
+    // Now they are known: the layer is not read any more.
     let manifest = document(&sandbox.store(), &named(&sandbox.store(), "new:latest").unwrap());
     let layer = blob_path(&sandbox.store(), manifest["layers"][0]["digest"].as_str().unwrap());
-    std::fs::remove_file(layer).unwrap();
+    let size = std::fs::metadata(&layer).unwrap().len();
+    std::fs::remove_file(&layer).unwrap();
+    std::fs::write(layer, vec![0; size as usize]).unwrap();
     assert_eq!(best(&sandbox, &words), "new:latest");
+}
+
+/// What is known of an image does not say that it is still there.
+#[test]
+fn what_is_gone_from_an_image_that_is_known_is_no_answer() {
+    let sandbox = three();
+    let words = ["--compiler", "gcc-15", "--tool", "cmake"];
+    assert_eq!(best(&sandbox, &words), "full:latest");
+    let manifest = |name| named(&sandbox.store(), name).unwrap();
+    std::fs::remove_file(blob_path(&sandbox.store(), &manifest("full:latest"))).unwrap();
+    let output = sandbox.larder(JOB.iter().chain(&words));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"gcc:latest\n"[..]), "{said}");
+    assert!(said.contains("full:latest") && said.contains(&manifest("full:latest")), "{said}");
+    let gcc = document(&sandbox.store(), &manifest("gcc:latest"));
+    let layer = blob_path(&sandbox.store(), gcc["layers"][0]["digest"].as_str().unwrap());
+    std::fs::remove_file(&layer).unwrap();
+    std::fs::write(&layer, b"short").unwrap();
+    let said = sandbox.fail(JOB.iter().chain(&words), 3);
+    assert!(said.contains("gcc:latest") && said.contains("has 5 bytes"), "{said}");
+    assert!(said.contains("base:latest is the best base"), "{said}");
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn parsed<T: std::str::FromStr<Err = String>>(text: &str) -> T {
 }
 
 /// `NAMES OS ARCH WORD…`: an os as it was read (`-`: the image has none), or behind a `?` as it is declared of one that cannot be
-/// read. Words: a compiler, `+package`, `@tool`, `~suffix`, and `used=`, `uses=`, `size=`, `project=` (of all its names).
+/// read. Words: a compiler, `+package`, `@tool`, `~suffix`, and `used=`, `uses=`, `size=`, `project=` (of all its names),
+/// `os=` (declared of one that was read).
 fn offer(text: &str) -> Offer<'static> {
     let mut words = text.split_whitespace();
     let mut next = || words.next().unwrap_or_else(|| panic!("{text}: too few words"));
@@ -46,6 +47,7 @@ fn offer(text: &str) -> Offer<'static> {
             ("used", time) => offer.last_used = Some(number(time)),
             ("uses", count) => offer.use_count = number(count).unsigned_abs(),
             ("size", bytes) => offer.size = number(bytes).unsigned_abs(),
+            ("os", os) => declared.os = Some(parsed(os)),
             ("project", project) => declared.project = Some(parsed(project)),
             _ => declared.compilers.push(parsed(word)),
         }
@@ -85,9 +87,10 @@ fn said(answer: &Answer<'_>) -> String {
         }
         None => format!("none {}", answer.official_base.as_deref().unwrap_or("-")),
     };
-    let Missing { compiler, packages, tools } = &answer.missing;
+    let Missing { compiler, suffixes, packages, tools } = &answer.missing;
     let compiler = compiler.iter().map(ToString::to_string);
-    let missing = compiler.chain(packages.iter().map(|package| format!("+{package}")));
+    let missing = compiler.chain(suffixes.iter().map(|suffix| format!("~{suffix}")));
+    let missing = missing.chain(packages.iter().map(|package| format!("+{package}")));
     let missing: Vec<_> = missing.chain(tools.iter().map(|tool| format!("@{tool}"))).collect();
     if missing.is_empty() { what } else { format!("{what} lacks {}", missing.join(" ")) }
 }
@@ -95,7 +98,7 @@ fn said(answer: &Answer<'_>) -> String {
 fn answer(asked: &str, offers: &[&str]) -> String {
     let offers: Vec<_> = offers.iter().map(|text| offer(text)).collect();
     let (job, lacking) = job(asked);
-    said(&resolve(&job, &offers, lacking))
+    said(&resolve(&job, &offers, lacking, &mut |_| None))
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn what_is_no_candidate_says_why() {
     ]
     .map(offer);
     let (job, lacking) = job("ubuntu:25.04 amd64 project=capy");
-    let answer = resolve(&job, &offers, lacking);
+    let answer = resolve(&job, &offers, lacking, &mut |_| None);
     let whys: BTreeSet<_> = answer
         .rejected
         .iter()
@@ -129,4 +132,34 @@ fn what_is_no_candidate_says_why() {
         "strange is not declared to be of the project",
     ];
     assert_eq!(whys, expected.map(str::to_owned).into());
+}
+
+/// The best one that is whole is chosen, and nobody looks at those behind it.
+#[test]
+fn what_is_damaged_is_no_answer() {
+    let offers = ["a", "b", "c", "d"].map(|name| offer(&format!("{name} ubuntu:25.04 amd64")));
+    let (job, lacking) = job("ubuntu:25.04 amd64");
+    let mut asked = Vec::new();
+    let answer = resolve(&job, &offers, lacking, &mut |offer| {
+        let name = offer.name(None).unwrap_or_default().to_owned();
+        let is_damaged = *name < *"c";
+        asked.push(name);
+        is_damaged.then(|| "is gone".to_owned())
+    });
+    assert_eq!((asked.join(" "), said(&answer)), ("a b c".to_owned(), "use c 100+0".to_owned()));
+    assert_eq!((answer.candidate_count, answer.rejected_count), (2, 2));
+    assert!(answer.rejected.iter().all(|(_, why)| why.to_string() == "is gone"));
+    let none = resolve(&job, &offers, lacking, &mut |_| Some(String::new()));
+    assert_eq!((said(&none), none.candidate_count), ("none ubuntu:25.04".to_owned(), 0));
+}
+
+#[test]
+fn an_answer_has_no_more_than_is_shown() {
+    let offers: Vec<_> = (0..300)
+        .map(|at| offer(&format!("n{at} {} amd64", if at < 150 { "ubuntu:25.04" } else { "debian:12" })))
+        .collect();
+    let (job, lacking) = job("ubuntu:25.04 amd64");
+    let answer = resolve(&job, &offers, lacking, &mut |_| None);
+    assert_eq!((answer.candidate_count, answer.rejected_count), (150, 150));
+    assert_eq!((answer.candidates.capacity(), answer.rejected.capacity()), (MAX_CANDIDATES, MAX_REJECTED));
 }

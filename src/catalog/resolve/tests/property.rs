@@ -48,24 +48,24 @@ proptest! {
     #[test]
     fn the_order_of_images_does_not_matter(asked in jobs(), (offers, shuffled) in offers().prop_flat_map(|offers| (Just(offers.clone()), Just(offers).prop_shuffle()))) {
         let (job, lacking) = job(&asked);
-        let (one, other) = (resolve(&job, &offers, lacking), resolve(&job, &shuffled, lacking));
+        let (one, other) = (resolve(&job, &offers, lacking, &mut |_| None), resolve(&job, &shuffled, lacking, &mut |_| None));
         prop_assert_eq!(one, other);
     }
 
     #[test]
     fn one_image_more_makes_no_answer_worse(asked in jobs(), mut offers in offers()) {
         let (job, lacking) = job(&asked);
-        let all = worth(&resolve(&job, &offers, lacking));
+        let all = worth(&resolve(&job, &offers, lacking, &mut |_| None));
         offers.pop();
-        prop_assert!(worth(&resolve(&job, &offers, lacking)) <= all);
+        prop_assert!(worth(&resolve(&job, &offers, lacking, &mut |_| None)) <= all);
     }
 
     #[test]
     fn an_answer_is_an_image_or_says_what_is_missing(asked in jobs(), offers in offers()) {
         let (job, lacking) = job(&asked);
-        let answer = resolve(&job, &offers, lacking);
-        prop_assert_eq!(answer.candidates.len() + answer.rejected.len(), offers.len());
-        let is_asked_for = job.compiler.is_some() || !job.packages.is_empty() || !job.tools.is_empty();
+        let answer = resolve(&job, &offers, lacking, &mut |_| None);
+        prop_assert_eq!(answer.candidate_count + answer.rejected_count, offers.len());
+        let is_asked_for = job.compiler.is_some() || !job.suffixes.is_empty() || !job.packages.is_empty() || !job.tools.is_empty();
         match answer.candidates.first() {
             None => prop_assert!(answer.needs_build && answer.official_base.is_some()),
             Some(best) if answer.needs_build => prop_assert!(!best.missing.is_nothing() && is_asked_for),

@@ -48,7 +48,6 @@ fn essential() {
         ("ubuntu:25.04 amd64 gcc-15", &["d ubuntu:24.04 amd64 gcc-15.2.0"], "none ubuntu:25.04 lacks gcc-15"),
         ("ubuntu:25.04 amd64 gcc-15", &["d debian:12 amd64 gcc-15.2.0", PLAIN], "base p 70+0 lacks gcc-15"),
         ("debian:1 amd64", &["d debian:12 amd64"], "none debian:1"),
-        ("alpine:3.20 amd64", &["d alpine:3.20.3 amd64"], "none alpine:3.20"),
         // So is another architecture.
         ("ubuntu:25.04 arm64 gcc-15", &[GCC], "none ubuntu:25.04 lacks gcc-15"),
         ("ubuntu:25.04 arm64", &[PLAIN, "m ubuntu:25.04 arm64/v8"], "use m 100+0"),
@@ -56,6 +55,40 @@ fn essential() {
         ("ubuntu:25.04 arm/v7", &["m ubuntu:25.04 arm/v5"], "none ubuntu:25.04"),
         ("ubuntu:25.04 arm/v7", &["m ubuntu:25.04 arm"], "use m 100+0"),
         ("ubuntu:25.04 x86_64", &[PLAIN], "use p 100+0"),
+    ]);
+}
+
+/// Versions of an os as people ask for them, and as its os-release has them.
+#[test]
+fn versions_of_an_os() {
+    check(&[
+        ("alpine:3.20 amd64", &["d alpine:3.20.3 amd64"], "use d 100+0"),
+        ("alpine:3 amd64", &["d alpine:3.20.3 amd64"], "none alpine:3"),
+        ("alpine:3.2 amd64", &["d alpine:3.20.3 amd64"], "none alpine:3.2"),
+        ("alpine:3.20.3 amd64", &["d alpine:3.20 amd64"], "none alpine:3.20.3"),
+        ("rocky:9 amd64", &["d rocky:9.6 amd64"], "use d 100+0"),
+        ("rocky:9 amd64", &["d ?rocky:9.6 amd64"], "use d 100+0"),
+        ("rhel:9.1 amd64", &["d rhel:9.10 amd64"], "none -"),
+        // The second number is a release of its own.
+        ("ubuntu:25 amd64", &["d ubuntu:25.04 amd64"], "none ubuntu:25"),
+        ("opensuse-leap:15 amd64", &["d opensuse-leap:15.6 amd64"], "none opensuse/leap:15"),
+        ("amzn:2018 amd64", &["d amzn:2018.03 amd64"], "none amazonlinux:2018"),
+        // Words, and what their os-release has in their place.
+        ("alpine:edge amd64", &["d alpine:3.23_alpha20250612 amd64"], "use d 100+0"),
+        ("alpine:edge amd64", &["d alpine:3.20.3 amd64"], "none alpine:edge"),
+        ("alpine:3.23 amd64", &["d alpine:3.23_alpha20250612 amd64"], "none alpine:3.23"),
+        ("opensuse-tumbleweed:rolling amd64", &["d opensuse-tumbleweed:20250120 amd64"], "use d 100+0"),
+        ("arch:rolling amd64", &["d arch:20250120.0.1 amd64"], "use d 100+0"),
+        ("kali:rolling amd64", &["d kali:2025.1 amd64"], "use d 100+0"),
+        ("ubuntu:rolling amd64", &["d ubuntu:25.04 amd64"], "none ubuntu:rolling"),
+        // What only a declaration can tell.
+        ("fedora:rawhide amd64", &["d fedora:44 amd64"], "none fedora:rawhide"),
+        ("fedora:rawhide amd64", &["d fedora:44 amd64 os=fedora:rawhide"], "use d 100+0"),
+        ("fedora:rawhide amd64", &["d ubuntu:25.04 amd64 os=fedora:rawhide"], "none fedora:rawhide"),
+        ("debian:13 amd64", &["d debian:12 amd64 os=debian:13"], "none debian:13"),
+        ("debian:sid amd64", &["d debian amd64 os=debian:sid"], "use d 100+0"),
+        ("debian:sid amd64", &["d debian amd64 os=debian:testing"], "none debian:sid"),
+        ("debian:testing amd64", &["d debian amd64 os=debian:sid"], "none debian:testing"),
     ]);
 }
 
@@ -144,6 +177,9 @@ fn strict() {
         ("ubuntu:25.04 amd64 @t strict", &["n ubuntu:25.04 amd64 +t"], "use n 100+10"),
         ("ubuntu:25.04 amd64 gcc-15 +x strict", &[PLAIN], "base p 70+0 lacks gcc-15 +x"),
         ("ubuntu:25.04 amd64 +x strict", &[], "none ubuntu:25.04 lacks +x"),
+        ("ubuntu:25.04 amd64 ~asan strict", &[PLAIN], "base p 100+0 lacks ~asan"),
+        ("ubuntu:25.04 amd64 ~asan", &[PLAIN], "use p 100+0 lacks ~asan"),
+        ("ubuntu:25.04 amd64 ~asan +x", &[], "none ubuntu:25.04 lacks ~asan +x"),
         // What has all of it comes before what has more marks.
         (
             "ubuntu:25.04 amd64 +x @t @u strict",
@@ -180,7 +216,7 @@ fn ties() {
         (
             "ubuntu:25.04 amd64 ~cov",
             &["n ubuntu:25.04 amd64 ~asan ~ubsan", "m ubuntu:25.04 amd64 ~tsan"],
-            "use m 100+0",
+            "use m 100+0 lacks ~cov",
         ),
         ("ubuntu:25.04 amd64", &["n ubuntu:25.04 amd64 ~asan"], "use n 100+0"),
         // Marks come before it.

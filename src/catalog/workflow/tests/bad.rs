@@ -64,6 +64,46 @@ fn what_is_no_workflow_is_refused() {
     }
 }
 
+/// Small files that took minutes.
+#[test]
+fn no_matrix_takes_long() {
+    let keys = |from: usize, count: usize| {
+        (from..from + count).map(|key| format!("k{key}: 1, ")).collect::<String>()
+    };
+    let axis = (0..256).map(|value| format!("{value}, ")).collect::<String>();
+    let objects = |count: usize, keys: &dyn Fn(usize) -> String| {
+        (0..count).map(|at| format!("{{{}}}, ", keys(at))).collect::<String>()
+    };
+    for (matrix, words) in [
+        (format!("include: [{{{}}}]", keys(0, 257)), "256 keys"),
+        (format!("a: [{axis}], include: [{}]", objects(3, &|at| keys(at * 100, 100))), "256 keys"),
+        (format!("a: [{axis}], include: [{}]", objects(100, &|at| keys(at * 200, 200))), "too large"),
+        (format!("a: [{axis}], include: [{}]", objects(100, &|_| keys(0, 200))), "too large"),
+        (
+            format!(
+                "a: [{axis}], b: [{{{0}}}], exclude: [{1}]",
+                keys(0, 250),
+                objects(50, &|_| format!("b: {{{}}}", keys(0, 250)))
+            ),
+            "too large",
+        ),
+    ] {
+        let begun = std::time::Instant::now();
+        let text = job(&format!("strategy: {{matrix: {{{matrix}}}}}\nruns-on: ubuntu-24.04"));
+        let said = wrong(&text, None, &[]);
+        assert!(said.starts_with("line 4, column ") && said.contains(words), "{said}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{said}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn reading_can_be_cancelled() {
+    let cancel = larder_store::cancel::Cancel::new();
+    cancel.raise();
+    let text = job("runs-on: ubuntu-24.04");
+    assert!(super::Workflow::read(&text, &super::Choice::default(), &cancel).is_err());
+}
+
 /// Pieces that such files are made of, in any order.
 fn soup() -> impl Strategy<Value = String> {
     let word = proptest::sample::select(

@@ -118,4 +118,16 @@ fn the_rules_of_a_matrix() {
         read(&unknown, None, &["compiler=clang-20", "asan=true"]),
         ["build ubuntu-24.04: ubuntu:24.04 clang-20 asan"]
     );
+    // The same of the whole strategy.
+    let unknown = job("strategy: ${{ fromJSON(needs.x.outputs.y) }}\nruns-on: ubuntu-24.04");
+    assert!(wrong(&unknown, Some("build"), &[]).contains("line 4, column 15: job build: what"));
+    assert_eq!(read(&unknown, None, &["compiler=gcc-15"]), ["build ubuntu-24.04: ubuntu:24.04 gcc-15"]);
+    let json = r#"{"matrix": {"compiler": ["gcc-15"]}}"#;
+    let known = job(&format!("strategy: '${{{{ fromJSON(''{json}'') }}}}'\nruns-on: ubuntu-24.04"));
+    assert_eq!(read(&known, None, &[]), ["build ubuntu-24.04: ubuntu:24.04 gcc-15"]);
+    assert!(wrong(&job("strategy: x\nruns-on: ubuntu-24.04"), None, &[]).contains("a strategy is a mapping"));
+    assert_eq!(
+        read(&job("strategy:\nruns-on: ubuntu-24.04"), None, &[]),
+        ["build ubuntu-24.04: ubuntu:24.04"]
+    );
 }

@@ -113,7 +113,7 @@ impl Bring<'_, '_> {
         self.publish(encoded.staged, plain.size)?;
         // The blob known before was not there: this one is to be used from now on.
         self.layers.learn(&facts, true)?;
-        self.layers.learn_listing(&facts.diff_id, &plain.listing)?;
+        self.layers.learn_listing(&facts.diff_id, &plain.listing);
         self.made.insert(facts.diff_id, facts);
         Ok(())
     }
@@ -196,7 +196,10 @@ impl Bring<'_, '_> {
         self.publish(copied.staged, size)?;
         let Some(facts) = facts else { return Ok(()) };
         self.layers.learn(&facts, false)?;
-        listing.map_or(Ok(()), |listing| self.layers.learn_listing(&facts.diff_id, &listing))
+        if let Some(listing) = listing {
+            self.layers.learn_listing(&facts.diff_id, &listing);
+        }
+        Ok(())
     }
 
     /// The stored blob that a member's name stands for.
