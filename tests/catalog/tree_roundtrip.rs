@@ -276,3 +276,28 @@ fn what_came_with_a_name_stays_with_it() {
     sandbox.ok(["rm", "third"]);
     assert_eq!(sandbox.ok(["catalog", "export", "-"]), out);
 }
+
+#[test]
+fn what_was_annotated_since_stays_when_the_registry_comes_again() {
+    let sandbox = folder();
+    let import = ["catalog", "import", "images/image-registry.yml"];
+    sandbox.ok(import);
+    sandbox.ok(["annotate", "capy-ubuntu-25.04-gcc15", "packages=curl", "tools=", "org.example.note=mine"]);
+    let mended = "project=capy os=ubuntu:25.04 arch=amd64 variant=gcc15 compilers=gcc-15 packages=curl";
+    let before = tree(&sandbox.store());
+    sandbox.ok(import);
+    assert_eq!(tree(&sandbox.store()), before);
+    assert_eq!(declared(&sandbox, "capy-ubuntu-25.04-gcc15:latest"), mended);
+    // What the registry says anew counts, and no more: here a tool, and a compiler that is gone.
+    let theirs = REGISTRY
+        .replace("tools: [cmake, ninja]", "tools: [ccache]")
+        .replace("variants: {cov: true, asan: false}\n  tools: cmake, git", "variants: {}");
+    std::fs::write(sandbox.path("images/image-registry.yml"), &theirs).unwrap();
+    sandbox.ok(["annotate", "others/base:v1", "tools=git"]);
+    sandbox.ok(import);
+    assert_eq!(declared(&sandbox, "capy-ubuntu-25.04-gcc15:latest"), format!("{mended} tools=ccache"));
+    assert_eq!(declared(&sandbox, "others/base:v1"), "project=other os=debian:12 tools=git");
+    // And so it goes out, beside what the store knows better.
+    let out = sandbox.ok(["catalog", "export", "-"]);
+    assert!(out.contains("\n  packages: [curl]\n") && out.contains("\n  tools: [ccache]\n"), "{out}");
+}

@@ -7,16 +7,17 @@ use std::path::PathBuf;
 use larder_store::archive::import::import as bring_in;
 use larder_store::archive::options::{Existing, Imported, Input, Named, Options, Source};
 use larder_store::codec::Encoding;
+use larder_store::descriptor::Annotations;
 use larder_store::error::{Error, Result};
 use larder_store::fs::{Dir, is_not_found};
-use larder_store::index;
+use larder_store::index::{self, Index};
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 use larder_store::usage::Usage;
 
 use super::folder_of;
 use crate::catalog::Declared;
-use crate::catalog::image_registry::{Entry, KEPT, Registry, reads};
+use crate::catalog::image_registry::{Entry, KEPT, Registry, declared_by, reads};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
 use crate::commands::import::{row, say_gone, say_replaced, take_facts, value};
 use crate::commands::naming::Names;
@@ -61,6 +62,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let registry = reads(&dir, name, Registry::parse)?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
+    let known = known(&store.index()?);
     let mut taken: HashMap<Reference, String> = HashMap::new();
     let mut rows = Vec::new();
     let mut failed = Vec::new();
@@ -75,7 +77,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             if let Some(other) = taken.get(&reference) {
                 return Err(fail(format!("{shown}: {other} is named {reference} as well, and came first")));
             }
-            let imported = take(context, args, &store, &names, &dir, (entry, &reference))?;
+            let imported = {
+                let known = known.get(&reference).cloned().unwrap_or_default();
+                take(context, args, &store, &names, &dir, (entry, &reference, known))?
+            };
             taken.insert(reference, shown.clone());
             Ok(imported)
         });
@@ -117,13 +122,13 @@ fn take(
     store: &Store,
     names: &Names,
     dir: &Dir,
-    (entry, reference): (Entry<'_>, &Reference),
+    (entry, reference, known): (Entry<'_>, &Reference, Annotations),
 ) -> Outcome<Vec<Imported>> {
     let shown = entry.shown();
     let within = |error: Error| CommandError::from(error.within(&shown));
     let mut named = names.take(reference).map_err(within)?;
     let said = entry.said(reference);
-    named.declared = said.declared.clone();
+    (named.declared, named.known) = (said.declared.clone(), known);
     let kept = entry.kept().filter(|kept| kept.len() <= KEPT);
     let is_kept = kept.is_some();
     named.declared.extend(kept.map(|kept| (index::REGISTRY.to_owned(), kept)));
@@ -154,6 +159,16 @@ fn take(
         ));
     }
     Ok(imported)
+}
+
+/// What the entries declared with which images came.
+fn known(index: &Index) -> HashMap<Reference, Annotations> {
+    let kept = index.entries().iter().filter_map(|entry| {
+        let reference = index::reference(entry).filter(|_| entry.annotation(index::REF_NAME).is_some())?;
+        let declared = declared_by(entry.annotation(index::REGISTRY)?, &reference)?;
+        Some((reference, declared))
+    });
+    kept.collect()
 }
 
 /// How an entry's image is brought in.

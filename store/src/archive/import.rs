@@ -332,8 +332,15 @@ fn name_it(
     }
     for name in &ready.names {
         let mut entry = ready.entry.clone();
-        entry.annotations.extend((options.naming)(name)?.declared);
-        let (digest, outcome) = if taken.insert(name.clone()) {
+        let named = (options.naming)(name)?;
+        let is_taken = !taken.insert(name.clone());
+        // What it has is carried over to its new entry.
+        if is_taken && index.named(name).any(|old| old.digest == entry.digest) {
+            entry.annotations.extend(named.news());
+        } else {
+            entry.annotations.extend(named.declared);
+        }
+        let (digest, outcome) = if !is_taken {
             index.tag_new(name, entry);
             (ready.entry.digest, Outcome::Added)
         } else {
