@@ -94,6 +94,9 @@ fn parts(file: &str) -> Result<Vec<&str>, &'static str> {
     if parts.contains(&"..") {
         return Err("leads out of the folder");
     }
+    if parts.contains(&NAME) {
+        return Err("leads where the registry lies");
+    }
     match parts.iter().all(|part| is_plain(part)) && parts.last().is_some_and(|name| name.ends_with(".tar")) {
         true => Ok(parts),
         false => Err("is not <project>/<name>.tar"),
@@ -148,6 +151,8 @@ mod tests {
             (".git/a.tar", "<project>"),
             ("capy/a\\0.tar", "<project>"),
             ("", "<project>"),
+            ("image-registry.yml/a.tar", "registry"),
+            ("./image-registry.yml/a.tar", "registry"),
         ] {
             let text =
                 format!("images:\n- {{name: odd, file: \"{file}\"}}\n- {{name: b, file: capy/b.tar}}\n");

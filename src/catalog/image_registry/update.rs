@@ -3,7 +3,7 @@
 use larder_store::index;
 
 use super::entry::Entry;
-use super::place;
+use super::parts;
 use super::stored::Stored;
 use super::time::{like, time};
 use crate::catalog::name::Variant;
@@ -50,7 +50,9 @@ pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str,
         let architecture = image.architecture.as_deref().map_or(Node::plain("null"), architecture);
         entry.set("architecture", architecture);
     }
-    let is_its = |listed: &str| archive == Archive::Unknown || place(listed).ok().as_deref() == Some(file);
+    let is_its = |listed: &str| {
+        archive == Archive::Unknown || parts(listed).is_ok_and(|parts| parts.join("/") == file)
+    };
     if !Entry(&entry).text("file").is_some_and(is_its) {
         entry.set("file", Node::text(file));
     }

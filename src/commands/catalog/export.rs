@@ -38,7 +38,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 }
 
 fn text(registry: &Registry, index: &Index, images: &[Stored<'_>]) -> Result<String> {
-    let places = placed(registry, images).map_err(|why| Error::invalid("the registry", why))?;
+    // No archive is written: several images may be in one.
+    let places = placed(registry, images, &|_| false);
     let entries = images.iter().zip(places).map(|(image, place)| {
         let listed = place.at.and_then(|at| registry.entries().nth(at));
         (place.at, updated(listed, image, &place.file, Archive::Unknown))
