@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use larder_store::error::Result;
 use larder_store::fs::Dir;
 
-pub(crate) use entry::{Entry, declared_by};
+pub(crate) use entry::{Entry, Said, declared_by};
 pub(crate) use stored::{Placed, Stored, placed};
 pub(crate) use text::{KEPT, Registry, reads};
 pub(crate) use update::{Archive, is_current, updated};
