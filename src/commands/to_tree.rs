@@ -1,6 +1,6 @@
 //! `larder export --to-tree`: a folder of archives with its registry.
 //!
-//! Image by image: the archive first, under a temporary name that is renamed, then its entry. Whatever ends this leaves whole files, and a
+//! Image by image: the archive first, under a temporary name that is renamed, then, each second, the entries. Whatever ends this leaves whole files, and a
 //! registry that lists what is there. No link is followed below the folder, and no file of somebody else is written over.
 
 use std::collections::HashMap;
@@ -16,15 +16,15 @@ use larder_store::error::{Error, Kind, Result};
 use larder_store::exports::{Export, Identity, Recorded};
 use larder_store::fs::{Dir, free_space, sync_file, unique};
 use larder_store::index::{self, Index};
-use larder_store::reference::Reference;
 use larder_store::store::Store;
 
 use super::export::Args;
+use super::pace::Pace;
 use super::packed::Packed;
 use crate::catalog::image_registry::{
     Archive, Entry, NAME, Placed, Registry, Stored, is_current, placed, reads, updated,
 };
-use crate::cli::{Context, Outcome, count, fail, human, line, note};
+use crate::cli::{CommandError, Context, Outcome, count, fail, human, line, note};
 
 /// A folder that images are written to.
 struct Tree<'a> {
@@ -53,13 +53,18 @@ enum Found {
 }
 
 /// What became of an image.
+#[derive(Clone, Copy)]
 enum Became {
     Written(u64),
     Unchanged(u64),
 }
 
 pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) -> Outcome {
-    let index = store.index()?;
+    // All at once: to read the index for each of thousands would take longer than to write them.
+    let (_protection, index) = store.protect_chosen("export --to-tree", |index| match &args.images[..] {
+        [] => Ok(index.entries().to_vec()),
+        asked => asked.iter().map(|query| store.resolve(index, query)).collect(),
+    })?;
     let images = chosen(store, &index, &args.images)?;
     match fs::create_dir(path) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -73,29 +78,99 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
     let tree = Tree { context, args, store, dir, real, index: &index, exported };
     let registry = reads(&tree.dir, NAME, Registry::parse)?;
     let places = placed(&registry, &images, &|file| tree.find(file).is_ok_and(|there| there.is_some()));
+    let listed: Vec<_> = registry.entries().collect();
+    let mut news = News { tree: &tree, waiting: Vec::new(), pace: Pace::default() };
     let mut failed = Vec::new();
+    let mut end = Ok(());
     for (image, place) in images.iter().zip(&places) {
-        let name = image.reference.familiar();
-        let listed = place.at.and_then(|at| registry.entries().nth(at));
-        match tree.put(image, place, listed) {
-            Ok((file, Became::Written(size))) => {
-                note(format_args!("{file}: {}", human(size)));
-                line(format!("{file} {name} written"))?;
+        let listed = place.at.and_then(|at| listed.get(at).copied());
+        end = match tree.put(image, place, listed) {
+            Ok((file, became)) => {
+                let said = say(image, &file, became);
+                let archive = match became {
+                    Became::Written(size) => Archive::Written(size),
+                    Became::Unchanged(size) => Archive::There(size),
+                };
+                if listed.is_none_or(|listed| !is_current(listed, image, &file, archive)) {
+                    news.waiting.push((image, file, archive));
+                }
+                said
             }
-            Ok((file, Became::Unchanged(_))) => line(format!("{file} {name} unchanged"))?,
-            Err(error) if error.is_stop() => return Err(error),
+            Err(error) if error.is_stop() => Err(error),
             Err(error) => {
-                error.tell(&format!("{name}: "));
-                failed.push(name);
+                error.tell(&format!("{}: ", image.reference.familiar()));
+                failed.push(image.reference.familiar());
+                Ok(())
             }
+        };
+        if end.is_ok() && news.pace.is_due() {
+            end = news.write(&mut failed);
+        }
+        if end.is_err() {
+            break;
         }
     }
+    // What was written before a stop is listed.
+    let listed = news.write(&mut failed);
+    end.and(listed)?;
     if failed.is_empty() {
         return Ok(());
     }
     let count = count(failed.len(), "image");
     let why = format!("{count} of {} could not be written: {}", images.len(), failed.join(", "));
     Err(fail(why).in_part())
+}
+
+fn say(image: &Stored<'_>, file: &str, became: Became) -> Outcome {
+    let name = image.reference.familiar();
+    match became {
+        Became::Written(size) => {
+            note(format_args!("{file}: {}", human(size)));
+            line(format!("{file} {name} written"))
+        }
+        Became::Unchanged(_) => line(format!("{file} {name} unchanged")),
+    }
+}
+
+/// Entries that the registry does not have yet: it is read and written for several of them.
+struct News<'a> {
+    tree: &'a Tree<'a>,
+    waiting: Vec<(&'a Stored<'a>, String, Archive)>,
+    pace: Pace,
+}
+
+impl News<'_> {
+    /// Writes the entries. What cannot be written is said, and is none.
+    fn write(&mut self, failed: &mut Vec<String>) -> Outcome {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let Tree { store, dir, index, .. } = self.tree;
+        let written = self.pace.run(|| {
+            Registry::edit(store, dir, NAME, |registry| {
+                let mut numbers = HashMap::new();
+                for (at, entry) in registry.entries().enumerate() {
+                    if let Ok(reference) = entry.reference() {
+                        numbers.entry(reference).or_insert((at, entry));
+                    }
+                }
+                let entries = waiting.iter().map(|(image, file, archive)| {
+                    let listed = numbers.get(&image.reference).copied();
+                    let (at, entry) = listed.unzip();
+                    (at, updated(entry, image, file, *archive))
+                });
+                Ok(registry.with(entries.collect(), index.annotation(index::REGISTRY)))
+            })
+        });
+        let Err(error) = written.map_err(CommandError::from) else { return Ok(()) };
+        if error.is_stop() {
+            return Err(error);
+        }
+        error.tell("");
+        failed.extend(waiting.iter().map(|(image, ..)| image.reference.familiar()));
+        Ok(())
+    }
 }
 
 /// The images that are asked for, or all that have a name.
@@ -116,7 +191,7 @@ fn chosen<'a>(store: &Store, index: &'a Index, asked: &[String]) -> Outcome<Vec<
 }
 
 impl Tree<'_> {
-    /// Writes an image and its entry; the place is that which it got.
+    /// Writes an image; the place is that which it got.
     fn put(
         &self,
         image: &Stored<'_>,
@@ -124,36 +199,18 @@ impl Tree<'_> {
         listed: Option<Entry<'_>>,
     ) -> Outcome<(String, Became)> {
         self.context.cancel.check()?;
-        let query = image.reference.familiar();
-        let (_protection, entries) = self.store.protect(std::slice::from_ref(&query), "export --to-tree")?;
-        if entries.first().is_none_or(|entry| entry.digest != image.entry.digest) {
-            return Err(fail("its name has moved to another image meanwhile").with_hint("run it again"));
+        let found = self.look(image, &place.file, listed.is_some())?;
+        match found {
+            Found::Nothing | Found::Ours | Found::Other { .. } if place.is_shared => {
+                self.put_at(image, image.apart(&place.file), false)
+            }
+            found => Ok((place.file.clone(), self.write_over(image, &place.file, found)?)),
         }
-        let (file, became) = match self.look(image, &place.file, listed.is_some())? {
-            Found::It(size) => (place.file.clone(), Became::Unchanged(size)),
-            _ if place.is_shared => self.put_at(image, image.apart(&place.file), false)?,
-            found => (place.file.clone(), self.write_over(image, &place.file, found)?),
-        };
-        let archive = match became {
-            Became::Written(size) => Archive::Written(size),
-            Became::Unchanged(size) => Archive::There(size),
-        };
-        if listed.is_some_and(|listed| is_current(listed, image, &file, archive)) {
-            return Ok((file, became));
-        }
-        Registry::edit(self.store, &self.dir, NAME, |registry| {
-            let listed = registry.entries().position(|entry| is_of(entry.reference(), &image.reference));
-            let entry = updated(listed.and_then(|at| registry.entries().nth(at)), image, &file, archive);
-            Ok(registry.with(vec![(listed, entry)], self.index.annotation(index::REGISTRY)))
-        })?;
-        Ok((file, became))
     }
 
     fn put_at(&self, image: &Stored<'_>, file: String, is_listed: bool) -> Outcome<(String, Became)> {
-        let became = match self.look(image, &file, is_listed)? {
-            Found::It(size) => Became::Unchanged(size),
-            found => self.write_over(image, &file, found)?,
-        };
+        let found = self.look(image, &file, is_listed)?;
+        let became = self.write_over(image, &file, found)?;
         Ok((file, became))
     }
 
@@ -258,8 +315,4 @@ fn split(file: &str) -> (Vec<&str>, &str) {
     let mut parts: Vec<_> = file.split('/').collect();
     let name = parts.pop().unwrap_or_default();
     (parts, name)
-}
-
-fn is_of(reference: Result<Reference, String>, wanted: &Reference) -> bool {
-    reference.is_ok_and(|reference| reference == *wanted)
 }

@@ -9,7 +9,8 @@ use larder_store::store::Store;
 use super::entry::Entry;
 use crate::catalog::yaml::{self, Node, What};
 
-const MAX_BYTES: u64 = 16 << 20;
+/// Some 40,000 images with a hundred packages each.
+const MAX_BYTES: u64 = 64 << 20;
 /// Bytes that an entry, or the keys beside `images`, may have to be kept in a store: its index is read whole each time.
 pub(crate) const KEPT: usize = 64 << 10;
 
@@ -94,6 +95,10 @@ impl Registry {
         store.locks().wait_exclusive(&folder, "lock of the folder of the registry")?;
         let edited = reads(dir, name, Registry::parse).and_then(|registry| {
             let text = edit(&registry)?;
+            if text.len() as u64 > MAX_BYTES {
+                let why = format!("would have {} bytes, more than the {MAX_BYTES} that are read", text.len());
+                return Err(Error::invalid(dir.at(name).display(), why));
+            }
             if text != registry.text { dir.replace(name, text.as_bytes(), dir) } else { dir.sync() }
         });
         // By itself it would go with the folder's last descriptor only.
