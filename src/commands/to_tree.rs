@@ -18,6 +18,7 @@ use larder_store::fs::{Dir, free_space, sync_file, unique};
 use larder_store::index::{self, Index};
 use larder_store::store::Store;
 
+use super::catalog::say_kept;
 use super::export::Args;
 use super::pace::Pace;
 use super::packed::Packed;
@@ -163,7 +164,13 @@ impl News<'_> {
                 Ok(registry.with(entries.collect(), index.annotation(index::REGISTRY)))
             })
         });
-        let Err(error) = written.map_err(CommandError::from) else { return Ok(()) };
+        let error = match written.map_err(CommandError::from) {
+            Ok(kept) => {
+                say_kept(kept, NAME);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
         if error.is_stop() {
             return Err(error);
         }

@@ -16,7 +16,7 @@ use larder_store::fs::Dir;
 
 pub(crate) use entry::{Entry, Said, declared_by};
 pub(crate) use stored::{Placed, Stored, placed};
-pub(crate) use text::{KEPT, Registry, reads};
+pub(crate) use text::{KEPT, Kept, Registry, reads};
 pub(crate) use update::{Archive, is_current, updated};
 
 /// Its name in the folder.

@@ -21,6 +21,14 @@ pub(crate) struct Registry {
     root: Node,
 }
 
+/// What stayed of a text that was edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    All,
+    /// Some comments could not stay where they were.
+    NotComments,
+}
+
 /// Reads the one of a name in a folder, or an empty text where there is none; errors name the file.
 pub(crate) fn reads<T>(dir: &Dir, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T> {
     let shown = dir.at(name);
@@ -89,7 +97,7 @@ impl Registry {
         dir: &Dir,
         name: &str,
         edit: impl FnOnce(&Registry) -> Result<String>,
-    ) -> Result<()> {
+    ) -> Result<Kept> {
         // The folder itself is locked: no file of ours need lie in it.
         let folder = dir.fd().try_clone().map(File::from).map_err(Error::io("open", dir.path()))?;
         store.locks().wait_exclusive(&folder, "lock of the folder of the registry")?;
@@ -99,10 +107,21 @@ impl Registry {
                 let why = format!("would have {} bytes, more than the {MAX_BYTES} that are read", text.len());
                 return Err(Error::invalid(dir.at(name).display(), why));
             }
-            if text != registry.text { dir.replace(name, text.as_bytes(), dir) } else { dir.sync() }
+            if text == registry.text {
+                dir.sync()?;
+                return Ok(Kept::All);
+            }
+            dir.replace(name, text.as_bytes(), dir)?;
+            Ok(if comments(&text) < comments(&registry.text) { Kept::NotComments } else { Kept::All })
         });
         // By itself it would go with the folder's last descriptor only.
         let _ = folder.unlock();
         edited
     }
+}
+
+/// Where comments may begin: those in texts are counted as well, and stay.
+fn comments(text: &str) -> usize {
+    let begins = |(at, _): &(usize, &str)| text[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    text.match_indices('#').filter(begins).count()
 }

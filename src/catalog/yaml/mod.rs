@@ -162,7 +162,33 @@ pub(crate) fn parse(text: &str) -> Result<Node, String> {
         let (event, span) = event.map_err(|error| said(&error))?;
         reader.take(event, &span).map_err(|why| refusal(span.start.line(), span.start.col() + 1, &why))?;
     }
-    Ok(reader.root.unwrap_or_else(|| Node::plain("null")))
+    let mut root = reader.root.unwrap_or_else(|| Node::plain("null"));
+    place_empty(&mut root, text);
+    Ok(root)
+}
+
+/// The parser has a value that is left out where the next one begins; its place is behind its key.
+fn place_empty(node: &mut Node, text: &str) {
+    match &mut node.what {
+        What::List(items) => items.iter_mut().for_each(|item| place_empty(item, text)),
+        What::Map(pairs) => {
+            for (key, value) in pairs {
+                place_empty(value, text);
+                let is_empty = value.is_null() && value.place.bytes.is_empty();
+                if let Some(at) = behind_colon(text, key).filter(|_| is_empty) {
+                    value.place.bytes = at..at;
+                }
+            }
+        }
+        What::Plain(_) | What::Text(_) => {}
+    }
+}
+
+/// The place behind the `:` of a key that has it in its line.
+fn behind_colon(text: &str, key: &Node) -> Option<usize> {
+    let behind = text.get(key.place.bytes.end..)?;
+    let colon = behind.trim_start_matches(' ');
+    colon.starts_with(':').then(|| text.len() - colon.len() + 1)
 }
 
 fn said(error: &ScanError) -> String {
