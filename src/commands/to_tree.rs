@@ -3,7 +3,7 @@
 //! Image by image: the archive first, under a temporary name that is renamed, then, each second, the entries. Whatever ends this leaves whole files, and a
 //! registry that lists what is there. No link is followed below the folder, and no file of somebody else is written over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::error::{Error, Kind, Result};
 use larder_store::exports::{Export, Identity, Recorded};
-use larder_store::fs::{Dir, free_space, sync_file, unique};
+use larder_store::fs::{Dir, free_space, is_temporary, sync_file, unique};
 use larder_store::index::{self, Index};
 use larder_store::store::Store;
 
@@ -26,6 +26,9 @@ use crate::catalog::image_registry::{
     Archive, Entry, NAME, Placed, Registry, Stored, is_current, placed, reads, updated,
 };
 use crate::cli::{CommandError, Context, Outcome, count, fail, human, line, note};
+
+/// Seconds after which what nobody writes to is taken for left behind.
+const HALF_WRITTEN: i64 = 60;
 
 /// A folder that images are written to.
 struct Tree<'a> {
@@ -79,6 +82,7 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
     let tree = Tree { context, args, store, dir, real, index: &index, exported };
     let registry = reads(&tree.dir, NAME, Registry::parse)?;
     let places = placed(&registry, &images, &|file| tree.find(file).is_ok_and(|there| there.is_some()));
+    tree.tidy(&places)?;
     let listed: Vec<_> = registry.entries().collect();
     let mut news = News { tree: &tree, waiting: Vec::new(), pace: Pace::default() };
     let mut failed = Vec::new();
@@ -198,6 +202,27 @@ fn chosen<'a>(store: &Store, index: &'a Index, asked: &[String]) -> Outcome<Vec<
 }
 
 impl Tree<'_> {
+    /// Removes what runs that were killed left half written where this one writes.
+    fn tidy(&self, places: &[Placed]) -> Result<()> {
+        let directories: BTreeSet<_> = places.iter().map(|place| split(&place.file).0).collect();
+        for above in directories {
+            let mut dir = Some(self.dir.clone());
+            for part in above {
+                // What is no directory fails when it is written to.
+                dir = dir.and_then(|dir| dir.sub(part).ok());
+            }
+            let Some(dir) = dir else { continue };
+            for name in dir.names()?.iter().filter(|name| is_temporary(name, |of| of.ends_with(".tar"))) {
+                // A writer locks it, in the moment after it has made it.
+                let is_old = dir.stat(name)?.is_some_and(|stat| stat.modified < super::now() - HALF_WRITTEN);
+                if is_old && dir.open_file(name)?.is_some_and(|file| file.try_lock().is_ok()) {
+                    dir.unlink(name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Writes an image; the place is that which it got.
     fn put(
         &self,
@@ -299,6 +324,8 @@ impl Tree<'_> {
         }
         let temporary = format!(".{name}.{}", unique());
         let file = below.create_new(&temporary)?;
+        // Who tidies up sees that it is written; where there are no locks its time says so.
+        let _ = file.try_lock();
         let written = packed.write(Sink::File(&file), &shown).and_then(|()| {
             sync_file(&file, &shown)?;
             below.rename(&temporary, &below, name)

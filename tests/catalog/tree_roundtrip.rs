@@ -301,3 +301,30 @@ fn what_was_annotated_since_stays_when_the_registry_comes_again() {
     let out = sandbox.ok(["catalog", "export", "-"]);
     assert!(out.contains("\n  packages: [curl]\n") && out.contains("\n  tools: [ccache]\n"), "{out}");
 }
+
+#[test]
+fn what_was_taken_away_and_when_it_was_used_goes_out_in_the_form_that_it_had() {
+    let sandbox = folder();
+    let theirs = REGISTRY
+        .replace("last_used: '2025-09-02T12:00:00.123456'", &format!("last_used: '{}'", hours_ago(3)))
+        .replace("usage_count: \"2\"", "usage_count: \"0\"");
+    std::fs::write(sandbox.path("images/image-registry.yml"), theirs).unwrap();
+    sandbox.ok(["catalog", "import", "images/image-registry.yml"]);
+    sandbox.ok(["annotate", "capy-ubuntu-25.04-gcc15", "packages=", "os=", "compilers="]);
+    sandbox.ok(["hold", "capy-ubuntu-25.04-gcc15", "capy-ubuntu-25.04-clang20-asan", "--", "true"]);
+    sandbox.ok(["catalog", "export", "images/image-registry.yml"]);
+    let new = std::fs::read_to_string(sandbox.path("images/image-registry.yml")).unwrap();
+    for line in ["  packages: []", "  os: null", "  usage_count: 8", "  usage_count: \"1\""] {
+        assert!(new.lines().any(|other| other == line), "{line}: {new}");
+    }
+    // Three hours later, and in UTC as it was: not only once it is twelve hours.
+    let used = new.lines().find(|line| line.starts_with("  last_used: \"20") && !line.contains('Z')).unwrap();
+    assert!(used > format!("  last_used: \"{}\"", hours_ago(1)).as_str(), "{used}");
+}
+
+/// A time without a zone.
+fn hours_ago(hours: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let then = larder_store::index::timestamp(now - hours * 3600);
+    then.trim_end_matches('Z').to_owned()
+}
