@@ -174,7 +174,7 @@ fn images_of_one_archive_go_out_again() {
         fresh.ok([
             "catalog",
             "import",
-            sandbox.path(&format!("{folder}/image-registry.yml")).to_str().unwrap(),
+            sandbox.path(format!("{folder}/image-registry.yml")).to_str().unwrap(),
         ]);
     }
     assert_eq!(names(&fresh.path("other")).len(), 2);
