@@ -17,6 +17,7 @@ mod init;
 mod inspect;
 mod man;
 mod naming;
+mod pace;
 mod packed;
 mod pin;
 mod platform;

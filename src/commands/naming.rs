@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use larder_store::archive::options::Named;
+use larder_store::descriptor::Annotations;
 use larder_store::error::Error;
 use larder_store::reference::Reference;
 use larder_store::settings::{Naming, settings_of};
@@ -88,12 +89,18 @@ impl Names {
     pub(super) fn take(&self, reference: &Reference) -> Result<Named, Error> {
         let refused = |why, hint| Error::NameRefused { reference: reference.to_string(), why, hint };
         match Name::of(reference) {
-            _ if self.off == Off::Given => {
-                Ok(Named { reference: reference.clone(), declared: self.declared.annotations() })
-            }
+            _ if self.off == Off::Given => Ok(Named {
+                reference: reference.clone(),
+                declared: self.declared.annotations(),
+                known: Annotations::new(),
+            }),
             Ok(name) => {
                 let declared = self.declared.with(&name).map_err(|why| refused(why, DISAGREE.to_owned()))?;
-                Ok(Named { reference: reference.clone(), declared: declared.annotations() })
+                Ok(Named {
+                    reference: reference.clone(),
+                    declared: declared.annotations(),
+                    known: Annotations::new(),
+                })
             }
             Err(why) => {
                 let why = format!("is off the naming convention: {why}");

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), args.normalize)?;
-    let Named { reference, declared } = names.take_given(&args.target)?;
+    let Named { reference, declared, .. } = names.take_given(&args.target)?;
     let now = super::now();
     let tagged = store.edit(|index| {
         let mut entry = store.resolve(index, &args.source)?;

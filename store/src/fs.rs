@@ -320,7 +320,9 @@ impl Dir {
     ///
     /// Another user's group and mode survive as far as this user may set them.
     pub fn replace(&self, name: &str, bytes: &[u8], by_way_of: &Dir) -> Result<()> {
-        let temporary = format!("{name}.{}", unique());
+        // In a directory of other people's files it is hidden.
+        let dot = if Arc::ptr_eq(&self.fd, &by_way_of.fd) { "." } else { "" };
+        let temporary = format!("{dot}{name}.{}", unique());
         let written = (|| {
             let mut file = by_way_of.create_new(&temporary)?;
             file.write_all(bytes).map_err(Error::io("write", by_way_of.at(&temporary)))?;
@@ -425,6 +427,16 @@ pub fn is_full(error: &Error) -> bool {
 pub fn is_read_only(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. }
         if matches!(source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
+}
+
+/// Whether a name is that of a hidden temporary file of ours, `.<name>.<16 hex digits>`, for a name that this accepts.
+pub fn is_temporary(name: &str, is_for: impl Fn(&str) -> bool) -> bool {
+    let parts = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
+    parts.is_some_and(|(name, end)| {
+        end.len() == 16
+            && end.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            && is_for(name)
+    })
 }
 
 /// A name that nobody else has: 16 random hex digits.

@@ -174,6 +174,25 @@ impl Store {
         Ok((protection, found))
     }
 
+    /// Like [`Store::protect`], for the entries that are chosen of the index, all named ones perhaps. What cannot be read of one keeps nobody
+    /// from reading the others; reading that one says so.
+    pub fn protect_chosen(
+        &self,
+        purpose: &str,
+        choose: impl FnOnce(&Index) -> Result<Vec<Descriptor>>,
+    ) -> Result<(Protection, Index)> {
+        let guard = self.locks.shared()?;
+        let index = self.index()?;
+        let mut digests = Vec::new();
+        for entry in choose(&index)? {
+            let _ = walk::walk_entry(&entry, &mut |document| self.document(document), &mut |node| {
+                digests.push(node.descriptor.digest);
+                Ok(())
+            });
+        }
+        Ok((self.protect_digests(&digests, purpose, guard)?, index))
+    }
+
     /// Like [`Store::protect`], for whoever runs a command meanwhile: the lease names the images and can be handed
     /// down, and where none can be written this fails.
     pub fn hold(&self, queries: &[String], about: About) -> Result<(Lease, Vec<Descriptor>)> {

@@ -71,7 +71,7 @@ fn bombs_do_not_go_off() {
         laughs += &format!("a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}]\n");
     }
     let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(4 << 20), "*a,".repeat(1000));
-    let large = format!("images: []\n{}", "#".repeat(17 << 20));
+    let large = format!("images: []\n{}", "#".repeat(65 << 20));
     for text in [laughs, long, "[".repeat(100_000), "- ".repeat(100_000), large] {
         std::fs::write(sandbox.path("tree/image-registry.yml"), text).unwrap();
         let said = sandbox.larder(IMPORT);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::archive;
 use crate::badinput::full::{DISKS, on_disk, text};
-use crate::support::store::{names, tree};
+use crate::support::store::{named, names, tree};
 use crate::support::tarball::{docker_archive, layer, noise};
 use crate::support::{Sandbox, need, peer, run};
 
@@ -78,9 +78,19 @@ fn no_file_of_others_is_written_over_and_no_link_followed() {
     assert!(!registry(&sandbox).contains("tool.tar") && registry(&sandbox).contains("app"));
     sandbox.ok(["export", "--to-tree", "tree", "--replace", "tool"]);
     assert!(registry(&sandbox).contains("file: library/tool.tar"));
-    // What the registry lists under the name may be written over.
-    std::fs::write(sandbox.path("tree/library/tool.tar"), "old").unwrap();
+    // Nor is a newer one of somebody else's that the registry lists, until the store has it.
+    let theirs = archive(&sandbox, "tree/library/tool.tar", &[&["tool", "newer"]]);
+    let said = sandbox.fail(["export", "--to-tree", "tree", "tool"], 7);
+    assert!(said.contains("library/tool.tar") && said.contains("catalog import"), "{said}");
+    assert_eq!(std::fs::read(sandbox.path("tree/library/tool.tar")).unwrap(), theirs);
+    let mine = named(&sandbox.store(), "tool:latest").unwrap();
+    sandbox.ok(["import", "tree/library/tool.tar", "--replace"]);
+    assert!(sandbox.ok(["export", "--to-tree", "tree", "tool"]).ends_with("unchanged\n"));
+    sandbox.ok(["tag", &mine, "tool"]);
     assert!(sandbox.ok(["export", "--to-tree", "tree", "tool"]).ends_with("written\n"));
+    std::fs::write(sandbox.path("tree/library/tool.tar"), "no archive").unwrap();
+    sandbox.fail(["export", "--to-tree", "tree", "tool"], 7);
+    assert!(sandbox.ok(["export", "--to-tree", "tree", "tool", "--replace"]).ends_with("written\n"));
     for (link, place) in [("tree/library/tool.tar", "../../some.tar"), ("tree/library", "../tmp")] {
         let path = sandbox.path(link);
         let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir_all(&path));
@@ -99,32 +109,92 @@ fn no_file_of_others_is_written_over_and_no_link_followed() {
     );
     std::fs::write(&index, evil).unwrap();
     sandbox.ok(["export", "--to-tree", "tree2"]).lines().for_each(|line| assert!(!line.contains("..")));
-    assert_eq!(files(&sandbox.path("tree2")).len(), 4);
+    assert_eq!(files(&sandbox.path("tree2")).len(), 5);
 }
 
 #[test]
-fn two_images_in_one_place_are_named_both() {
+fn two_images_of_one_place_get_one_each() {
     let sandbox = stocked();
     sandbox.ok(["tag", "tool", "docker.io/me/app:v1"]);
-    for args in
-        [&["export", "--to-tree", "tree"][..], &["catalog", "export", "out.yml"], &["catalog", "export", "-"]]
-    {
-        let said = sandbox.fail(args, 1);
-        for word in ["me/app:v1 and ", "ghcr.io/me/app:v1", "me/app-v1.tar"] {
-            assert!(said.contains(word), "{word}: {said}");
-        }
+    sandbox.ok(["tag", "tool", "me/app-v1"]);
+    sandbox.ok(["tag", "tool", "image-registry.yml/x"]);
+    let long = format!("me/{}", "x".repeat(240));
+    sandbox.ok(["tag", "tool", &long]);
+    let all = sandbox.ok(["catalog", "export", "-"]);
+    let said = sandbox.ok(["export", "--to-tree", "tree"]);
+    let places: Vec<_> = said.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(places.iter().collect::<std::collections::BTreeSet<_>>().len(), 7, "{said}");
+    assert_eq!(said.matches("me/app-v1.tar ").count(), 1, "{said}");
+    assert_eq!(said.matches("me/app-v1-").count(), 2, "{said}");
+    for place in &places {
+        assert!(all.contains(&format!("  file: {place}\n")), "{place}: {all}");
     }
-    assert!(!sandbox.path("out.yml").exists());
+    // Each finds its own again.
+    let before = tree(&sandbox.path("tree"));
+    assert_eq!(sandbox.ok(["export", "--to-tree", "tree"]), said.replace(" written", " unchanged"));
+    assert_eq!(tree(&sandbox.path("tree")), before);
     // Nor is a place that is another's in the registry.
-    std::fs::create_dir_all(sandbox.path("tree")).unwrap();
-    std::fs::write(sandbox.path("tree/image-registry.yml"), "images: [{name: x, file: library/tool.tar}]")
+    std::fs::create_dir_all(sandbox.path("other/library")).unwrap();
+    std::fs::write(sandbox.path("other/image-registry.yml"), "images: [{name: x, file: library/tool.tar}]")
         .unwrap();
-    let said = sandbox.fail(["export", "--to-tree", "tree", "tool"], 1);
-    assert!(said.contains("tool:latest and x (line 1) would both be library/tool.tar"), "{said}");
+    std::fs::write(sandbox.path("other/library/tool.tar"), "theirs").unwrap();
+    assert!(sandbox.ok(["export", "--to-tree", "other", "tool"]).starts_with("library/tool-"));
+    assert_eq!(std::fs::read_to_string(sandbox.path("other/library/tool.tar")).unwrap(), "theirs");
     sandbox.fail(["export", "--to-tree", "tree", "nothing"], 3);
     sandbox.fail(["export", "--to-tree", "tree", "-o", "x.tar", "tool"], 2);
     sandbox.fail(["export", "-o", "x.tar"], 2);
     sandbox.fail(["export", "--to-tree", "tree/none/below", "tool"], 1);
+}
+
+#[test]
+fn images_of_one_archive_go_out_again() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path("tree/p")).unwrap();
+    archive(&sandbox, "tree/p/both.tar", &[&["one"], &["two"]]);
+    let text = "images:\n- {name: one, file: p/both.tar} # both\n- {name: two, file: p/both.tar}\n";
+    std::fs::write(sandbox.path("tree/image-registry.yml"), text).unwrap();
+    sandbox.ok(["catalog", "import", "tree/image-registry.yml"]);
+    assert_eq!(sandbox.ok(["catalog", "export", "-"]).matches("file: p/both.tar").count(), 2);
+    // The archive holds both, and stays.
+    let before = tree(&sandbox.path("tree"));
+    let said = sandbox.ok(["export", "--to-tree", "tree"]);
+    assert_eq!(said, "p/both.tar one:latest unchanged\np/both.tar two:latest unchanged\n");
+    assert_eq!(tree(&sandbox.path("tree")), before);
+    // One that becomes another image does not take the other's archive.
+    archive(&sandbox, "new.tar", &[&["one", "newer"]]);
+    sandbox.ok(["import", "new.tar", "--replace", "--image", "one"]);
+    let said = sandbox.ok(["export", "--to-tree", "tree"]);
+    assert!(said.contains("p/both-") && said.contains("p/both.tar two:latest unchanged\n"), "{said}");
+    // Elsewhere each gets a file.
+    sandbox.ok(["export", "--to-tree", "new"]);
+    assert_eq!(files(&sandbox.path("new")).len(), 3);
+    let mut fresh = Sandbox::new();
+    fresh.set("LARDER_STORE", fresh.path("other"));
+    for folder in ["tree", "new"] {
+        fresh.ok([
+            "catalog",
+            "import",
+            sandbox.path(format!("{folder}/image-registry.yml")).to_str().unwrap(),
+        ]);
+    }
+    assert_eq!(names(&fresh.path("other")).len(), 2);
+}
+
+#[test]
+fn a_registry_beside_its_images_finds_them_there() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path("root/images/capy")).unwrap();
+    archive(&sandbox, "root/images/capy/a.tar", &[&["a"]]);
+    let text = "images:\n- name: a\n  file: images/capy/a.tar\n";
+    std::fs::write(sandbox.path("root/image-registry.yml"), text).unwrap();
+    sandbox.ok(["catalog", "import", "root/image-registry.yml"]);
+    let before = tree(&sandbox.path("root"));
+    assert_eq!(sandbox.ok(["export", "--to-tree", "root"]), "images/capy/a.tar a:latest unchanged\n");
+    archive(&sandbox, "new.tar", &[&["a", "newer"]]);
+    sandbox.ok(["import", "new.tar", "--replace", "--image", "a"]);
+    assert_eq!(tree(&sandbox.path("root")), before);
+    assert_eq!(sandbox.ok(["export", "--to-tree", "root"]), "images/capy/a.tar a:latest written\n");
+    assert_eq!(files(&sandbox.path("root")), ["image-registry.yml", "images/capy/a.tar"]);
 }
 
 #[test]

@@ -276,3 +276,55 @@ fn what_came_with_a_name_stays_with_it() {
     sandbox.ok(["rm", "third"]);
     assert_eq!(sandbox.ok(["catalog", "export", "-"]), out);
 }
+
+#[test]
+fn what_was_annotated_since_stays_when_the_registry_comes_again() {
+    let sandbox = folder();
+    let import = ["catalog", "import", "images/image-registry.yml"];
+    sandbox.ok(import);
+    sandbox.ok(["annotate", "capy-ubuntu-25.04-gcc15", "packages=curl", "tools=", "org.example.note=mine"]);
+    let mended = "project=capy os=ubuntu:25.04 arch=amd64 variant=gcc15 compilers=gcc-15 packages=curl";
+    let before = tree(&sandbox.store());
+    sandbox.ok(import);
+    assert_eq!(tree(&sandbox.store()), before);
+    assert_eq!(declared(&sandbox, "capy-ubuntu-25.04-gcc15:latest"), mended);
+    // What the registry says anew counts, and no more: here a tool, and a compiler that is gone.
+    let theirs = REGISTRY
+        .replace("tools: [cmake, ninja]", "tools: [ccache]")
+        .replace("variants: {cov: true, asan: false}\n  tools: cmake, git", "variants: {}");
+    std::fs::write(sandbox.path("images/image-registry.yml"), &theirs).unwrap();
+    sandbox.ok(["annotate", "others/base:v1", "tools=git"]);
+    sandbox.ok(import);
+    assert_eq!(declared(&sandbox, "capy-ubuntu-25.04-gcc15:latest"), format!("{mended} tools=ccache"));
+    assert_eq!(declared(&sandbox, "others/base:v1"), "project=other os=debian:12 tools=git");
+    // And so it goes out, beside what the store knows better.
+    let out = sandbox.ok(["catalog", "export", "-"]);
+    assert!(out.contains("\n  packages: [curl]\n") && out.contains("\n  tools: [ccache]\n"), "{out}");
+}
+
+#[test]
+fn what_was_taken_away_and_when_it_was_used_goes_out_in_the_form_that_it_had() {
+    let sandbox = folder();
+    let theirs = REGISTRY
+        .replace("last_used: '2025-09-02T12:00:00.123456'", &format!("last_used: '{}'", hours_ago(3)))
+        .replace("usage_count: \"2\"", "usage_count: \"0\"");
+    std::fs::write(sandbox.path("images/image-registry.yml"), theirs).unwrap();
+    sandbox.ok(["catalog", "import", "images/image-registry.yml"]);
+    sandbox.ok(["annotate", "capy-ubuntu-25.04-gcc15", "packages=", "os=", "compilers="]);
+    sandbox.ok(["hold", "capy-ubuntu-25.04-gcc15", "capy-ubuntu-25.04-clang20-asan", "--", "true"]);
+    sandbox.ok(["catalog", "export", "images/image-registry.yml"]);
+    let new = std::fs::read_to_string(sandbox.path("images/image-registry.yml")).unwrap();
+    for line in ["  packages: []", "  os: null", "  usage_count: 8", "  usage_count: \"1\""] {
+        assert!(new.lines().any(|other| other == line), "{line}: {new}");
+    }
+    // Three hours later, and in UTC as it was: not only once it is twelve hours.
+    let used = new.lines().find(|line| line.starts_with("  last_used: \"20") && !line.contains('Z')).unwrap();
+    assert!(used > format!("  last_used: \"{}\"", hours_ago(1)).as_str(), "{used}");
+}
+
+/// A time without a zone.
+fn hours_ago(hours: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let then = larder_store::index::timestamp(now - hours * 3600);
+    then.trim_end_matches('Z').to_owned()
+}

@@ -117,3 +117,27 @@ fn a_folder_that_somebody_else_has_is_waited_for_and_no_longer_than_allowed() {
     assert!(waiting.wait_with_output().unwrap().status.success());
     assert!(sandbox.path("tree/image-registry.yml").exists());
 }
+
+#[test]
+fn what_a_killed_run_left_goes_and_what_another_writes_stays() {
+    let sandbox = stocked(1000);
+    sandbox.ok(["export", "--to-tree", "tree", "image0"]);
+    let make = |path: &str, age: u64| {
+        let file = std::fs::File::create(sandbox.path(path)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+        file
+    };
+    make("tree/library/.image1.tar.0123456789abcdef", 100);
+    make("tree/.image-registry.yml.0123456789abcdef", 100);
+    make("tree/library/.image2.tar.0123456789abcdef", 10);
+    make("tree/library/.notes.tar.of-mine", 100);
+    let written = make("tree/library/.image3.tar.0123456789abcdef", 100);
+    written.lock().unwrap();
+    sandbox.ok(["export", "--to-tree", "tree"]);
+    let is_there = |path: &str| sandbox.path(path).exists();
+    assert!(!is_there("tree/library/.image1.tar.0123456789abcdef"));
+    assert!(!is_there("tree/.image-registry.yml.0123456789abcdef"));
+    assert!(is_there("tree/library/.image2.tar.0123456789abcdef"));
+    assert!(is_there("tree/library/.image3.tar.0123456789abcdef"));
+    assert!(is_there("tree/library/.notes.tar.of-mine"));
+}

@@ -158,6 +158,13 @@ impl Said {
     }
 }
 
+/// What an entry that was kept declared of the image of this name.
+pub(crate) fn declared_by(kept: &str, reference: &Reference) -> Option<Annotations> {
+    let kept = parse(kept).ok()?;
+    let entry = Entry(&kept);
+    (entry.reference().as_ref() == Ok(reference)).then(|| entry.said(reference).declared)
+}
+
 fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 use larder_store::error::Result;
 use larder_store::fs::Dir;
 
-pub(crate) use entry::Entry;
+pub(crate) use entry::{Entry, Said, declared_by};
 pub(crate) use stored::{Placed, Stored, placed};
-pub(crate) use text::{KEPT, Registry, reads};
+pub(crate) use text::{KEPT, Kept, Registry, reads};
 pub(crate) use update::{Archive, is_current, updated};
 
 /// Its name in the folder.
@@ -94,6 +94,9 @@ fn parts(file: &str) -> Result<Vec<&str>, &'static str> {
     if parts.contains(&"..") {
         return Err("leads out of the folder");
     }
+    if parts.contains(&NAME) {
+        return Err("leads where the registry lies");
+    }
     match parts.iter().all(|part| is_plain(part)) && parts.last().is_some_and(|name| name.ends_with(".tar")) {
         true => Ok(parts),
         false => Err("is not <project>/<name>.tar"),
@@ -148,6 +151,8 @@ mod tests {
             (".git/a.tar", "<project>"),
             ("capy/a\\0.tar", "<project>"),
             ("", "<project>"),
+            ("image-registry.yml/a.tar", "registry"),
+            ("./image-registry.yml/a.tar", "registry"),
         ] {
             let text =
                 format!("images:\n- {{name: odd, file: \"{file}\"}}\n- {{name: b, file: capy/b.tar}}\n");
@@ -197,6 +202,7 @@ mod tests {
             ("2025-09-01T12:00:00Z", NOON),
             ("2025-09-01T14:00:00+02:00", NOON),
             ("1756728000", NOON),
+            ("1756727999.5", NOON),
             ("2025-09-01T12:00:00.123456", NOON + 12 * 3600),
             ("2025-09-01 12:00:00", NOON + 12 * 3600),
             ("2025-09-01", NOON),

@@ -12,12 +12,15 @@ use larder_store::usage::Usage;
 
 use super::entry::Entry;
 use super::text::Registry;
-use super::{place, project_of};
+use super::{NAME, parts, project_of};
 use crate::catalog::name::{Name, Project};
 use crate::catalog::yaml::{self, Node};
 
 /// The directory of an image that is for nothing in particular.
 const NO_PROJECT: &str = "library";
+
+/// Bytes of a file's name that leave room for the ends that it gets.
+const LONG: usize = 200;
 
 /// What a store knows of an image.
 pub(crate) struct Stored<'a> {
@@ -59,30 +62,46 @@ impl<'a> Stored<'a> {
         })
     }
 
-    /// Its place in a folder: where it came from, else by its project and name.
-    fn place(&self) -> String {
-        let came_from = || {
-            let kept = Entry(self.kept.as_ref()?).parts().ok()?;
-            Some(format!("{}/{}", project_of(&kept)?, kept.last()?))
+    /// Where it came from in a folder, if that can be its place in one.
+    fn came_from(&self) -> Option<String> {
+        let kept = Entry(self.kept.as_ref()?).parts().ok()?;
+        Some(format!("{}/{}", project_of(&kept)?, kept.last()?))
+    }
+
+    /// Its place by its project and name.
+    fn by_name(&self) -> String {
+        let (project, name) = self.project_and_name();
+        let file = format!("{project}/{name}.tar");
+        if name.len() > LONG { self.apart(&file) } else { file }
+    }
+
+    /// A place beside this one that no other image has: a digest of the image's name is in it.
+    pub(crate) fn apart(&self, file: &str) -> String {
+        let (above, name) = file.rsplit_once('/').unwrap_or((NO_PROJECT, file));
+        let name = name.strip_suffix(".tar").unwrap_or(name);
+        let digest = Digest::of(self.reference.full().as_bytes()).hex();
+        format!("{above}/{}-{}.tar", &name[..name.floor_char_boundary(LONG)], &digest[..12])
+    }
+
+    fn project_and_name(&self) -> (String, String) {
+        let path = self.reference.path();
+        // Anything may stand in an index; a project is a plain name.
+        let declared =
+            self.entry.annotation(index::PROJECT).and_then(|project| project.parse::<Project>().ok());
+        let named = || Name::of(&self.reference).ok().map(|name| name.project().clone());
+        let project = declared.or_else(named).map(|project| project.to_string());
+        let last = path.rsplit('/').next().unwrap_or(path).to_owned();
+        let (project, mut name) = match (project, path.split_once('/')) {
+            (Some(project), _) => (project, last),
+            // There the registry lies.
+            (None, Some((NAME, rest))) => (NO_PROJECT.to_owned(), rest.replace('/', "-")),
+            (None, Some((first, rest))) => (first.to_owned(), rest.replace('/', "-")),
+            (None, None) => (NO_PROJECT.to_owned(), last),
         };
-        came_from().unwrap_or_else(|| {
-            let path = self.reference.path();
-            // Anything may stand in an index; a project is a plain name.
-            let declared =
-                self.entry.annotation(index::PROJECT).and_then(|project| project.parse::<Project>().ok());
-            let named = || Name::of(&self.reference).ok().map(|name| name.project().clone());
-            let project = declared.or_else(named).map(|project| project.to_string());
-            let last = path.rsplit('/').next().unwrap_or(path).to_owned();
-            let (project, mut name) = match (project, path.split_once('/')) {
-                (Some(project), _) => (project, last),
-                (None, Some((first, rest))) => (first.to_owned(), rest.replace('/', "-")),
-                (None, None) => (NO_PROJECT.to_owned(), last),
-            };
-            if let Some(tag) = self.reference.tag().filter(|tag| *tag != "latest") {
-                name = format!("{name}-{tag}");
-            }
-            format!("{project}/{name}.tar")
-        })
+        if let Some(tag) = self.reference.tag().filter(|tag| *tag != "latest") {
+            name = format!("{name}-{tag}");
+        }
+        (project, name)
     }
 }
 
@@ -91,34 +110,63 @@ impl<'a> Stored<'a> {
 pub(crate) struct Placed {
     /// Its entry's number; a new one has none yet.
     pub(crate) at: Option<usize>,
-    /// Its archive, `<project>/<name>.tar`.
+    /// Its archive, `<project>/<name>.tar`, or `images/<project>/<name>.tar` where it lies there.
     pub(crate) file: String,
+    /// Whether another image has this archive as well, by the registry or by where it came from: one that does not hold both is not
+    /// written there.
+    pub(crate) is_shared: bool,
 }
 
-/// Finds the places of images. No two have one, nor one that is another's in the registry: the error names both.
-pub(crate) fn placed(registry: &Registry, images: &[Stored<'_>]) -> Result<Vec<Placed>, String> {
+/// Finds the places of images, each where the registry has it, else where it came from, else by its name; `is_there` says which files are.
+/// What is new and has the place of another gets one [`Stored::apart`].
+pub(crate) fn placed(
+    registry: &Registry,
+    images: &[Stored<'_>],
+    is_there: &dyn Fn(&str) -> bool,
+) -> Vec<Placed> {
     let mut entries = HashMap::new();
-    let mut taken = HashMap::new();
+    let mut owners: HashMap<String, Vec<Option<Reference>>> = HashMap::new();
     for (at, entry) in registry.entries().enumerate() {
-        let place = entry.text("file").and_then(|file| place(file).ok());
-        if let Ok(reference) = entry.reference() {
-            entries.entry(reference).or_insert((at, place.clone()));
+        let place = entry.text("file").and_then(|file| listed_place(file, is_there));
+        let reference = entry.reference().ok();
+        if let Some(place) = &place {
+            owners.entry(place.clone()).or_default().push(reference.clone());
         }
-        taken.extend(place.map(|place| (place, (entry.reference().ok(), entry.shown()))));
+        if let Some(reference) = reference {
+            entries.entry(reference).or_insert((at, place));
+        }
     }
     let mut all = Vec::new();
     for image in images {
+        let owner = Some(image.reference.clone());
+        let is_taken = |file: &String, owners: &HashMap<String, Vec<Option<Reference>>>| {
+            owners.get(file).is_some_and(|owners| owners.iter().any(|other| *other != owner))
+        };
         let (at, listed) =
             entries.get(&image.reference).cloned().map_or((None, None), |(at, place)| (Some(at), place));
-        let file = listed.unwrap_or_else(|| image.place());
-        let shown = image.reference.familiar();
-        if let Some((reference, other)) =
-            taken.insert(file.clone(), (Some(image.reference.clone()), shown.clone()))
-            && reference.as_ref() != Some(&image.reference)
-        {
-            return Err(format!("{shown} and {other} would both be {file}"));
-        }
-        all.push(Placed { at, file });
+        let given = listed.or_else(|| image.came_from());
+        let placed = match given {
+            Some(file) => Placed { at, is_shared: is_taken(&file, &owners), file },
+            None => {
+                let file = image.by_name();
+                let file = if is_taken(&file, &owners) { image.apart(&file) } else { file };
+                Placed { at, file, is_shared: false }
+            }
+        };
+        owners.entry(placed.file.clone()).or_default().push(owner);
+        all.push(placed);
     }
-    Ok(all)
+    all
+}
+
+/// The place of a listed file: that below `images` where the file is there, for registries lie in that folder or beside it.
+fn listed_place(file: &str, is_there: &dyn Fn(&str) -> bool) -> Option<String> {
+    match parts(file).ok()?[..] {
+        ["images", project, name] => {
+            let below = format!("images/{project}/{name}");
+            Some(if is_there(&below) { below } else { format!("{project}/{name}") })
+        }
+        [project, name] => Some(format!("{project}/{name}")),
+        _ => None,
+    }
 }

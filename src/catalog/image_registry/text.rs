@@ -3,13 +3,14 @@
 use std::fs::File;
 
 use larder_store::error::{Error, Result};
-use larder_store::fs::Dir;
+use larder_store::fs::{Dir, is_temporary};
 use larder_store::store::Store;
 
 use super::entry::Entry;
 use crate::catalog::yaml::{self, Node, What};
 
-const MAX_BYTES: u64 = 16 << 20;
+/// Some 40,000 images with a hundred packages each.
+const MAX_BYTES: u64 = 64 << 20;
 /// Bytes that an entry, or the keys beside `images`, may have to be kept in a store: its index is read whole each time.
 pub(crate) const KEPT: usize = 64 << 10;
 
@@ -18,6 +19,14 @@ pub(crate) const KEPT: usize = 64 << 10;
 pub(crate) struct Registry {
     text: String,
     root: Node,
+}
+
+/// What stayed of a text that was edited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    All,
+    /// Some comments could not stay where they were.
+    NotComments,
 }
 
 /// Reads the one of a name in a folder, or an empty text where there is none; errors name the file.
@@ -88,16 +97,35 @@ impl Registry {
         dir: &Dir,
         name: &str,
         edit: impl FnOnce(&Registry) -> Result<String>,
-    ) -> Result<()> {
+    ) -> Result<Kept> {
         // The folder itself is locked: no file of ours need lie in it.
         let folder = dir.fd().try_clone().map(File::from).map_err(Error::io("open", dir.path()))?;
         store.locks().wait_exclusive(&folder, "lock of the folder of the registry")?;
+        for left in dir.names()?.iter().filter(|file| is_temporary(file, |of| of == name)) {
+            // Its writer was killed: it would have the lock.
+            dir.unlink(left)?;
+        }
         let edited = reads(dir, name, Registry::parse).and_then(|registry| {
             let text = edit(&registry)?;
-            if text != registry.text { dir.replace(name, text.as_bytes(), dir) } else { dir.sync() }
+            if text.len() as u64 > MAX_BYTES {
+                let why = format!("would have {} bytes, more than the {MAX_BYTES} that are read", text.len());
+                return Err(Error::invalid(dir.at(name).display(), why));
+            }
+            if text == registry.text {
+                dir.sync()?;
+                return Ok(Kept::All);
+            }
+            dir.replace(name, text.as_bytes(), dir)?;
+            Ok(if comments(&text) < comments(&registry.text) { Kept::NotComments } else { Kept::All })
         });
         // By itself it would go with the folder's last descriptor only.
         let _ = folder.unlock();
         edited
     }
+}
+
+/// Where comments may begin: those in texts are counted as well, and stay.
+fn comments(text: &str) -> usize {
+    let begins = |(at, _): &(usize, &str)| text[..*at].chars().next_back().is_none_or(char::is_whitespace);
+    text.match_indices('#').filter(begins).count()
 }

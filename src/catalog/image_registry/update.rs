@@ -3,11 +3,11 @@
 use larder_store::index;
 
 use super::entry::Entry;
-use super::place;
+use super::parts;
 use super::stored::Stored;
-use super::time::{like, time};
+use super::time::{like, time, time_in_utc};
 use crate::catalog::name::Variant;
-use crate::catalog::yaml::Node;
+use crate::catalog::yaml::{Node, What};
 
 /// What is known of an image's archive in the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,14 @@ pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str,
     for word in index::DECLARED {
         let key = format!("{}{word}", index::OURS);
         let now = image.entry.annotations.get(&key);
+        // So does what was taken away in the store: an empty list, or null.
+        let is_gone = now.is_none() && came_with.as_ref().is_some_and(|before| before.contains_key(&key));
+        if base.is_some() && is_gone && said.declared.contains_key(&key) {
+            if let Some((name, value)) = nothing(word) {
+                entry.set(name, value);
+            }
+            continue;
+        }
         // What was changed in the store counts, and not what somebody wrote into the registry since.
         let is_changed = came_with.as_ref().is_none_or(|before| before.get(&key) != now);
         let new = match base {
@@ -50,7 +58,9 @@ pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str,
         let architecture = image.architecture.as_deref().map_or(Node::plain("null"), architecture);
         entry.set("architecture", architecture);
     }
-    let is_its = |listed: &str| archive == Archive::Unknown || place(listed).ok().as_deref() == Some(file);
+    let is_its = |listed: &str| {
+        archive == Archive::Unknown || parts(listed).is_ok_and(|parts| parts.join("/") == file)
+    };
     if !Entry(&entry).text("file").is_some_and(is_its) {
         entry.set("file", Node::text(file));
     }
@@ -64,13 +74,18 @@ pub(crate) fn updated(listed: Option<Entry<'_>>, image: &Stored<'_>, file: &str,
     }
     if let Some(usage) = image.usage {
         let old = entry.get("last_used").cloned();
-        let have = old.as_ref().and_then(Node::scalar).and_then(time);
-        if usage.last > 0 && Some(usage.last) > have.or(said.last_used) {
-            let precedent = old.filter(|_| have.is_some()).or_else(|| entry.get("created").cloned());
+        let have = |read: fn(&str) -> Option<i64>| old.as_ref().and_then(Node::scalar).and_then(read);
+        // One without a zone came in as the latest that it can mean, and was written in UTC: what was used since counts from that on.
+        let is_used = usage.count > said.usage_count && Some(usage.last) > have(time_in_utc);
+        let (is_time, latest) = (have(time).is_some(), have(time).or(said.last_used));
+        if usage.last > 0 && (is_used || Some(usage.last) > latest) {
+            let precedent = old.filter(|_| is_time).or_else(|| entry.get("created").cloned());
             entry.set("last_used", like(precedent.as_ref(), usage.last));
         }
         if usage.count > said.usage_count {
-            entry.set("usage_count", Node::plain(usage.count));
+            let is_text = matches!(entry.get("usage_count").map(|old| &old.what), Some(What::Text(_)));
+            let number = usage.count.to_string();
+            entry.set("usage_count", if is_text { Node::quoted(&number) } else { Node::plain(number) });
         }
     }
     entry
@@ -117,6 +132,21 @@ fn value_of(word: &str, value: &str) -> Option<(&'static str, Node)> {
             ("variants", Node::list(suffixes.iter().map(|suffix| Node::text(&suffix.to_string())).collect()))
         }
         // It is the directory.
+        _ => return None,
+    })
+}
+
+/// What the format has where nothing is declared.
+fn nothing(word: &str) -> Option<(&'static str, Node)> {
+    let null = || Node::plain("null");
+    let empty = || Node::list(Vec::new());
+    Some(match word {
+        "os" => ("os", null()),
+        "arch" => ("architecture", null()),
+        "compilers" => ("compilers", empty()),
+        "packages" => ("packages", empty()),
+        "tools" => ("tools", empty()),
+        "variant" => ("variants", empty()),
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! What `25.04`, `yes` or `2025-09-01` means differs from reader to reader, so plain scalars stay the text that they are: written
 //! back plain, they mean to every reader what they meant before. Aliases are expanded. Bounds: one document, no key twice in a
-//! mapping, [`MAX_NODES`] values, [`MAX_TEXT`] bytes of text and [`MAX_DEPTH`] levels, aliases included.
+//! mapping, [`MAX_NODES`] values ([`MAX_COPIES`] by aliases), [`MAX_TEXT`] bytes of text and [`MAX_DEPTH`] levels, aliases included.
 //! Limits: comments are kept by [`rewrite`] alone, names of anchors by nothing.
 
 mod rewrite;
@@ -16,8 +16,10 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Struct
 pub(crate) use rewrite::rewrite;
 pub(crate) use write::{block, flow};
 
-/// Values in a text: more than one of a few megabytes has in earnest.
-const MAX_NODES: usize = 1 << 20;
+/// Values in a text: more than one has in earnest. Of each some hundred bytes are needed.
+const MAX_NODES: usize = 4 << 20;
+/// Of these, such that anchors and aliases make: they cost a text next to nothing.
+const MAX_COPIES: usize = 1 << 20;
 const MAX_TEXT: usize = 64 << 20;
 const MAX_DEPTH: usize = 64;
 
@@ -160,7 +162,33 @@ pub(crate) fn parse(text: &str) -> Result<Node, String> {
         let (event, span) = event.map_err(|error| said(&error))?;
         reader.take(event, &span).map_err(|why| refusal(span.start.line(), span.start.col() + 1, &why))?;
     }
-    Ok(reader.root.unwrap_or_else(|| Node::plain("null")))
+    let mut root = reader.root.unwrap_or_else(|| Node::plain("null"));
+    place_empty(&mut root, text);
+    Ok(root)
+}
+
+/// The parser has a value that is left out where the next one begins; its place is behind its key.
+fn place_empty(node: &mut Node, text: &str) {
+    match &mut node.what {
+        What::List(items) => items.iter_mut().for_each(|item| place_empty(item, text)),
+        What::Map(pairs) => {
+            for (key, value) in pairs {
+                place_empty(value, text);
+                let is_empty = value.is_null() && value.place.bytes.is_empty();
+                if let Some(at) = behind_colon(text, key).filter(|_| is_empty) {
+                    value.place.bytes = at..at;
+                }
+            }
+        }
+        What::Plain(_) | What::Text(_) => {}
+    }
+}
+
+/// The place behind the `:` of a key that has it in its line.
+fn behind_colon(text: &str, key: &Node) -> Option<usize> {
+    let behind = text.get(key.place.bytes.end..)?;
+    let colon = behind.trim_start_matches(' ');
+    colon.starts_with(':').then(|| text.len() - colon.len() + 1)
 }
 
 fn said(error: &ScanError) -> String {
@@ -173,6 +201,7 @@ struct Reader {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    copies: usize,
     text: usize,
     documents: usize,
 }
@@ -200,6 +229,7 @@ impl Reader {
                 let target = self.anchors.get(&id).ok_or("is an alias of what it stands in")?;
                 let size = measure(target);
                 let node = Node { place: place(span), ..target.clone() };
+                self.copies = self.copies.saturating_add(size.0);
                 self.count(size)?;
                 self.put(node)?;
             }
@@ -243,7 +273,9 @@ impl Reader {
     fn close(&mut self, node: Node, anchor: usize) -> Result<(), String> {
         if anchor > 0 {
             // A copy, which counts as one.
-            self.count(measure(&node))?;
+            let size = measure(&node);
+            self.copies = self.copies.saturating_add(size.0);
+            self.count(size)?;
             self.anchors.insert(anchor, node.clone());
         }
         // What lists and mappings hold was counted when it came.
@@ -277,8 +309,10 @@ impl Reader {
     fn count(&mut self, (nodes, text, depth): (usize, usize, usize)) -> Result<(), String> {
         self.nodes = self.nodes.saturating_add(nodes);
         self.text = self.text.saturating_add(text);
-        if self.nodes > MAX_NODES || self.text > MAX_TEXT {
-            return Err(format!("more than {MAX_NODES} values, or {MAX_TEXT} bytes in them"));
+        if self.nodes > MAX_NODES || self.copies > MAX_COPIES || self.text > MAX_TEXT {
+            return Err(format!(
+                "more than {MAX_NODES} values, {MAX_COPIES} by aliases, or {MAX_TEXT} bytes in them"
+            ));
         }
         match depth + self.open.len() > MAX_DEPTH {
             true => Err("is nested too deep".into()),

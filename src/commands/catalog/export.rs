@@ -6,7 +6,7 @@ use larder_store::error::{Error, Result};
 use larder_store::index::{self, Index};
 
 use super::folder_of;
-use crate::catalog::image_registry::{Archive, Registry, Stored, placed, updated};
+use crate::catalog::image_registry::{Archive, Kept, Registry, Stored, placed, updated};
 use crate::cli::{Context, Outcome, count, note, print};
 
 /// Write the registry of all named images
@@ -32,13 +32,22 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return print(&text(&empty, &index, &images)?);
     }
     let (dir, name) = folder_of(&args.file)?;
-    Registry::edit(&store, &dir, name, |registry| text(registry, &index, &images))?;
+    let kept = Registry::edit(&store, &dir, name, |registry| text(registry, &index, &images))?;
+    say_kept(kept, name);
     note(format_args!("{}: {}", args.file.display(), count(images.len(), "image")));
     Ok(())
 }
 
+/// What went of a registry that was edited.
+pub(crate) fn say_kept(kept: Kept, name: &str) {
+    if kept == Kept::NotComments {
+        note(format_args!("{name}: not all comments could stay where values changed"));
+    }
+}
+
 fn text(registry: &Registry, index: &Index, images: &[Stored<'_>]) -> Result<String> {
-    let places = placed(registry, images).map_err(|why| Error::invalid("the registry", why))?;
+    // No archive is written: several images may be in one.
+    let places = placed(registry, images, &|_| false);
     let entries = images.iter().zip(places).map(|(image, place)| {
         let listed = place.at.and_then(|at| registry.entries().nth(at));
         (place.at, updated(listed, image, &place.file, Archive::Unknown))

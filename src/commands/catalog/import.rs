@@ -4,22 +4,26 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-use larder_store::archive::import::import as bring_in;
-use larder_store::archive::options::{Existing, Imported, Input, Named, Options, Source};
+use larder_store::archive::options::{Existing, Imported, Named, Options, Source};
+use larder_store::archive::together::Together;
 use larder_store::codec::Encoding;
+use larder_store::descriptor::Annotations;
 use larder_store::error::{Error, Result};
 use larder_store::fs::{Dir, is_not_found};
-use larder_store::index;
+use larder_store::index::{self, Index};
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 use larder_store::usage::Usage;
 
+use serde_json::Value;
+
 use super::folder_of;
 use crate::catalog::Declared;
-use crate::catalog::image_registry::{Entry, KEPT, Registry, reads};
+use crate::catalog::image_registry::{Entry, KEPT, Registry, Said, declared_by, reads};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
 use crate::commands::import::{row, say_gone, say_replaced, take_facts, value};
 use crate::commands::naming::Names;
+use crate::commands::pace::Pace;
 
 /// Bring in the images that a registry lists, with all that it says of them
 ///
@@ -61,11 +65,20 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let registry = reads(&dir, name, Registry::parse)?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
-    let mut taken: HashMap<Reference, String> = HashMap::new();
-    let mut rows = Vec::new();
-    let mut failed = Vec::new();
-    let mut said = Ok(());
+    let known = known(&store.index()?);
     let mut end = keep_keys(&store, &registry);
+    let mut run = Run {
+        context,
+        args,
+        store: &store,
+        together: Together::new(&store)?,
+        pending: Vec::new(),
+        pace: Pace::default(),
+        rows: Vec::new(),
+        failed: Vec::new(),
+        said: Ok(()),
+    };
+    let mut taken: HashMap<Reference, String> = HashMap::new();
     for entry in registry.entries() {
         if end.is_err() {
             break;
@@ -75,31 +88,33 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             if let Some(other) = taken.get(&reference) {
                 return Err(fail(format!("{shown}: {other} is named {reference} as well, and came first")));
             }
-            let imported = take(context, args, &store, &names, &dir, (entry, &reference))?;
+            let known = known.get(&reference).cloned().unwrap_or_default();
+            run.take(&names, &dir, entry, &reference, known)?;
             taken.insert(reference, shown.clone());
-            Ok(imported)
+            Ok(())
         });
-        match done {
-            Ok(imported) => {
-                for image in &imported {
-                    say_replaced(image);
-                    match args.format {
-                        Format::Table => said = said.and(line(row(image))),
-                        Format::Json => rows.push(value(image)),
-                    }
-                }
-            }
-            Err(error) if error.is_stop() => end = Err(error),
+        end = match done {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_stop() => Err(error),
             Err(error) => {
+                // In the order of the entries.
+                let published = run.publish();
                 error.tell("");
-                failed.push(shown);
+                run.failed.push(shown);
+                published
             }
+        };
+        if end.is_ok() && run.pace.is_due() {
+            end = run.publish();
         }
     }
+    // What came before a stop has its names.
+    let published = run.publish();
+    let Run { rows, failed, said, .. } = run;
     if args.format == Format::Json && (end.is_ok() || !rows.is_empty()) {
         print_json(&rows)?;
     }
-    end?;
+    end.and(published)?;
     said?;
     if failed.is_empty() {
         return Ok(());
@@ -110,64 +125,143 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     Err(fail(why).with_hint("mend them and run it again: what is there already is not read again").in_part())
 }
 
-/// Brings in the image of an entry, and notes what the entry says of it.
-fn take(
-    context: &Context,
-    args: &Args,
-    store: &Store,
-    names: &Names,
-    dir: &Dir,
-    (entry, reference): (Entry<'_>, &Reference),
-) -> Outcome<Vec<Imported>> {
-    let shown = entry.shown();
-    let within = |error: Error| CommandError::from(error.within(&shown));
-    let mut named = names.take(reference).map_err(within)?;
-    let said = entry.said(reference);
-    named.declared = said.declared.clone();
-    let kept = entry.kept().filter(|kept| kept.len() <= KEPT);
-    let is_kept = kept.is_some();
-    named.declared.extend(kept.map(|kept| (index::REGISTRY.to_owned(), kept)));
-    let imported = {
+/// An import of a folder on its way.
+struct Run<'a> {
+    context: &'a Context,
+    args: &'a Args,
+    store: &'a Store,
+    together: Together<'a>,
+    /// What is to be said of those that wait for their names, in their order.
+    pending: Vec<Pending>,
+    pace: Pace,
+    rows: Vec<Value>,
+    failed: Vec<String>,
+    said: Outcome,
+}
+
+struct Pending {
+    shown: String,
+    said: Said,
+    is_kept: bool,
+}
+
+impl Run<'_> {
+    /// Brings in the image of an entry, with what the entry says of it.
+    fn take(
+        &mut self,
+        names: &Names,
+        dir: &Dir,
+        entry: Entry<'_>,
+        reference: &Reference,
+        known: Annotations,
+    ) -> Outcome {
+        self.context.cancel.check()?;
+        let shown = entry.shown();
+        let within = |error: Error| CommandError::from(error.within(&shown));
+        let mut named = names.take(reference).map_err(within)?;
+        let said = entry.said(reference);
+        (named.declared, named.known) = (said.declared.clone(), known);
+        let kept = entry.kept().filter(|kept| kept.len() <= KEPT);
+        let is_kept = kept.is_some();
+        named.declared.extend(kept.map(|kept| (index::REGISTRY.to_owned(), kept)));
         let bar = Bar::new(&reference.familiar());
-        let asked = Asked { context, args, store, bar: &bar, named: &named };
+        let asked = Asked { context: self.context, args: self.args, bar: &bar, named: &named };
         let parts = entry.parts().map_err(|why| fail(format!("{shown}: {why}")))?;
-        asked.bring(entry, dir, &parts).map_err(within)?
-    };
-    for image in imported.iter().filter(|image| image.reference.is_some()) {
-        if said.last_used.is_some() || said.usage_count > 0 {
-            // What lies in the future was used just now.
-            let last = said.last_used.unwrap_or(0).clamp(0, crate::commands::now());
-            store.learn_use(&image.digest, Usage { last, count: said.usage_count }).map_err(within)?;
+        asked.bring(&mut self.together, entry, dir, &parts).map_err(within)?;
+        self.pending.push(Pending { shown, said, is_kept });
+        Ok(())
+    }
+
+    /// Names what came, and says it. What fails as one thing fails for all that waited.
+    fn publish(&mut self) -> Outcome {
+        let pending = std::mem::take(&mut self.pending);
+        let published = match self.pace.run(|| self.together.publish()) {
+            Ok(published) => published,
+            Err(error) => {
+                let error = CommandError::from(error);
+                if error.is_stop() {
+                    return Err(error);
+                }
+                error.tell("");
+                self.failed.extend(pending.into_iter().map(|pending| pending.shown));
+                return Ok(());
+            }
+        };
+        for (pending, imported) in pending.into_iter().zip(published) {
+            let done = imported.map_err(|error| CommandError::from(error.within(&pending.shown)));
+            match done.and_then(|imported| self.tell(&pending, &imported)) {
+                Err(error) if error.is_stop() => return Err(error),
+                Err(error) => {
+                    error.tell("");
+                    self.failed.push(pending.shown);
+                }
+                Ok(()) => {}
+            }
         }
+        Ok(())
     }
-    if !args.no_facts {
-        take_facts(context, store, &imported);
+
+    /// Notes what else an entry says of its image, and tells that it is there.
+    fn tell(&mut self, pending: &Pending, imported: &[Imported]) -> Outcome {
+        let Pending { shown, said, is_kept } = pending;
+        for image in imported.iter().filter(|image| image.reference.is_some()) {
+            if said.last_used.is_some() || said.usage_count > 0 {
+                // What lies in the future was used just now.
+                let last = said.last_used.unwrap_or(0).clamp(0, crate::commands::now());
+                let learned = Usage { last, count: said.usage_count };
+                self.store.learn_use(&image.digest, learned).map_err(|error| error.within(shown))?;
+            }
+        }
+        if !self.args.no_facts {
+            take_facts(self.context, self.store, imported);
+        }
+        if !said.unread.is_empty() {
+            let unread = said.unread.join("; ");
+            let stays = if *is_kept { "; it stays in the entry as it is" } else { "" };
+            note(format_args!("{shown}: not understood: {unread}{stays}"));
+        }
+        if !is_kept {
+            note(format_args!(
+                "{shown}: the entry itself is not kept, for it has more than {KEPT} bytes; what was understood of it is"
+            ));
+        }
+        for image in imported {
+            say_replaced(image);
+            match self.args.format {
+                Format::Table => {
+                    let printed = line(row(image));
+                    if self.said.is_ok() {
+                        self.said = printed;
+                    }
+                }
+                Format::Json => self.rows.push(value(image)),
+            }
+        }
+        Ok(())
     }
-    if !said.unread.is_empty() {
-        let unread = said.unread.join("; ");
-        let stays = if is_kept { "; it stays in the entry as it is" } else { "" };
-        note(format_args!("{shown}: not understood: {unread}{stays}"));
-    }
-    if !is_kept {
-        note(format_args!(
-            "{shown}: the entry itself is not kept, for it has more than {KEPT} bytes; what was understood of it is"
-        ));
-    }
-    Ok(imported)
+}
+
+/// What the entries declared with which images came.
+fn known(index: &Index) -> HashMap<Reference, Annotations> {
+    let kept = index.entries().iter().filter_map(|entry| {
+        let reference = index::reference(entry).filter(|_| entry.annotation(index::REF_NAME).is_some())?;
+        let declared = declared_by(entry.annotation(index::REGISTRY)?, &reference)?;
+        Some((reference, declared))
+    });
+    kept.collect()
 }
 
 /// How an entry's image is brought in.
 struct Asked<'a> {
     context: &'a Context,
     args: &'a Args,
-    store: &'a Store,
     bar: &'a Bar,
     named: &'a Named,
 }
 
 impl Asked<'_> {
     /// Takes the image that the entry means out of its archive: the one of its names, or the only one if that has no name.
-    fn bring(&self, entry: Entry<'_>, dir: &Dir, parts: &[&str]) -> Result<Vec<Imported>> {
+    fn bring(&self, together: &mut Together<'_>, entry: Entry<'_>, dir: &Dir, parts: &[&str]) -> Result<()> {
         let mut wanted = vec![self.named.reference.familiar()];
         let local = self.named.reference.full();
         // Podman calls so what was built on the host.
@@ -175,9 +269,9 @@ impl Asked<'_> {
         wanted.extend(entry.text("name").map(str::to_owned));
         let mut first = None;
         for wanted in wanted {
-            match self.import(dir, parts, Some(wanted)) {
+            match self.import(together, dir, parts, Some(wanted)) {
                 Err(error) => match not_in(&error) {
-                    Some("") => return self.import(dir, parts, None),
+                    Some("") => return self.import(together, dir, parts, None),
                     Some(_) => drop(first.get_or_insert(error)),
                     None => return Err(error),
                 },
@@ -187,7 +281,13 @@ impl Asked<'_> {
         Err(first.expect("a name was tried"))
     }
 
-    fn import(&self, dir: &Dir, parts: &[&str], image: Option<String>) -> Result<Vec<Imported>> {
+    fn import(
+        &self,
+        together: &mut Together<'_>,
+        dir: &Dir,
+        parts: &[&str],
+        image: Option<String>,
+    ) -> Result<()> {
         let (file, path) = open(dir, parts)?;
         let options = Options {
             image,
@@ -204,7 +304,7 @@ impl Asked<'_> {
             cancel: self.context.cancel.clone(),
             watch: &|event| self.bar.on(event),
         };
-        bring_in(self.store, Input::Open(file, path), &options)
+        together.take(file, &path, &options)
     }
 }
 

@@ -3,6 +3,7 @@
 mod export;
 mod import;
 
+pub(crate) use export::say_kept;
 use std::path::Path;
 
 use larder_store::fs::Dir;

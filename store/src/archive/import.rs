@@ -16,7 +16,7 @@ use super::contents::Contents;
 use super::directory::DirectoryArchive;
 use super::entry::Ready;
 use super::naming::{declare, rename};
-use super::options::{Existing, Imported, Input, Options, Outcome, Source};
+use super::options::{Existing, Imported, Input, Named, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
 use super::room::Room;
 use super::seekable::SeekableArchive;
@@ -36,11 +36,17 @@ use crate::transaction::Transaction;
 /// Imports an archive.
 pub fn import(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
     let (Input::File(path) | Input::Open(_, path) | Input::Stream(_, path)) = &input;
-    let context = format!("archive {}", path.display());
-    import_from(store, input, options).map_err(|error| match error {
+    let path = path.clone();
+    in_archive(&path, import_from(store, input, options))
+}
+
+/// Errors of an archive name it.
+pub(super) fn in_archive<T>(path: &Path, done: Result<T>) -> Result<T> {
+    let context = || format!("archive {}", path.display());
+    done.map_err(|error| match error {
         waited @ Error::LockTimeout { .. } => waited,
-        Error::Invalid { what, why } if what == "the archive" => Error::Invalid { what: context, why },
-        error => error.within(context),
+        Error::Invalid { what, why } if what == "the archive" => Error::Invalid { what: context(), why },
+        error => error.within(context()),
     })
 }
 
@@ -187,7 +193,7 @@ fn all_is_there(store: &Store, _guard: SharedGuard) -> Result<()> {
 }
 
 /// Chooses the images that are asked for, and gives them their names.
-fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<PlannedImage>> {
+pub(super) fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Result<Vec<PlannedImage>> {
     if let Some(wanted) = &options.image {
         let names = images.iter().flat_map(|image| image.names.iter().map(Reference::familiar));
         let known = names.collect::<Vec<_>>().join(", ");
@@ -282,7 +288,7 @@ fn bring_in(
 ) -> Result<Vec<Imported>> {
     let store = tx.store();
     let images = &todo.left;
-    let mut bring = Bring::new(tx, options, todo.existing, consume, watch_reads)?;
+    let mut bring = Bring::new(tx, store.layers()?, options, todo.existing, consume, watch_reads);
     let ready = bring.all(contents, images)?;
     options.cancel.check()?;
     bring.into_transaction().commit(|index| {
@@ -297,19 +303,20 @@ fn bring_in(
                 Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
                 Existing::Verified => Ok(false),
             };
-            name_it(index, ready, &mut taken, &keeps, options, &mut imported)?;
+            name_it(index, ready, &mut taken, &keeps, options.naming, options.now, &mut imported)?;
         }
         Ok(imported)
     })
 }
 
 /// Gives an image its names, which are `taken` then; one whose entry `keeps` the same image stays as it is.
-fn name_it(
+pub(super) fn name_it(
     index: &mut Index,
     ready: Ready,
     taken: &mut HashSet<Reference>,
     keeps: &dyn Fn(&Descriptor) -> Result<bool>,
-    options: &Options<'_>,
+    naming: &dyn Fn(&Reference) -> Result<Named>,
+    now: fn() -> i64,
     imported: &mut Vec<Imported>,
 ) -> Result<()> {
     let (mut new_bytes, mut reused_bytes) = (ready.new_bytes, ready.reused_bytes);
@@ -332,8 +339,15 @@ fn name_it(
     }
     for name in &ready.names {
         let mut entry = ready.entry.clone();
-        entry.annotations.extend((options.naming)(name)?.declared);
-        let (digest, outcome) = if taken.insert(name.clone()) {
+        let named = naming(name)?;
+        let is_taken = !taken.insert(name.clone());
+        // What it has is carried over to its new entry.
+        if is_taken && index.named(name).any(|old| old.digest == entry.digest) {
+            entry.annotations.extend(named.news());
+        } else {
+            entry.annotations.extend(named.declared);
+        }
+        let (digest, outcome) = if !is_taken {
             index.tag_new(name, entry);
             (ready.entry.digest, Outcome::Added)
         } else {
@@ -341,7 +355,7 @@ fn name_it(
             match other {
                 Some(other) if keeps(other)? => (other.digest, Outcome::Unchanged),
                 _ => {
-                    let outcome = match index.tag(name, entry, (options.now)()) {
+                    let outcome = match index.tag(name, entry, now()) {
                         Tagged::New => Outcome::Added,
                         Tagged::Same => Outcome::Unchanged,
                         Tagged::Displaced(old) => Outcome::Replaced(old),

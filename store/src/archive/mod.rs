@@ -1,7 +1,8 @@
 //! Image archives: docker-archives and oci-archives, in and out.
 //!
 //! Reading goes in three steps. [`tar`] finds the members; [`plan`] reads the small documents and says, without
-//! writing anything, which images there are and which blobs they need; [`import`] brings in what is not there.
+//! writing anything, which images there are and which blobs they need; [`import`] brings in what is not there, [`together`]
+//! that of many archives.
 //! [`contents`] hides whether the archive is a file that can be read anywhere ([`seekable`]), a stream that
 //! passes once ([`stream`]), or unpacked in a directory ([`directory`]).
 //!
@@ -25,6 +26,7 @@ pub mod seekable;
 mod standing;
 pub mod stream;
 pub mod tar;
+pub mod together;
 pub mod write;
 
 use crate::digest::Digest;

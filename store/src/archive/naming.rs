@@ -37,7 +37,7 @@ pub(super) fn declare(store: &Store, imported: &[Imported], options: &Options<'_
     for image in imported.iter().filter(|image| image.outcome == Outcome::Unchanged) {
         let Some(reference) = &image.reference else { continue };
         let named = (options.naming)(reference)?;
-        if !named.declared.is_empty() {
+        if !named.declared.is_empty() || !named.known.is_empty() {
             declared.entry(image.digest).or_default().push(named);
         }
     }
@@ -48,7 +48,7 @@ pub(super) fn declare(store: &Store, imported: &[Imported], options: &Options<'_
         for entry in index.entries_mut() {
             let mut named = declared.get(&entry.digest).into_iter().flatten();
             if let Some(named) = named.find(|named| bears(entry, &named.reference)) {
-                entry.annotations.extend(named.declared.clone());
+                named.declare_anew(&mut entry.annotations);
             }
         }
         Ok(())

@@ -72,12 +72,31 @@ pub struct Named {
     pub reference: Reference,
     /// What is declared of it, as annotations of the name.
     pub declared: Annotations,
+    /// What of this was declared before by the same source: an image that is there already keeps what somebody made of it since.
+    pub known: Annotations,
 }
 
 impl Named {
     /// The name as it stands, and nothing declared.
     pub fn as_it_is(reference: &Reference) -> Result<Named> {
-        Ok(Named { reference: reference.clone(), declared: Annotations::new() })
+        Ok(Named { reference: reference.clone(), declared: Annotations::new(), known: Annotations::new() })
+    }
+
+    /// Declares it of an image that is there already: only what is new since it was said before.
+    pub(super) fn declare_anew(&self, annotations: &mut Annotations) {
+        for (key, said) in &self.known {
+            if !self.declared.contains_key(key) && annotations.get(key) == Some(said) {
+                annotations.remove(key);
+            }
+        }
+        annotations.extend(self.news());
+    }
+
+    /// What is declared and was not known before.
+    pub(super) fn news(&self) -> Annotations {
+        let mut news = self.declared.clone();
+        news.retain(|key, said| self.known.get(key) != Some(said));
+        news
     }
 }
 

@@ -50,14 +50,14 @@ pub(super) struct Bring<'s, 'o> {
 impl<'s, 'o> Bring<'s, 'o> {
     pub(super) fn new(
         tx: Transaction<'s>,
+        layers: LayerCache,
         options: &'o Options<'o>,
         existing: Existing,
         consume: Option<&'o mut Consume>,
         watch_reads: bool,
-    ) -> Result<Bring<'s, 'o>> {
-        let layers = tx.store().layers()?;
+    ) -> Bring<'s, 'o> {
         let shown = tx.store().path().to_path_buf();
-        Ok(Bring {
+        Bring {
             tx,
             options,
             existing,
@@ -70,7 +70,7 @@ impl<'s, 'o> Bring<'s, 'o> {
             watch_reads,
             freed: HashSet::new(),
             shown,
-        })
+        }
     }
 
     pub(super) fn into_transaction(self) -> Transaction<'s> {
