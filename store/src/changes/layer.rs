@@ -38,6 +38,6 @@ pub fn store_changes(
     };
     tx.publish(encoded.staged)?;
     layers.learn(&facts, true)?;
-    layers.learn_listing(&facts.diff_id, &plain.listing)?;
+    layers.learn_listing(&facts.diff_id, &plain.listing);
     Ok(Some(facts))
 }
