@@ -130,7 +130,7 @@ fn a_damaged_registry_stops_it_with_its_line() {
     }
     std::fs::write(sandbox.path("tree/image-registry.yml"), [0xff]).unwrap();
     assert!(sandbox.fail(["prune", "--tree", "tree", "--unused-for", "1d"], 1).contains("is not text"));
-    std::fs::File::create(sandbox.path("tree/image-registry.yml")).unwrap().set_len((16 << 20) + 1).unwrap();
+    std::fs::File::create(sandbox.path("tree/image-registry.yml")).unwrap().set_len((64 << 20) + 1).unwrap();
     assert!(sandbox.fail(["prune", "--tree", "tree", "--unused-for", "1d"], 5).contains("more than"));
     assert_eq!(files(&sandbox).len(), 3);
 }
