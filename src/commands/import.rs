@@ -57,24 +57,31 @@ pub(crate) struct Args {
     #[arg(long)]
     verify: bool,
 
-    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
-    #[arg(long)]
-    no_facts: bool,
-
-    /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
-    #[arg(long, value_name = "HOW", default_value = "zstd")]
-    compression: Encoding,
-
-    /// Threads [default: one for each core, at most 6: each takes 10 MiB of memory]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-
-    /// How to print what came in
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    taking: Taking,
 
     #[command(flatten)]
     declared: Flags,
+}
+
+/// How images are taken in, wherever they come from.
+#[derive(Debug, clap::Args)]
+pub(super) struct Taking {
+    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
+    #[arg(long)]
+    pub(super) no_facts: bool,
+
+    /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
+    #[arg(long, value_name = "HOW", default_value = "zstd")]
+    pub(super) compression: Encoding,
+
+    /// Threads [default: one for each core, at most 6: each takes 10 MiB of memory]
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+
+    /// How to print what came in
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
@@ -109,8 +116,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             replace: args.replace,
             existing: if args.verify { Existing::Verified } else { Existing::Trusted },
             source: if args.consume { Source::Consumed } else { Source::Kept },
-            encoding: args.compression,
-            jobs: super::jobs(args.jobs),
+            encoding: args.taking.compression,
+            jobs: super::jobs(args.taking.jobs),
             now: super::now,
             made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
             cancel: context.cancel.clone(),
@@ -127,26 +134,26 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             Ok(imported) => imported,
             Err(error) => {
                 // What came in is said all the same.
-                if args.format == Format::Json && at > 0 {
+                if args.taking.format == Format::Json && at > 0 {
                     print_json(&rows)?;
                 }
                 let error = CommandError::from(error);
                 return Err(if at > 0 { error.in_part() } else { error });
             }
         };
-        if !args.no_facts {
+        if !args.taking.no_facts {
             take_facts(context, &store, &imported);
         }
         for image in &imported {
             say_replaced(image);
-            match args.format {
+            match args.taking.format {
                 // Printed as they come: the next archive may fail. Who does not listen does not stop the others.
                 Format::Table => said = said.and(line(row(image))),
                 Format::Json => rows.push(value(image)),
             }
         }
     }
-    if args.format == Format::Json { print_json(&rows) } else { said }
+    if args.taking.format == Format::Json { print_json(&rows) } else { said }
 }
 
 /// What had the name before.

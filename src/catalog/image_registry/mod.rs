@@ -116,6 +116,7 @@ pub(crate) fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::yaml::tests::laughs;
 
     const NOON: i64 = 1_756_728_000;
 
@@ -184,12 +185,7 @@ mod tests {
 
     #[test]
     fn bombs_are_refused() {
-        let mut laughs = String::from("a0: &a0 [x, x]\n");
-        for level in 1..40 {
-            let before = level - 1;
-            laughs += &format!("a{level}: &a{level} [*a{before}, *a{before}, *a{before}, *a{before}]\n");
-        }
-        laughs += "images: *a39\n";
+        let laughs = laughs(40) + "images: *a39\n";
         let deep = format!("images: {}{}", "[".repeat(100_000), "]".repeat(100_000));
         for text in [laughs, deep] {
             assert!(ImageRegistry::parse(&text).is_err());

@@ -353,4 +353,4 @@ fn place(span: &Span) -> Place {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

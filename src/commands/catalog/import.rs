@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use larder_store::archive::options::{Existing, Imported, Named, Options, Source};
 use larder_store::archive::together::Together;
-use larder_store::codec::Encoding;
 use larder_store::descriptor::Annotations;
 use larder_store::error::{Error, Result};
 use larder_store::fs::{Dir, is_not_found};
@@ -21,7 +20,7 @@ use super::folder_of;
 use crate::catalog::Declared;
 use crate::catalog::image_registry::{Entry, KEPT, Registry, Said, declared_by, reads};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
-use crate::commands::import::{row, say_gone, say_replaced, take_facts, value};
+use crate::commands::import::{Taking, row, say_gone, say_replaced, take_facts, value};
 use crate::commands::naming::Names;
 use crate::commands::pace::Pace;
 
@@ -39,21 +38,8 @@ pub(super) struct Args {
     #[arg(long)]
     replace: bool,
 
-    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
-    #[arg(long)]
-    no_facts: bool,
-
-    /// How to compress layers that come without a digest to keep: zstd[:1-19], gzip[:1-9] or none
-    #[arg(long, value_name = "HOW", default_value = "zstd")]
-    compression: Encoding,
-
-    /// Threads [default: one for each core, at most 6: each takes 10 MiB of memory]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-
-    /// How to print what came in
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    taking: Taking,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
@@ -111,7 +97,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     // What came before a stop has its names.
     let published = run.publish();
     let Run { rows, failed, said, .. } = run;
-    if args.format == Format::Json && (end.is_ok() || !rows.is_empty()) {
+    if args.taking.format == Format::Json && (end.is_ok() || !rows.is_empty()) {
         print_json(&rows)?;
     }
     end.and(published)?;
@@ -212,7 +198,7 @@ impl Run<'_> {
                 self.store.learn_use(&image.digest, learned).map_err(|error| error.within(shown))?;
             }
         }
-        if !self.args.no_facts {
+        if !self.args.taking.no_facts {
             take_facts(self.context, self.store, imported);
         }
         if !said.unread.is_empty() {
@@ -227,7 +213,7 @@ impl Run<'_> {
         }
         for image in imported {
             say_replaced(image);
-            match self.args.format {
+            match self.args.taking.format {
                 Format::Table => {
                     let printed = line(row(image));
                     if self.said.is_ok() {
@@ -297,8 +283,8 @@ impl Asked<'_> {
             upon: None,
             existing: Existing::Trusted,
             source: Source::Kept,
-            encoding: self.args.compression,
-            jobs: crate::commands::jobs(self.args.jobs),
+            encoding: self.args.taking.compression,
+            jobs: crate::commands::jobs(self.args.taking.jobs),
             now: crate::commands::now,
             made_room: &|gone| self.bar.suspended(|| gone.iter().for_each(say_gone)),
             cancel: self.context.cancel.clone(),

@@ -32,7 +32,9 @@ pub fn image(store: &Store, layers: &[Vec<u8>]) -> Vec<Layer> {
     let layers: Vec<_> = layers.iter().map(put).collect();
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
     let rootfs = serde_json::json!({ "type": "layers", "diff_ids": diff_ids });
-    let config = serde_json::json!({ "architecture": "amd64", "os": "linux", "rootfs": rootfs }).to_string();
+    let config =
+        serde_json::json!({ "architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs })
+            .to_string();
     let config = Descriptor::new(OCI_CONFIG, tx.put(config.as_bytes()).unwrap(), config.len() as u64);
     let descriptors: Vec<_> = layers.iter().map(|layer| layer.descriptor.clone()).collect();
     let manifest = ImageManifest::write(&config, &descriptors);

@@ -4,9 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use larder_store::changes::Form;
-use larder_store::descriptor::Descriptor;
-use larder_store::manifest::ImageManifest;
-use larder_store::media_type::{OCI_CONFIG, OCI_LAYER};
 use tar::EntryType;
 
 use super::layers::{Layers, Tarball, changes};
@@ -17,25 +14,7 @@ use crate::support::{directory, disk, here, open, skip};
 fn umoci(dir: &Path, layers: &[Vec<u8>]) -> picture::Picture {
     let layout = dir.join("layout");
     let store = open(&layout);
-    let mut tx = store.begin("a test").unwrap();
-    let descriptors: Vec<_> = layers
-        .iter()
-        .map(|layer| Descriptor::new(OCI_LAYER, tx.put(layer).unwrap(), layer.len() as u64))
-        .collect();
-    let diff_ids: Vec<_> = descriptors.iter().map(|layer| layer.digest).collect();
-    let config = serde_json::json!({
-        "architecture": "amd64", "os": "linux", "config": {},
-        "rootfs": { "type": "layers", "diff_ids": diff_ids },
-    });
-    let config = config.to_string();
-    let config = Descriptor::new(OCI_CONFIG, tx.put(config.as_bytes()).unwrap(), config.len() as u64);
-    let manifest = ImageManifest::write(&config, &descriptors);
-    tx.put(&manifest.bytes).unwrap();
-    tx.commit(|index| {
-        index.tag(&"image".parse().unwrap(), manifest.descriptor(), 0);
-        Ok(())
-    })
-    .unwrap();
+    super::kept::image(&store, layers);
     let image = format!("{}:image:latest", layout.display());
     let output =
         Command::new("umoci").args(["unpack", "--image", &image]).arg(dir.join("bundle")).output().unwrap();
