@@ -14,7 +14,7 @@ use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::error::{Error, Kind, Result};
 use larder_store::exports::{Export, Identity, Recorded};
-use larder_store::fs::{Dir, free_space, is_temporary, sync_file, unique};
+use larder_store::fs::{Dir, free_space, sync_file, temporary_of, unique};
 use larder_store::index::{self, Index};
 use larder_store::store::Store;
 
@@ -212,7 +212,10 @@ impl Tree<'_> {
                 dir = dir.and_then(|dir| dir.sub(part).ok());
             }
             let Some(dir) = dir else { continue };
-            for name in dir.names()?.iter().filter(|name| is_temporary(name, |of| of.ends_with(".tar"))) {
+            let is_ours = |name: &&String| {
+                temporary_of(name).is_some_and(|of| of.starts_with('.') && of.ends_with(".tar"))
+            };
+            for name in dir.names()?.iter().filter(is_ours) {
                 // A writer locks it, in the moment after it has made it.
                 let is_old = dir.stat(name)?.is_some_and(|stat| stat.modified < super::now() - HALF_WRITTEN);
                 if is_old && dir.open_file(name)?.is_some_and(|file| file.try_lock().is_ok()) {

@@ -429,14 +429,12 @@ pub fn is_read_only(error: &Error) -> bool {
         if matches!(source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied))
 }
 
-/// Whether a name is that of a hidden temporary file of ours, `.<name>.<16 hex digits>`, for a name that this accepts.
-pub fn is_temporary(name: &str, is_for: impl Fn(&str) -> bool) -> bool {
-    let parts = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
-    parts.is_some_and(|(name, end)| {
-        end.len() == 16
-            && end.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-            && is_for(name)
-    })
+/// What a temporary file of ours is to become, by its name: `<name>.<16 hex digits>`.
+pub fn temporary_of(name: &str) -> Option<&str> {
+    let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    name.rsplit_once('.')
+        .filter(|(_, end)| end.len() == 16 && end.bytes().all(is_digit))
+        .map(|(name, _)| name)
 }
 
 /// A name that nobody else has: 16 random hex digits.

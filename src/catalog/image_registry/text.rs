@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use larder_store::error::{Error, Result};
-use larder_store::fs::{Dir, is_temporary};
+use larder_store::fs::{Dir, temporary_of};
 use larder_store::store::Store;
 
 use super::entry::Entry;
@@ -101,7 +101,8 @@ impl Registry {
         // The folder itself is locked: no file of ours need lie in it.
         let folder = dir.fd().try_clone().map(File::from).map_err(Error::io("open", dir.path()))?;
         store.locks().wait_exclusive(&folder, "lock of the folder of the registry")?;
-        for left in dir.names()?.iter().filter(|file| is_temporary(file, |of| of == name)) {
+        let is_ours = |file: &&String| temporary_of(file).and_then(|of| of.strip_prefix('.')) == Some(name);
+        for left in dir.names()?.iter().filter(is_ours) {
             // Its writer was killed: it would have the lock.
             dir.unlink(left)?;
         }

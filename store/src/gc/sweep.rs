@@ -80,10 +80,8 @@ pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool
 
 /// Whether a name is one of those that a file has before it is renamed into its place.
 fn is_temporary(name: &str) -> bool {
-    name.trim_start_matches('.').rsplit_once('.').is_some_and(|(file, end)| {
+    fs::temporary_of(name.trim_start_matches('.')).is_some_and(|file| {
         ["index.json", "oci-layout", "version", "released", UNNEEDED, "seen"].contains(&file)
-            && end.len() == 16
-            && end.bytes().all(|b| b.is_ascii_hexdigit())
     })
 }
 
