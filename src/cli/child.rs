@@ -100,10 +100,33 @@ fn found(program: &OsStr) -> Option<PathBuf> {
 /// Whether the child got a signal by itself: the kernel sends those of a terminal to the whole process group, but for
 /// a hang-up, which it sends to the leader of the session alone.
 fn has_it_already(origin: &Origin, child: Pid) -> bool {
-    let is_hang_up =
-        origin.signal == SIGHUP && rustix::process::getsid(None) == Ok(rustix::process::getpid());
-    let is_in_group = rustix::process::getpgid(Some(child)) == Ok(rustix::process::getpgrp());
-    origin.cause == Cause::Kernel && is_in_group && !is_hang_up
+    if origin.cause != Cause::Kernel {
+        return false;
+    }
+    let (Some(own), Some(childs)) = (Ids::of("self"), Ids::of(&child.as_raw_pid().to_string())) else {
+        return false;
+    };
+    let is_hang_up = origin.signal == SIGHUP && own.session == own.pid;
+    own.group == childs.group && !is_hang_up
+}
+
+/// Where a process belongs. Group and session are 0 where their leader is outside of this PID namespace (`docker exec`,
+/// unshare(1)): getsid(2) and getpgid(2) say so too, but for rustix a process ID is never 0.
+struct Ids {
+    pid: u32,
+    group: u32,
+    session: u32,
+}
+
+impl Ids {
+    /// From /proc/PID/stat (proc_pid_stat(5)): `PID (NAME) STATE PARENT GROUP SESSION …`.
+    fn of(process: &str) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        let pid = stat.split(' ').next()?.parse().ok()?;
+        // The name may have brackets and spaces of its own.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(2).map(|field| field.parse().ok());
+        Some(Self { pid, group: fields.next()??, session: fields.next()?? })
+    }
 }
 
 fn code(status: ExitStatus) -> u8 {

@@ -89,6 +89,27 @@ fn a_terminals_signal_is_not_passed_on_and_another_is() {
     }
 }
 
+/// `docker exec`, a CI runner in namespaces of its own: session and process group are led from outside.
+#[test]
+fn in_another_pid_namespace_signals_reach_the_command_too() {
+    let sandbox = imported("docker20.tar");
+    let unshare = need!(peer::root().and_then(|()| peer::tool("unshare")), "unshare");
+    for (signal, name, _) in FORWARDED {
+        let larder = sandbox.command::<&str>([]);
+        let mut command = sandbox.enclose(Command::new(unshare.get_program()));
+        command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "env", "--default-signal"]);
+        let handled = format!("trap 'echo got; exit 9' {name}; echo ready; while :; do sleep 0.02; done");
+        command.arg(larder.get_program()).args(["hold", GCC, "--", "sh", "-c", &handled]);
+        let mut running = Running::start(command);
+        let children = format!("/proc/{0}/task/{0}/children", running.child.id());
+        let inside = std::fs::read_to_string(children).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(inside).unwrap(), signal).unwrap();
+        assert_eq!(running.line(), "got", "{name}");
+        assert_eq!(running.end(), Some(9), "{name}");
+        assert_nothing_pending(&sandbox.store());
+    }
+}
+
 /// `nohup`, and the background jobs of a shell.
 #[test]
 fn what_was_ignored_stays_ignored() {
