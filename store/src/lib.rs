@@ -13,6 +13,7 @@ pub mod blob;
 mod briefs;
 pub mod cancel;
 pub mod changes;
+pub mod choose;
 pub mod codec;
 pub mod descriptor;
 pub mod df;
