@@ -67,7 +67,9 @@ fn plain(text: &str) -> String {
         out.push_str(&rest[..at]);
         let tail = &rest[at + 2..];
         match tail.find(|c: char| !(' '..='?').contains(&c)) {
-            Some(end) if tail[end..].starts_with(|c: char| ('@'..='~').contains(&c)) => rest = &tail[end + 1..],
+            Some(end) if tail[end..].starts_with(|c: char| ('@'..='~').contains(&c)) => {
+                rest = &tail[end + 1..]
+            }
             _ => {
                 out.push('\u{1b}');
                 rest = &rest[at + 1..];

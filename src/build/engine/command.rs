@@ -20,7 +20,8 @@ use crate::build::run::{self, Ended, Root, SCRIPTS, Script};
 /// What a step calls its machine.
 const HOSTNAME: &str = "larder";
 /// Said once a build.
-const COPIES: &str = "overlayfs cannot be mounted here: each RUN works on a copy of all files, which takes longer";
+const COPIES: &str =
+    "overlayfs cannot be mounted here: each RUN works on a copy of all files, which takes longer";
 
 impl<'a> Work<'a, '_> {
     /// Runs a command, and keeps what it changed.

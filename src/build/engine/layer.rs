@@ -34,14 +34,7 @@ impl<'a> Work<'a, '_> {
 
     /// The layers of a stage or an image as directories, the lowest first.
     pub(super) fn unpacked(&mut self, layers: &[Layer]) -> StoreResult<Vec<Snapshot>> {
-        unpack_image(
-            self.store,
-            self.snapshots,
-            layers,
-            &mut self.lease,
-            (self.request.now)(),
-            self.cancel,
-        )
+        unpack_image(self.store, self.snapshots, layers, &mut self.lease, (self.request.now)(), self.cancel)
     }
 
     /// A place for what a step changes.

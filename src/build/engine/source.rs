@@ -31,7 +31,9 @@ impl Source {
         let mut source = File::open(file).map_err(StoreError::io("open", file))?;
         let is_directory = source.metadata().is_ok_and(|metadata| metadata.is_dir());
         if is_directory {
-            return Err(StoreError::invalid(name, "is a directory and no Dockerfile; -f names the file").into());
+            return Err(
+                StoreError::invalid(name, "is a directory and no Dockerfile; -f names the file").into()
+            );
         }
         let text = text_of(&mut source, file)?;
         Source::of_text(context, name, text)
@@ -42,7 +44,9 @@ impl Source {
         let [beside, inside] = ignore::places(&name);
         for path in [Path::new(&beside), &context.join(inside)] {
             let mut file = match File::open(path) {
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    continue;
+                }
                 opened => opened.map_err(StoreError::io("open", path))?,
             };
             let of = |problems| Error::Problems { file: path.display().to_string(), problems };
@@ -65,7 +69,8 @@ pub(crate) fn text_of(source: &mut dyn Read, path: &Path) -> Result<String> {
         return Err(problem(format!("is longer than the {LONGEST} bytes that are read")));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
         problem(format!("is not UTF-8 on line {}", line + 1))
     })
 }

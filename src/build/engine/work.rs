@@ -83,7 +83,8 @@ impl<'a, 's> Work<'a, 's> {
         let all = || plan.stages.iter().flat_map(|stage| &stage.steps);
         let needs_runtime = all().any(|step| matches!(step.instruction, Instruction::Run(_)));
         let building = store.layout().private().ensure_dir("building")?;
-        let runs = std::path::absolute(building.path()).map_err(StoreError::io("look at", building.path()))?;
+        let runs =
+            std::path::absolute(building.path()).map_err(StoreError::io("look at", building.path()))?;
         let runner = needs_runtime.then(|| Runner::find(&runs.join("run"))).transpose();
         let mut work = Work {
             store,
