@@ -14,9 +14,9 @@ use larder_store::quantity;
 use larder_store::store::Store;
 use serde_json::json;
 
+use super::facts;
 use super::import::Taking;
 use super::naming::{Flags, Given, Names};
-use super::{base, facts};
 use crate::build::engine::{self, Built, Request, Source};
 use crate::build::run::Network;
 use crate::cli::{Context, Format, Outcome, Steps, fail, interruptible_stdin, line, note, print_json};

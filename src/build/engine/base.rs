@@ -4,9 +4,8 @@ use larder_store::base::Base;
 use larder_store::choose::{Wanted, choose};
 use larder_store::descriptor::Platform;
 use larder_store::error::{Error, Result};
-use larder_store::exports::Protection;
 use larder_store::manifest::Document;
-use larder_store::store::Store;
+use larder_store::store::{Protection, Store};
 use larder_store::unpack::Layer;
 use serde_json::Value;
 

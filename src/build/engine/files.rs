@@ -99,7 +99,7 @@ impl Work<'_, '_> {
         at: &At,
         write: impl FnOnce(Target<'_>) -> StoreResult<()>,
     ) -> Result<Option<LayerFacts>> {
-        let mut layer = || {
+        let layer = || {
             let below = self.unpacked(&stage.layers)?;
             let new = self.fresh()?;
             write(Target {

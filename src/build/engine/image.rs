@@ -35,6 +35,7 @@ pub(super) fn write(
         os: text("os"),
         architecture: text("architecture"),
         variant: document["variant"].as_str().map(str::to_owned),
+        ..Platform::default()
     })
     .filter(|platform| !platform.os.is_empty() && !platform.architecture.is_empty());
     let size = layers.iter().fold(config.size, |sum, layer| sum.saturating_add(layer.size));
