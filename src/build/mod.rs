@@ -2,12 +2,14 @@
 //!
 //! [`dockerfile`] is text to stages of steps, [`plan`] which stages a target needs and from what, [`state`] what a step does to
 //! an image's config, [`ignore`] and [`pattern`] which files of the context a step sees. Values in, values out: what the
-//! environment, the clock and the file system say is handed in. [`run`] runs a step.
+//! environment, the clock and the file system say is handed in. [`run`] runs a step, [`copy`] puts
+//! files into its layer.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 #![expect(dead_code, reason = "the verb `build` will put the parts together")]
 
 mod args;
+pub(crate) mod copy;
 mod dockerfile;
 mod expand;
 mod expanded;

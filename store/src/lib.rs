@@ -34,6 +34,7 @@ pub mod lock;
 pub mod manifest;
 pub mod media_type;
 pub mod overlay;
+pub mod place;
 pub mod policy;
 pub mod progress;
 pub mod prune;
