@@ -36,6 +36,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod overlay;
 mod owned;
+pub mod place;
 pub mod policy;
 pub mod progress;
 pub mod prune;
