@@ -9,3 +9,4 @@ mod peers;
 mod picture;
 mod remove;
 mod roundtrip;
+mod settle;
