@@ -10,3 +10,4 @@ mod picture;
 mod remove;
 mod roundtrip;
 mod settle;
+mod steps;
