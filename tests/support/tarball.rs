@@ -34,6 +34,11 @@ impl Tarball {
         self.member(path, EntryType::Symlink, target, 0o777, b"")
     }
 
+    /// Adds a hard link.
+    pub fn hard_link(&mut self, path: &str, target: &str) -> &mut Self {
+        self.member(path, EntryType::Link, target, 0o644, b"")
+    }
+
     fn member(&mut self, path: &str, kind: EntryType, target: &str, mode: u32, content: &[u8]) -> &mut Self {
         let mut header = Header::new_gnu();
         // Not by set_path, which refuses what is to be tested.
