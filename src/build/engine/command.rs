@@ -57,7 +57,7 @@ impl<'a> Work<'a, '_> {
                 is_full: new.files().is_ok_and(|files| is_full(&files)),
             });
         }
-        Ok(self.keep(new, form, stage, &below).map_err(at.failed())?)
+        self.keep(new, form, stage, &below).map_err(at.failed())
     }
 
     /// Over the layers, so that only changes are in the new directory.
