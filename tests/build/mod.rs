@@ -236,7 +236,9 @@ impl Made {
     pub(crate) fn said(&self, step: &str) -> &str {
         let at = self.told.find(step).unwrap_or_else(|| panic!("no {step:?} in {}", self.told));
         let said = self.told[at..].split_once('\n').unwrap().1;
-        said.find("\n[").map_or(said, |end| &said[..=end])
+        let said = said.find("\n[").map_or(said, |end| &said[..=end]);
+        // After the last step it is told whose name it was.
+        said.find("made:1 was sha256:").map_or(said, |end| &said[..end])
     }
 
     /// How many steps were known.

@@ -21,6 +21,8 @@ use crate::build::run::{self, Ended, Root, SCRIPTS, Script};
 const HOSTNAME: &str = "larder";
 /// Bytes: with less than that free a disk is called full.
 const FULL: u64 = 1 << 20;
+/// Inodes: what a command needs beside its own files is less.
+const FEW: u64 = 64;
 /// Said once a build.
 const COPIES: &str =
     "overlayfs cannot be mounted here: each RUN works on a copy of all files, which takes longer";
@@ -135,6 +137,6 @@ fn absolute(dir: &Dir) -> Result<PathBuf, StoreError> {
 /// Whether a disk has no room, or no inodes, for what a command writes.
 fn is_full(dir: &Dir) -> bool {
     rustix::fs::statvfs(dir.path()).is_ok_and(|stat| {
-        stat.f_bavail.saturating_mul(stat.f_frsize) < FULL || stat.f_files > 0 && stat.f_favail == 0
+        stat.f_bavail.saturating_mul(stat.f_frsize) < FULL || stat.f_files > 0 && stat.f_favail < FEW
     })
 }

@@ -84,9 +84,10 @@ impl Node {
         }
     }
 
-    /// Whether overlayfs takes it for a name that is hidden (Documentation/filesystems/overlayfs.rst).
+    /// Whether it stands for a name that is hidden: as overlayfs has it (Documentation/filesystems/overlayfs.rst), or, where
+    /// overlayfs is not to be had, as a socket without any rights, which no layer has.
     pub fn is_whiteout(&self) -> bool {
-        self.kind == Kind::Char && self.device == (0, 0)
+        self.kind == Kind::Char && self.device == (0, 0) || self.kind == Kind::Socket && self.mode == 0
     }
 }
 

@@ -161,7 +161,12 @@ impl Directory {
 
     /// Hides a name of the layers below; whether the name was free.
     pub(crate) fn new_whiteout(&self, name: &[u8]) -> Result<bool> {
-        let made = sys::mknodat(&self.fd, name, FileType::CharacterDevice, Mode::empty(), 0);
+        let make = |kind| sys::mknodat(&self.fd, name, kind, Mode::empty(), 0);
+        let made = match make(FileType::CharacterDevice) {
+            // Overlayfs itself lets nobody make one: there ours is read by nobody but us.
+            Err(Errno::PERM) => make(FileType::Socket),
+            made => made,
+        };
         Ok(self.unless_taken("create", name, made)?.is_some())
     }
 
