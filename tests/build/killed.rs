@@ -1,6 +1,6 @@
-//! Kill -9, of larder or of the process that attends its command, at any moment of a build.
+//! Ctrl-C, and kill -9 of larder or of the process that attends its command, at any moment of a build.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal};
@@ -28,6 +28,42 @@ fn a_build_that_is_killed_at_any_of_20_moments_leaves_nothing() {
 fn a_build_that_is_killed_at_any_of_50_moments_leaves_nothing() {
     let builder = need!(Builder::new(), "root, runc and busybox");
     kill_at_random(builder, 50);
+}
+
+/// Nothing is left for others to clear up.
+#[test]
+fn a_build_that_is_interrupted_at_any_of_10_moments_clears_up_itself() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    std::fs::write(builder.context().join("file"), noise(1, 200_000)).unwrap();
+    let dockerfile = format!("{}{STEPS}", builder.marked());
+    let begun = Instant::now();
+    builder.ok(&dockerfile, &["--no-cache"]);
+    let took = begun.elapsed();
+    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    for random in noise(seed.into(), 10) {
+        let after = took.mul_f64(f64::from(random) / 256.0);
+        let larder = builder.command(&dockerfile, &["--no-cache"]);
+        // A test that was started in the background hands on that a signal is ignored.
+        let mut command = builder.sandbox.enclose(Command::new("env"));
+        command.arg("--default-signal").arg(larder.get_program()).args(larder.get_args());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Before it listens a signal just ends it.
+        wait_for(|| listens(child.id()).then_some(()));
+        std::thread::sleep(after);
+        let _ = rustix::process::kill_process(Pid::from_child(&child), Signal::INT);
+        let code = child.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 130)), "seed {seed}, after {after:?}: {code:?}");
+        builder.assert_gone(&[]);
+        builder.assert_clean();
+    }
+}
+
+/// Whether a process has a handler for SIGINT, or has ended.
+fn listens(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    caught.is_none_or(|caught| caught & (1 << 1) != 0) || status.contains("State:\tZ")
 }
 
 fn kill_at_random(mut builder: Builder, moments: usize) {
