@@ -44,11 +44,6 @@ impl Found {
         }
         Ok(hasher.finish())
     }
-
-    /// How many files, directories and other things are meant.
-    pub(crate) fn count(&self) -> usize {
-        self.sources.iter().map(|named| named.source.count()).sum()
-    }
 }
 
 /// Finds what an expanded COPY (or ADD) means. An error names the word that means nothing.

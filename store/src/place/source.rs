@@ -81,11 +81,6 @@ impl Source {
         self.found.first().map_or(Kind::Directory, |found| found.node.kind)
     }
 
-    /// How many files, directories and other things.
-    pub fn count(&self) -> usize {
-        self.found.len()
-    }
-
     /// Opens a regular file of it.
     pub(super) fn open(&self, found: &Found, parents: &mut Parents) -> Result<std::fs::File> {
         let whole = self.whole(found);
