@@ -205,9 +205,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_pattern_is_told_from_a_path() {}
-
     /// The same by trying all: slow, and as the rules are written.
     fn naive(parts: &[Part], path: &[char]) -> bool {
         let Some((part, rest)) = parts.split_first() else { return path.is_empty() };

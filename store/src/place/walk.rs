@@ -21,6 +21,7 @@ pub(super) struct Listed {
 }
 
 pub(super) struct Walk<'a> {
+    tree: &'a View,
     base: &'a [u8],
     leaves_out: &'a dyn Fn(&[u8], Kind) -> LeftOut,
     root: Level,
@@ -38,11 +39,11 @@ struct Inside {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(
-        tree: &View,
+        tree: &'a View,
         base: &'a [u8],
         leaves_out: &'a dyn Fn(&[u8], Kind) -> LeftOut,
     ) -> Result<Walk<'a>> {
-        Ok(Walk { base, leaves_out, root: tree.root()?, open: Vec::new() })
+        Ok(Walk { tree, base, leaves_out, root: tree.root()?, open: Vec::new() })
     }
 
     /// Adds what is below, directories before what is in them, names sorted.
@@ -106,6 +107,11 @@ impl<'a> Walk<'a> {
         let names: Vec<_> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
         let common = self.open.iter().zip(&names).take_while(|((open, _), name)| open == *name).count();
         self.open.truncate(common);
+        if names.len() > OPEN
+            && let Some(level) = self.tree.only(path)?
+        {
+            return Ok(Beyond::Level(level));
+        }
         let mut beyond: Option<Level> = None;
         for name in &names[common..] {
             let here = beyond.as_ref().or(self.open.last().map(|(_, level)| level)).unwrap_or(&self.root);
