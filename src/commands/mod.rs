@@ -2,6 +2,7 @@
 
 mod annotate;
 mod base;
+mod build;
 mod catalog;
 mod completions;
 mod df;
@@ -57,6 +58,7 @@ pub(crate) enum Verb {
     Rm(rm::Args),
     Annotate(annotate::Args),
     Resolve(resolve::Args),
+    Build(build::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -88,6 +90,7 @@ impl Verb {
             Verb::Rm(args) => rm::run(context, args),
             Verb::Annotate(args) => annotate::run(context, args),
             Verb::Resolve(args) => resolve::run(context, args),
+            Verb::Build(args) => build::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
