@@ -2,6 +2,7 @@
 
 mod cached;
 mod config;
+mod copied;
 mod elsewhere;
 mod ends;
 mod full;
