@@ -140,7 +140,7 @@ fn a_command_sees_what_dockers_sees() {
     succeeded(&import, &output);
     tar.wait().unwrap();
     // All that Docker grants and shows; its seccomp filter is its own.
-    let script = "grep -E '^(Cap|NoNewPrivs|Groups|SigBlk)' /proc/self/status; ls -l /proc/self/fd | grep -c .; ls -l /dev | grep -v pts | grep -Eo '^.{10}|[^ ]+( -> .*)?$'; \
+    let script = "exec 2>/dev/null; grep -E '^(Cap|NoNewPrivs|Groups|SigBlk)' /proc/self/status; ls -l /proc/self/fd | grep -c .; ls -l /dev | grep -v pts | grep -Eo '^.{10}|[^ ]+( -> .*)?$'; \
         grep -Eo ' (/dev[^ ]*|/proc[^ ]*|/sys[^ /]*|/sys/f[^ /]*) [a-z]+,?' /proc/self/mounts; grep -c . /proc/self/uid_map; \
         ulimit -n; ulimit -c; umask; cat /proc/self/oom_score_adj; \
         for f in /proc/keys /proc/kcore /proc/acpi; do ls -ld $f | grep -Eo '^.{10}'; done";
