@@ -32,6 +32,9 @@ fn a_command_that_fails_is_told_with_its_code_and_its_last_lines_and_changes_not
     }
     let told = builder.fail("FROM busybox:1\nRUN [\"nothing-of-that-name\"]\n", &[], 1);
     assert!(told.contains("runc cannot run the step: ") && told.contains("not found"), "{told}");
+    assert!(told.ends_with("\nhint: the command, or its shell, is looked for in the image: is it there, and on the PATH of the image?\n"), "{told}");
+    let told = builder.fail("FROM scratch\nRUN ls\n", &[], 1);
+    assert!(told.contains("\"/bin/sh\"") && told.contains("\nhint: the command, or its shell"), "{told}");
     assert_eq!(named(&builder.sandbox.store(), "made:1"), Some(before.digest));
     builder.assert_gone(&[]);
     builder.assert_clean();
