@@ -42,10 +42,7 @@ const STORE: &[(u32, &[&str])] = &[
             "usage",
         ],
     ),
-    (
-        4,
-        &["choose", "df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"],
-    ),
+    (4, &["choose", "df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
     (5, &["archive", "changes", "codec", "facts", "place", "unpack"]),
 ];
 /// Modules of the program, above all of the library.

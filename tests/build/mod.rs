@@ -1,6 +1,7 @@
 //! Making images: what one step of a build sees and leaves behind.
 
 mod config;
+mod copied;
 mod corpus;
 mod ends;
 mod killed;

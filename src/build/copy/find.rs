@@ -11,6 +11,9 @@ use crate::build::dockerfile::Copy;
 use crate::build::path::{in_context, in_stage};
 use crate::build::pattern::{Pattern, is_pattern};
 
+/// Names in a pattern with `/` between: for each a directory is open.
+const MOST_PARTS: usize = 100;
+
 /// What the words of a COPY or ADD lead to, in their order.
 pub(crate) struct Found {
     pub(super) sources: Vec<Named>,
@@ -40,11 +43,6 @@ impl Found {
             hasher.update(source.digest(self.counts, cancel)?.to_string().as_bytes());
         }
         Ok(hasher.finish())
-    }
-
-    /// How many files, directories and other things are meant.
-    pub(crate) fn count(&self) -> usize {
-        self.sources.iter().map(|named| named.source.count()).sum()
     }
 }
 
@@ -96,6 +94,9 @@ fn matching(tree: &Tree, from: From<'_>, pattern: &str, cancel: &Cancel) -> Resu
     let wrong = |why: String| Error::invalid("the pattern", why);
     let parts = pattern.split('/').map(|part| Pattern::of_source(part).map_err(wrong));
     let parts = parts.collect::<Result<Vec<_>>>()?;
+    if parts.len() > MOST_PARTS {
+        return Err(wrong(format!("has more than {MOST_PARTS} parts")));
+    }
     let mut paths = Vec::new();
     walk(&tree.root()?, b"", &parts, from, cancel, &mut paths)?;
     let found = paths.iter().map(|path| named(tree, from, path, cancel));
