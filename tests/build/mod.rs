@@ -2,6 +2,7 @@
 
 mod config;
 mod copied;
+mod corpus;
 mod ends;
 mod killed;
 mod sees;

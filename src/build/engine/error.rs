@@ -25,7 +25,7 @@ pub(crate) enum Error {
         problems: Vec<Problem>,
     },
     /// A step could not be done.
-    #[error("{place}: {text}: {source}")]
+    #[error("{place}: {text}: {}", whole(source))]
     Step {
         /// File and line.
         place: String,
@@ -78,6 +78,17 @@ impl Error {
             _ => &[],
         }
     }
+}
+
+/// An error with all that led to it.
+fn whole(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        let _ = write!(text, ": {next}");
+        cause = next.source();
+    }
+    text
 }
 
 fn shown(file: &str, problems: &[Problem]) -> String {
