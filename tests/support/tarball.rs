@@ -11,12 +11,19 @@ use tar::{Builder, EntryType, Header};
 /// An archive in the making.
 pub struct Tarball {
     builder: Builder<Vec<u8>>,
+    /// Whether members say that they are root's; else they say nothing, which no layer may.
+    is_of_root: bool,
 }
 
 impl Tarball {
     /// An empty one.
     pub fn new() -> Self {
-        Self { builder: Builder::new(Vec::new()) }
+        Self { builder: Builder::new(Vec::new()), is_of_root: false }
+    }
+
+    /// An empty layer, whose members are root's.
+    pub fn of_root() -> Self {
+        Self { is_of_root: true, ..Self::new() }
     }
 
     /// Adds a file, under a name that may be as bad as one likes.
@@ -34,6 +41,11 @@ impl Tarball {
         self.member(path, EntryType::Symlink, target, 0o777, b"")
     }
 
+    /// Adds a hard link.
+    pub fn hard_link(&mut self, path: &str, target: &str) -> &mut Self {
+        self.member(path, EntryType::Link, target, 0o644, b"")
+    }
+
     fn member(&mut self, path: &str, kind: EntryType, target: &str, mode: u32, content: &[u8]) -> &mut Self {
         let mut header = Header::new_gnu();
         // Not by set_path, which refuses what is to be tested.
@@ -42,6 +54,11 @@ impl Tarball {
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
         header.set_mode(mode);
+        if self.is_of_root {
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+        }
         header.set_cksum();
         self.builder.append(&header, content).unwrap();
         self
