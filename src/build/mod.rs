@@ -9,6 +9,7 @@
 
 mod args;
 mod dockerfile;
+pub(crate) mod ensure;
 mod expand;
 mod expanded;
 mod history;
