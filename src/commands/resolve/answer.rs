@@ -35,7 +35,7 @@ fn candidate(candidate: &Candidate<'_>) -> Value {
     })
 }
 
-fn missing(missing: &Missing<'_>) -> Value {
+pub(in crate::commands) fn missing(missing: &Missing<'_>) -> Value {
     let list = |words: &[&Word]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
         "compiler": missing.compiler.as_ref().map(ToString::to_string),
@@ -74,7 +74,7 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
             .with_hint(format!("{hint}--explain says what the others are"))
             .exits(NO_SUCH_IMAGE));
     };
-    let lacks = phrase(&best.missing);
+    let lacks = &best.missing;
     if !is_built {
         if !best.missing.is_nothing() {
             note(format_args!("{} lacks {lacks}", best.name));
@@ -96,19 +96,12 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
 }
 
 /// As for any other image that is not there.
-pub(super) const NO_SUCH_IMAGE: u8 = 3;
+pub(in crate::commands) const NO_SUCH_IMAGE: u8 = 3;
 
-fn system(job: &Requirements) -> String {
+/// `debian:12 for amd64 and of capy`.
+pub(in crate::commands) fn system(job: &Requirements) -> String {
     let project = job.project.as_ref().map_or_else(String::new, |project| format!(" and of {project}"));
     format!("{} for {}{project}", job.os, job.arch)
-}
-
-fn phrase(missing: &Missing<'_>) -> String {
-    let compiler = missing.compiler.iter().map(ToString::to_string);
-    let suffixes = missing.suffixes.iter().map(|suffix| format!("the variant {suffix}"));
-    let packages = missing.packages.iter().map(|package| format!("the package {package}"));
-    let tools = missing.tools.iter().map(|tool| format!("the tool {tool}"));
-    compiler.chain(suffixes).chain(packages).chain(tools).collect::<Vec<_>>().join(", ")
 }
 
 /// All marks, for people.
@@ -123,7 +116,7 @@ pub(super) fn explain(answer: &Answer<'_>) {
                 candidate.extra.to_string(),
                 crate::commands::images::shown_time(offer.last_used),
                 offer.use_count.to_string(),
-                if candidate.missing.is_nothing() { "-".to_owned() } else { phrase(&candidate.missing) },
+                if candidate.missing.is_nothing() { "-".to_owned() } else { candidate.missing.to_string() },
             ]);
         }
         note(format_args!("{}", table.text()));
