@@ -34,14 +34,16 @@ const STORE: &[(u32, &[&str])] = &[
             "layers",
             "lease",
             "lock",
+            "owned",
             "quarantine",
             "snapshots",
+            "steps",
             "store",
             "transaction",
             "usage",
         ],
     ),
-    (4, &["df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
+    (4, &["choose", "df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
     (5, &["archive", "changes", "codec", "facts", "unpack"]),
 ];
 /// Modules of the program, above all of the library.

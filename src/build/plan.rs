@@ -64,8 +64,7 @@ pub(crate) fn plan(
     target: Option<&str>,
     given: Given,
 ) -> Result<Plan, Vec<Problem>> {
-    let names: Vec<_> =
-        dockerfile.stages.iter().map(|stage| (stage.from.name.clone(), stage.from.line)).collect();
+    let names = names_of(dockerfile);
     let globals = Globals::of(dockerfile, given.clone()).map_err(|problem| vec![problem])?;
     let mut problems = misspelt(dockerfile);
     let mut planned = Vec::new();
@@ -104,6 +103,11 @@ pub(crate) fn plan(
 }
 
 impl Plan {
+    /// The name of a stage, if it has one.
+    pub(crate) fn name(&self, stage: usize) -> Option<&str> {
+        self.names.get(stage)?.0.as_deref()
+    }
+
     /// What `COPY --from` of a step reads, also of one that a base image's trigger brought.
     pub(crate) fn origin(&self, stage: usize, step: &Step) -> Result<Option<Origin>, Problem> {
         let origin = step_origin(&self.names, stage, step)?;
@@ -119,6 +123,15 @@ impl Plan {
             origin => Ok(origin),
         }
     }
+}
+
+/// The number of the stage that is wanted: by its name or number; else the last.
+pub(crate) fn target(dockerfile: &Dockerfile, wanted: Option<&str>) -> Result<usize, Problem> {
+    chosen(&names_of(dockerfile), wanted)
+}
+
+fn names_of(dockerfile: &Dockerfile) -> Vec<(Option<String>, usize)> {
+    dockerfile.stages.iter().map(|stage| (stage.from.name.clone(), stage.from.line)).collect()
 }
 
 /// The stages that a target needs, with itself. All that a stage needs is before it: there are no cycles.

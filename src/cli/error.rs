@@ -163,6 +163,20 @@ impl From<build::run::Error> for CommandError {
     }
 }
 
+impl From<build::engine::Error> for CommandError {
+    fn from(error: build::engine::Error) -> CommandError {
+        use build::engine::Error as Built;
+        let (message, hint) = (error.to_string(), error.hint());
+        let kind = match error {
+            Built::Store(error) => return error.into(),
+            Built::Step { source, .. } => CommandError::from(source).kind,
+            Built::Run { source, .. } => CommandError::from(source).kind,
+            Built::Problems { .. } | Built::Failed { .. } => ErrorKind::Failed,
+        };
+        CommandError { message, hint, kind }
+    }
+}
+
 impl From<io::Error> for CommandError {
     /// An error of our own output; files have errors that name them.
     fn from(error: io::Error) -> CommandError {

@@ -6,6 +6,7 @@ mod output;
 mod progress;
 mod signals;
 mod stdin;
+mod steps;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub(crate) use output::{Table, count, human, line, note, pairs, print, print_jso
 pub(crate) use progress::Bar;
 pub(crate) use signals::Signals;
 pub(crate) use stdin::interruptible_stdin;
+pub(crate) use steps::Steps;
 
 /// How answers are rendered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

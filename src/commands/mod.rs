@@ -2,6 +2,7 @@
 
 mod annotate;
 mod base;
+mod build;
 mod catalog;
 mod completions;
 mod df;
@@ -59,6 +60,7 @@ pub(crate) enum Verb {
     Annotate(annotate::Args),
     Resolve(resolve::Args),
     Ensure(Box<ensure::Args>),
+    Build(build::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -91,6 +93,7 @@ impl Verb {
             Verb::Annotate(args) => annotate::run(context, args),
             Verb::Resolve(args) => resolve::run(context, args),
             Verb::Ensure(args) => ensure::run(context, args),
+            Verb::Build(args) => build::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),

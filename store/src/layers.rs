@@ -41,7 +41,8 @@ impl LayerFacts {
         Descriptor::new(self.compression.oci_layer(), self.blob, self.size)
     }
 
-    fn to_line(self) -> String {
+    /// A line for the facts, with its end.
+    pub(crate) fn to_line(self) -> String {
         let compression = match self.compression {
             Compression::None => "none",
             Compression::Gzip => "gzip",
@@ -51,7 +52,8 @@ impl LayerFacts {
         format!("{blob} {size} {compression} {diff_id} {plain_size} {}\n", u8::from(seekable))
     }
 
-    fn from_line(line: &str) -> Option<LayerFacts> {
+    /// Reads a line; `None` where it is none, or not whole.
+    pub(crate) fn from_line(line: &str) -> Option<LayerFacts> {
         let words: Vec<_> = line.strip_suffix('\n')?.split(' ').collect();
         let [blob, size, compression, diff_id, plain_size, seekable] = *words else { return None };
         Some(LayerFacts {

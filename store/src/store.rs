@@ -198,7 +198,7 @@ impl Store {
     pub fn hold(&self, queries: &[String], about: About) -> Result<(Lease, Vec<Descriptor>)> {
         let guard = self.locks.shared()?;
         let (found, digests) = self.all_below(queries)?;
-        Ok((self.lease(&digests, about, &guard)?, found))
+        Ok((self.lease_on(&digests, about, &guard)?, found))
     }
 
     /// The entries that the queries mean, and the digests of all that is below them.
@@ -218,8 +218,16 @@ impl Store {
         Ok((found, digests))
     }
 
+    /// Makes an empty lease, for who finds out later what it is to protect. A full disk gives up its reserve for it.
+    pub fn lease(&self, about: impl Into<About>) -> Result<Lease> {
+        let (guard, about) = (self.locks.shared()?, about.into());
+        self.with_reserve(|| {
+            Lease::create(&self.layout.private().ensure_dir("leases")?, about.clone(), &guard)
+        })
+    }
+
     // Without the reserve: that is for who frees space.
-    fn lease(&self, digests: &[Digest], about: impl Into<About>, guard: &SharedGuard) -> Result<Lease> {
+    fn lease_on(&self, digests: &[Digest], about: impl Into<About>, guard: &SharedGuard) -> Result<Lease> {
         let mut lease = Lease::create(&self.layout.private().ensure_dir("leases")?, about, guard)?;
         lease.add(digests, guard)?;
         Ok(lease)
@@ -232,7 +240,7 @@ impl Store {
         about: impl Into<About>,
         guard: SharedGuard,
     ) -> Result<Protection> {
-        match self.lease(digests, about, &guard) {
+        match self.lease_on(digests, about, &guard) {
             Ok(lease) => Ok(Protection { _lease: Some(lease), _guard: None }),
             // Where no lease can be written, the lock itself protects, for as long as the reading lasts.
             Err(error) if fs::is_full(&error) || fs::is_read_only(&error) => {

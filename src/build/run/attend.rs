@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use super::mounts::{self, Devices};
 use super::root::MountedRoot;
 use super::runtime::{self, Kind, Runtime};
 use super::state::{self, BOUND, State};
-use super::{Step, cgroups, entry, spec, user};
+use super::{SCRIPTS, Step, cgroups, entry, spec, user};
 
 /// `/etc/passwd` and `/etc/group` of a root are not longer, in bytes.
 const LONGEST: u64 = 8 << 20;
@@ -40,6 +41,8 @@ pub(super) enum Report {
     Ended { code: i32, notes: Vec<String> },
     /// It was ended because nobody wants it any more.
     Stopped,
+    /// Directories cannot be stacked here.
+    NoOverlay(String),
     /// It could not be run.
     Failed { message: String, hint: Option<String> },
 }
@@ -56,9 +59,9 @@ pub(super) fn run() -> ExitCode {
         // Whoever asked is gone.
         return ExitCode::FAILURE;
     };
-    let report = attend(&request, &socket).unwrap_or_else(|error| Report::Failed {
-        hint: error.hint().map(str::to_owned),
-        message: error.chain(),
+    let report = attend(&request, &socket).unwrap_or_else(|error| match error {
+        Error::NoOverlay(why) => Report::NoOverlay(why),
+        error => Report::Failed { hint: error.hint().map(str::to_owned), message: error.chain() },
     });
     let report = serde_json::to_vec(&report).unwrap_or_default();
     match (&socket).write_all(&report) {
@@ -129,10 +132,18 @@ fn write_bundle(step: &Step, state: &State, root: &MountedRoot, has_cgroups: boo
         };
         fs::write(state.at(name), content).map_err(Error::io("write", state.at(name)))?;
     }
+    let mut bound = BOUND.map(|name| (state.at(name), format!("/etc/{name}"))).to_vec();
+    for (number, script) in step.scripts.iter().enumerate() {
+        let file = state.at(state::SCRIPTS).join(number.to_string());
+        fs::write(&file, &script.content)
+            .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o755)))
+            .map_err(Error::io("write", &file))?;
+        bound.push((file, format!("{SCRIPTS}/{}", script.name)));
+    }
     let around = spec::Surroundings {
         root: &state.at(state::ROOT),
         identity: &identity,
-        bound: BOUND.map(|name| (state.at(name), format!("/etc/{name}"))).to_vec(),
+        bound,
         cgroup: has_cgroups.then(|| cgroups::path(state.id())),
     };
     let spec = spec::of(step, &around).map_err(Error::not_run)?;

@@ -26,6 +26,9 @@ pub(crate) enum Error {
         /// The end of its output.
         last_lines: Vec<String>,
     },
+    /// Directories cannot be stacked here: neither the kernel's nor the file system's doing.
+    #[error("overlayfs cannot be mounted: {0}")]
+    NoOverlay(String),
     /// It could not be prepared or started.
     #[error("{message}")]
     NotRun {
@@ -62,6 +65,7 @@ impl Error {
             Error::Store(error) => error.hint(),
             Error::NoRuntime => Some("install runc or crun; every host with Docker has one"),
             Error::TimedOut { .. } => Some("--timeout sets how long a step may take"),
+            Error::NoOverlay(_) => Some("`larder doctor` says whether this machine has overlayfs"),
             Error::NotRun { hint, .. } => hint.as_deref(),
         }
     }

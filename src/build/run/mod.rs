@@ -62,7 +62,23 @@ pub(crate) struct Step {
     /// How many processes and threads it may have at a time.
     #[serde(default = "default_pids")]
     pub(crate) pids: i64,
+    /// Scripts that it sees below `/dev/pipes` and that leave nothing in its root.
+    #[serde(default)]
+    pub(crate) scripts: Vec<Script>,
 }
+
+/// A file that a step can run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Script {
+    /// One component of a path.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) content: String,
+}
+
+/// Where a step sees its scripts, as with BuildKit.
+pub(crate) const SCRIPTS: &str = "/dev/pipes";
 
 /// Enough for any build, and less than a machine has.
 pub(crate) const fn default_pids() -> i64 {
@@ -87,7 +103,7 @@ pub(crate) enum Root {
 }
 
 /// What a step sees of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Network {
     /// A loopback interface that nobody else has.

@@ -6,6 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::Root;
 use super::beneath::{Beneath, Kind};
 use super::error::{Error, Result};
@@ -32,9 +34,9 @@ impl MountedRoot {
         let work = match root {
             Root::Overlay { lowers, upper, work } => {
                 let points = state.at(state::POINTS);
-                make_points(lowers, &points, state, devices).map_err(unmountable(&at))?;
+                make_points(lowers, &points, state, devices).map_err(unstackable(&at))?;
                 let lowers: Vec<_> = std::iter::once(&points).chain(lowers).cloned().collect();
-                mounts::overlay(&at, &lowers, upper, work, devices).map_err(unmountable(&at))?;
+                mounts::overlay(&at, &lowers, upper, work, devices).map_err(unstackable(&at))?;
                 Some(work.clone())
             }
             Root::Directory(directory) => {
@@ -83,11 +85,22 @@ impl MountedRoot {
     }
 }
 
+/// A kernel without overlayfs, and a file system that it takes no upper directory on (overlayfs itself, in a container).
+fn unstackable(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let mounted = unmountable(path);
+    move |error| match Errno::from_io_error(&error) {
+        Some(Errno::NODEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
+            Error::NoOverlay(error.to_string())
+        }
+        _ => mounted(error),
+    }
+}
+
 fn unmountable(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_path_buf();
     move |error| {
         Error::io("mount the step's root at", path)(error)
-            .with_hint("`larder doctor` says whether this machine has overlayfs")
+            .with_hint("steps are run as root; in a container it needs CAP_SYS_ADMIN")
     }
 }
 

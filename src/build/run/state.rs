@@ -28,6 +28,9 @@ pub(super) const WORK: &str = "work";
 /// What is bound over the files of these names in `/etc`.
 pub(super) const BOUND: [&str; 3] = ["resolv.conf", "hosts", "hostname"];
 
+/// The scripts that are bound below `/dev/pipes`, by number.
+pub(super) const SCRIPTS: &str = "scripts";
+
 /// A step's directory. Dropping it leaves it to the next run; [`State::remove`] takes it away.
 #[derive(Debug)]
 pub(super) struct State {
@@ -50,7 +53,7 @@ impl State {
         private().create(&dir).map_err(Error::io("make", &dir))?;
         let lock = open(&dir).map_err(Error::io("open", &dir))?;
         lock.lock().map_err(Error::io("lock", &dir))?;
-        for name in [ROOT, RUNTIME, POINTS, WORK] {
+        for name in [ROOT, RUNTIME, POINTS, WORK, SCRIPTS] {
             // What is a part of the root is everybody's.
             let builder = if name == POINTS { DirBuilder::new() } else { private() };
             builder.create(dir.join(name)).map_err(Error::io("make", dir.join(name)))?;
@@ -123,7 +126,7 @@ fn clear(dir: &Path, id: &str) -> io::Result<()> {
     };
     // Never what is in it.
     missing_is_fine(fs::remove_dir(dir.join(ROOT)))?;
-    for name in [RUNTIME, POINTS, WORK] {
+    for name in [RUNTIME, POINTS, WORK, SCRIPTS] {
         missing_is_fine(fs::remove_dir_all(dir.join(name)))?;
     }
     for name in BOUND.iter().chain(&[CONFIG, LOG]) {

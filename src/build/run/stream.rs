@@ -76,6 +76,7 @@ impl Runner {
         let last_lines = tail.lines();
         match serde_json::from_slice(&report) {
             Ok(Report::Ended { code, notes }) => Ok(Ended { code, last_lines, notes }),
+            Ok(Report::NoOverlay(why)) => Err(Error::NoOverlay(why)),
             Ok(Report::Failed { message, hint }) => Err(Error::NotRun { message, hint }),
             Ok(Report::Stopped) | Err(_) if cancel.is_raised() => {
                 Err(larder_store::Error::Interrupted.into())

@@ -3,20 +3,24 @@
 mod base;
 mod decide;
 mod from;
+mod give;
+mod make;
 mod plan;
+mod workflow;
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use larder_store::quantity::seconds;
 use larder_store::settings::settings_of;
-use serde_json::{Value, json};
 
+use super::build::How;
 use super::resolve::{self, Asking};
 use crate::build::ensure::DEFINITION;
 use crate::catalog::Requirements;
-use crate::cli::{Context, Outcome, line, note, print, print_json, safe};
-use decide::{Decision, Look};
+use crate::cli::{Context, Outcome, line, print, print_json, safe};
+use decide::Look;
+use give::Give;
+use make::Ensured;
 use plan::Plan;
 
 /// Find the image for a job, and make it where there is none
@@ -55,13 +59,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["to_docker", "to_tree"])]
     dry_run: bool,
 
-    /// What commands of the Dockerfile see of the network
-    #[arg(long, value_enum, default_value_t)]
-    network: Net,
-
-    /// How long a command of the Dockerfile may take: 90s, 30m, 1h
-    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "30m")]
-    timeout: u64,
+    #[command(flatten)]
+    how: How,
 
     /// Threads for compressing [default: one for each core, at most 6]
     #[arg(long, value_name = "N")]
@@ -70,15 +69,6 @@ pub(crate) struct Args {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Net {
-    /// The machine's own: packages come from somewhere
-    #[default]
-    Host,
-    /// None
-    None,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -91,19 +81,27 @@ enum Format {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if let Some(path) = &args.asking.workflow {
+        return workflow::run(context, args, path);
+    }
     let job = job(context, args)?;
     let store = context.store()?;
+    let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
     let look = Look { context, args, store: &store, policy: &policy };
-    match look.decide(&job)? {
-        Decision::Found { name, stale } => {
-            if args.format == Format::Json {
-                return print_json(&found(&name, stale.as_deref()));
-            }
-            line(&name)
-        }
-        Decision::Build(plan) if args.dry_run => show(args, &plan),
-        Decision::Build(plan) => Err(crate::cli::fail(format!("cannot build {} yet", plan.reference))),
+    let ensured = look.ensure(&job)?;
+    if let (Ensured::Planned(plan), Format::Text) = (&ensured, args.format) {
+        return show(plan);
+    }
+    let mut value = ensured.value();
+    let mut name = ensured.name();
+    if let Some(handed) = give.give(std::slice::from_ref(&name))?.pop() {
+        value["engine_name"] = handed.clone().into();
+        name = handed;
+    }
+    match args.format {
+        Format::Text => line(name),
+        Format::Json => print_json(&value),
     }
 }
 
@@ -117,18 +115,8 @@ fn job(context: &Context, args: &Args) -> Outcome<Requirements> {
     resolve::job(context, &args.asking, flags)
 }
 
-fn found(name: &str, stale: Option<&str>) -> Value {
-    json!({"name": name, "built": false, "stale": stale})
-}
-
 /// What would be done.
-fn show(args: &Args, plan: &Plan) -> Outcome {
-    let name = plan.reference.familiar();
-    note(format_args!("{}", plan.said()));
-    let text = plan.source.text();
-    if args.format == Format::Json {
-        return print_json(&plan.value());
-    }
-    let lines: Vec<_> = text.lines().map(safe).collect();
-    print(&format!("{}\n# {name}\n", lines.join("\n")))
+fn show(plan: &Plan) -> Outcome {
+    let lines: Vec<_> = plan.source.text().lines().map(safe).collect();
+    print(&format!("{}\n# {}\n", lines.join("\n"), plan.reference.familiar()))
 }

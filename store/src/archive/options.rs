@@ -93,7 +93,7 @@ impl Named {
     }
 
     /// What is declared and was not known before.
-    pub(super) fn news(&self) -> Annotations {
+    pub fn news(&self) -> Annotations {
         let mut news = self.declared.clone();
         news.retain(|key, said| self.known.get(key) != Some(said));
         news

@@ -10,17 +10,19 @@
 mod compare;
 mod header;
 mod layer;
+mod settle;
 mod walk;
 
 use std::fs::File;
 use std::io::{self, Read};
 
 pub use layer::store_changes;
+pub use settle::settle;
 
 use crate::blob::into_io;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Stack};
+use crate::tree::{Directory, Node, Stack};
 
 /// What the tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,13 @@ pub struct Options<'a> {
     pub epoch: Option<i64>,
     /// Asks to stop.
     pub cancel: &'a Cancel,
+}
+
+impl Options<'_> {
+    /// The time that the layer gives a node.
+    fn seconds(&self, node: &Node) -> i64 {
+        self.epoch.map_or(node.modified.seconds, |epoch| node.modified.seconds.min(epoch))
+    }
 }
 
 /// The tar stream. An error of the store's library comes through it as it came.

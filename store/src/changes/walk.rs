@@ -10,7 +10,7 @@ use super::header::{What, header};
 use super::{Form, Options};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Node, Stack, join, xattrs_of};
+use crate::tree::{Directory, Kind, Node, Stack, Time, join, xattrs_of};
 
 /// Bytes of a path that can still be opened (`PATH_MAX` less the zero at its end).
 const MAX_PATH: usize = 4095;
@@ -101,24 +101,14 @@ impl<'a> Walk<'a> {
     /// The root has a member only where it is not as it is below; its time changes with every name in it.
     fn root_member(&mut self) -> Result<Option<Member>> {
         let (node, xattrs) = (self.root.node()?, self.root.xattrs()?);
-        let is_same = match self.below.showing(&self.root, b"")?.first() {
-            Some(lower) => {
-                let old = lower.node()?;
-                (old.mode, old.uid, old.gid) == (node.mode, node.uid, node.gid) && lower.xattrs()? == xattrs
-            }
-            None => (node.mode, node.uid, node.gid) == (0o755, 0, 0) && xattrs.is_empty(),
-        };
+        let is_same = same_root(&self.root, &mut self.below)?.is_some();
         let shown = || Member {
-            header: header(b".", &node, self.seconds(&node), &What::Node(b""), &xattrs),
+            header: header(b".", &node, self.options.seconds(&node), &What::Node(b""), &xattrs),
             content: None,
             size: 0,
             shown: self.root.path().display().to_string(),
         };
         Ok((!is_same).then(shown))
-    }
-
-    fn seconds(&self, node: &Node) -> i64 {
-        self.options.epoch.map_or(node.modified.seconds, |epoch| node.modified.seconds.min(epoch))
     }
 
     /// Goes into a directory; the members that say what it hides.
@@ -171,7 +161,7 @@ impl<'a> Walk<'a> {
         if whole.len() >= MAX_PATH {
             return Err(Error::invalid(dir.shown(name), "has a longer path than can be opened"));
         }
-        let seconds = self.seconds(&node);
+        let seconds = self.options.seconds(&node);
         let lower = self.below.find(&self.root, path, name)?;
         let upper = Found { dir, node: &node };
         let is_unchanged = match &lower {
@@ -205,7 +195,7 @@ impl<'a> Walk<'a> {
     }
 
     fn member(&mut self, path: &[u8], dir: &Directory, name: &[u8], node: &Node) -> Result<Member> {
-        let seconds = self.seconds(node);
+        let seconds = self.options.seconds(node);
         let shown = dir.shown(name);
         if node.links > 1 {
             if let Some(first) = self.names.get(&node.identity) {
@@ -231,7 +221,7 @@ impl<'a> Walk<'a> {
             mode: 0,
             uid: 0,
             gid: 0,
-            modified: crate::tree::Time::default(),
+            modified: Time::default(),
             size: 0,
             allocated: 0,
             device: (0, 0),
@@ -241,4 +231,19 @@ impl<'a> Walk<'a> {
         let header = header(path, &nobody, 0, &What::Marker, &[]);
         Member { header, content: None, size: 0, shown: String::from_utf8_lossy(path).into_owned() }
     }
+}
+
+/// The time of the root below, where the layer says nothing of its root; all else of it is the same then. Without anything below, that is what a
+/// root is of which nobody says anything.
+pub(super) fn same_root(root: &Directory, below: &mut Stack) -> Result<Option<Time>> {
+    let (node, xattrs) = (root.node()?, root.xattrs()?);
+    let (is_same, time) = match below.showing(root, b"")?.first() {
+        Some(lower) => {
+            let old = lower.node()?;
+            let is_same = (old.mode, old.uid, old.gid) == (node.mode, node.uid, node.gid);
+            (is_same && lower.xattrs()? == xattrs, old.modified)
+        }
+        None => ((node.mode, node.uid, node.gid) == (0o755, 0, 0) && xattrs.is_empty(), Time::default()),
+    };
+    Ok(is_same.then_some(time))
 }

@@ -178,7 +178,8 @@ impl Directory {
         self.set_time_of(name, meta.modified)
     }
 
-    fn set_time_of(&self, name: &[u8], modified: Time) -> Result<()> {
+    /// Sets the time of a name in this directory, of a link itself.
+    pub(crate) fn set_time_of(&self, name: &[u8], modified: Time) -> Result<()> {
         sys::utimensat(&self.fd, name, &times(modified), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(self.error("set the time of", name))
     }

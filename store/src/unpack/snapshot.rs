@@ -56,14 +56,14 @@ pub fn unpack_image(
             None => {
                 let new = {
                     let guard = store.locks().shared()?;
-                    snapshots.begin(chain_id, &layer.descriptor.digest, &guard)?
+                    snapshots.begin(&guard)?
                 };
                 let below =
                     found.iter().rev().map(|lower| Directory::of(&lower.files)).collect::<Result<_>>()?;
                 let unpacked =
                     unpack_layer(store, layer, &Directory::of(&new.files()?)?, Stack::new(below), cancel);
                 unpacked.map_err(|e| e.within(format!("layer {}", layer.descriptor.digest)))?;
-                new.finish(now)?
+                new.finish_as(chain_id, &layer.descriptor.digest, now)?
             }
         };
         found.push(snapshot);

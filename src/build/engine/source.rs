@@ -1,0 +1,76 @@
+//! A Dockerfile with what belongs to it, as it is handed to a build.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use larder_store::Error as StoreError;
+
+use super::error::{Error, Result};
+use crate::build::ignore::{self, Ignore};
+use crate::build::problem::Problem;
+
+/// Bytes of a Dockerfile or a `.dockerignore`; nobody writes longer ones.
+const LONGEST: u64 = 4 << 20;
+
+/// What is built.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// What people call the file.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) text: String,
+    /// What of the context is left out.
+    pub(crate) ignore: Ignore,
+}
+
+impl Source {
+    /// Reads a Dockerfile, and the `.dockerignore` beside it or at the root of the context.
+    pub(crate) fn read(context: &Path, file: &Path) -> Result<Source> {
+        let name = file.display().to_string();
+        let mut source = File::open(file).map_err(StoreError::io("open", file))?;
+        let is_directory = source.metadata().is_ok_and(|metadata| metadata.is_dir());
+        if is_directory {
+            return Err(
+                StoreError::invalid(name, "is a directory and no Dockerfile; -f names the file").into()
+            );
+        }
+        let text = text_of(&mut source, file)?;
+        Source::of_text(context, name, text)
+    }
+
+    /// A Dockerfile that came by another way, with the `.dockerignore` of its context.
+    pub(crate) fn of_text(context: &Path, name: String, text: String) -> Result<Source> {
+        let [beside, inside] = ignore::places(&name);
+        for path in [Path::new(&beside), &context.join(inside)] {
+            let mut file = match File::open(path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    continue;
+                }
+                opened => opened.map_err(StoreError::io("open", path))?,
+            };
+            let of = |problems| Error::Problems { file: path.display().to_string(), problems };
+            let ignore = Ignore::parse(&text_of(&mut file, path)?).map_err(of)?;
+            return Ok(Source { name, text, ignore });
+        }
+        Ok(Source { name, text, ignore: Ignore::default() })
+    }
+}
+
+/// Reads a text of a bounded length.
+pub(crate) fn text_of(source: &mut dyn Read, path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    source.take(LONGEST + 1).read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
+    let problem = |why: String| Error::Problems {
+        file: path.display().to_string(),
+        problems: vec![Problem::of_file("the text", why)],
+    };
+    if bytes.len() as u64 > LONGEST {
+        return Err(problem(format!("is longer than the {LONGEST} bytes that are read")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        problem(format!("is not UTF-8 on line {}", line + 1))
+    })
+}

@@ -1,0 +1,218 @@
+//! `larder build`: an image from a Dockerfile.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use larder_store::archive::options::Named;
+use larder_store::base::Base;
+use larder_store::cancel::Cancel;
+use larder_store::digest::Digest;
+use larder_store::index::Tagged;
+use larder_store::quantity;
+use larder_store::store::Store;
+use serde_json::json;
+
+use super::facts;
+use super::import::Taking;
+use super::naming::{Flags, Given, Names};
+use crate::build::engine::{self, Built, Request, Source};
+use crate::build::run::Network;
+use crate::cli::{Context, Format, Outcome, Steps, fail, interruptible_stdin, line, note, print_json};
+
+/// Make an image from a Dockerfile
+///
+/// Without Docker and without a daemon: bases come from the store, commands run under runc or crun (as root), and what they
+/// change becomes a layer of the store. What was done before on the same layers, with the same files, is not done again.
+/// All that is wrong with the Dockerfile is told before anything runs; docs/build.md says what is read.
+///
+/// Steps and their output go to stderr. Prints a line for each name: reference, digest, image ID.
+///
+/// SOURCE_DATE_EPOCH in the environment is the latest time in the image: the same files then give the same digest.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The directory that COPY and ADD read
+    #[arg(value_name = "CONTEXT")]
+    context: PathBuf,
+
+    /// The Dockerfile; `-` is stdin [default: Dockerfile in CONTEXT]
+    #[arg(short, long, value_name = "FILE|-")]
+    file: Option<PathBuf>,
+
+    /// The image's name; another image's name moves here, and that image stays in the store without it
+    #[arg(short, long, value_name = "REF", required = true)]
+    tag: Vec<Given>,
+
+    /// Names are <project>-<os>-<variant>; one that is not gives way to the nearest one that is
+    #[arg(long)]
+    normalize: bool,
+
+    #[command(flatten)]
+    how: How,
+
+    #[command(flatten)]
+    taking: Taking,
+
+    #[command(flatten)]
+    declared: Flags,
+}
+
+/// How a Dockerfile is built, wherever it comes from.
+#[derive(Debug, clap::Args)]
+pub(super) struct How {
+    /// A value for an ARG; without `=` the environment's
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(super) build_arg: Vec<String>,
+
+    /// The stage to build, by name or number [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    pub(super) target: Option<String>,
+
+    /// A label of the image
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) label: Vec<String>,
+
+    /// Do every step anew
+    #[arg(long)]
+    pub(super) no_cache: bool,
+
+    /// What commands see of the network: the machine's own, or nothing
+    #[arg(long, value_enum, default_value = "host")]
+    pub(super) network: Network,
+
+    /// How long one command may take: 90s, 30m, 2h
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = timeout)]
+    pub(super) timeout: Duration,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let store = context.store()?;
+    let names = Names::of(&store, args.declared.declared(), args.normalize)?;
+    let named = args.tag.iter().map(|given| names.take_given(given)).collect::<Outcome<Vec<_>>>()?;
+    if !args.context.is_dir() {
+        return Err(fail(format!("{} is no directory", args.context.display()))
+            .with_hint("CONTEXT is the directory that COPY and ADD read; -f names the Dockerfile")
+            .usage());
+    }
+    let source = match &args.file {
+        Some(file) if file.as_os_str() == "-" => {
+            let mut stdin = interruptible_stdin(context.cancel.clone());
+            let text = engine::text_of(&mut stdin as &mut dyn Read, Path::new("-"))?;
+            Source::of_text(&args.context, "stdin".to_owned(), text)?
+        }
+        Some(file) => Source::read(&args.context, file)?,
+        None => Source::read(&args.context, &args.context.join("Dockerfile"))?,
+    };
+    let request = Request { encoding: args.taking.compression, ..args.how.request(&args.context, &source)? };
+    let request = Request { jobs: super::jobs(args.taking.jobs), ..request };
+    let built = make(&store, &request, &context.cancel)?;
+    let (entry, image_id, steps) = (built.entry.clone(), built.image_id, built.steps);
+    let given = register(built, &named)?;
+    if !args.taking.no_facts
+        && let Ok(Err(why)) = facts::of(&store, &entry, &context.cancel)
+    {
+        note(format_args!("{why}"));
+    }
+    let mut rows = Vec::new();
+    for (named, displaced) in named.iter().zip(&given) {
+        let reference = &named.reference;
+        if let Some(old) = displaced {
+            note(format_args!("{reference} was {old}, which stays in the store without a name"));
+        }
+        match args.taking.format {
+            Format::Table => line(format!("{reference} {} {image_id}", entry.digest))?,
+            Format::Json => rows.push(json!({
+                "reference": reference.to_string(),
+                "digest": entry.digest,
+                "image_id": image_id,
+                "displaced": displaced,
+                "steps": {"done": steps.0, "cached": steps.1},
+            })),
+        }
+    }
+    if args.taking.format == Format::Json { print_json(&rows) } else { Ok(()) }
+}
+
+impl How {
+    /// The request that they mean.
+    pub(super) fn request<'a>(&'a self, context: &'a Path, source: &'a Source) -> Outcome<Request<'a>> {
+        let pair = |text: &String, flag: &str| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(fail(format!("{flag} {text:?}: expected NAME=VALUE")).usage()),
+        };
+        let mut build_args = BTreeMap::new();
+        for arg in &self.build_arg {
+            match arg.contains('=') {
+                true => drop(build_args.extend([pair(arg, "--build-arg")?])),
+                // As Docker has it: what is not set there is not given.
+                false => build_args.extend(std::env::var(arg).ok().map(|value| (arg.clone(), value))),
+            }
+        }
+        Ok(Request {
+            context,
+            source,
+            target: self.target.as_deref(),
+            build_args,
+            labels: self.label.iter().map(|label| pair(label, "--label")).collect::<Outcome<_>>()?,
+            no_cache: self.no_cache,
+            not_before: None,
+            network: self.network,
+            timeout: self.timeout,
+            epoch: epoch()?,
+            now: super::now,
+            encoding: Default::default(),
+            jobs: super::jobs(None),
+        })
+    }
+}
+
+/// Builds, and tells people how it goes; of what failed the end is told again.
+pub(super) fn make<'s>(store: &'s Store, request: &Request<'_>, cancel: &Cancel) -> Outcome<Built<'s>> {
+    let mut steps = Steps::default();
+    let built = engine::build(store, request, &mut steps, cancel);
+    steps.finish();
+    built.map_err(|error| {
+        let last = error.last_lines();
+        if !last.is_empty() {
+            note(format_args!("\nThe last lines of what failed:"));
+            last.iter().for_each(|line| note(format_args!("  {line}")));
+        }
+        error.into()
+    })
+}
+
+/// Gives an image its names, all at once; what had each of them before, where that is another image.
+pub(super) fn register(built: Built<'_>, names: &[Named]) -> Outcome<Vec<Option<Digest>>> {
+    let Built { tx, entry, base, .. } = built;
+    Ok(tx.commit(|index| {
+        let tag = |named: &Named| {
+            let mut entry = entry.clone();
+            if base.as_ref().is_some_and(|base| base.name == named.reference) {
+                // It takes its base's name: nobody could tell by it whether that has moved.
+                Base::remove(&mut entry.annotations);
+            }
+            let is_same = index.named(&named.reference).any(|old| old.digest == entry.digest);
+            entry.annotations.extend(if is_same { named.news() } else { named.declared.clone() });
+            match index.tag(&named.reference, entry, super::now()) {
+                Tagged::New | Tagged::Same => None,
+                Tagged::Displaced(old) => Some(old),
+            }
+        };
+        Ok(names.iter().map(tag).collect())
+    })?)
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    quantity::seconds(text).map(Duration::from_secs)
+}
+
+/// `SOURCE_DATE_EPOCH`, <https://reproducible-builds.org/specs/source-date-epoch/>.
+fn epoch() -> Outcome<Option<i64>> {
+    let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let number = text.parse().ok().filter(|seconds| (0..=253_402_300_799).contains(seconds));
+    match number {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(fail(format!("SOURCE_DATE_EPOCH={text:?}: expected seconds since 1970")).usage()),
+    }
+}
