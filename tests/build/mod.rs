@@ -2,6 +2,7 @@
 
 mod config;
 mod ends;
+mod ensure;
 mod killed;
 mod sees;
 
