@@ -143,10 +143,11 @@ impl How {
         };
         let mut build_args = BTreeMap::new();
         for arg in &self.build_arg {
-            match arg.contains('=') {
-                true => drop(build_args.extend([pair(arg, "--build-arg")?])),
+            if arg.contains('=') {
+                build_args.extend([pair(arg, "--build-arg")?]);
+            } else {
                 // As Docker has it: what is not set there is not given.
-                false => build_args.extend(std::env::var(arg).ok().map(|value| (arg.clone(), value))),
+                build_args.extend(std::env::var(arg).ok().map(|value| (arg.clone(), value)));
             }
         }
         Ok(Request {

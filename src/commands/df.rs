@@ -1,11 +1,12 @@
 //! `larder df`: where the bytes are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use larder_store::df::{Parts, usage};
 use larder_store::digest::Digest;
 use larder_store::index::{self, Index};
 use larder_store::snapshots;
+use larder_store::steps;
 use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::json;
@@ -34,7 +35,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let usage = usage(&parts);
     let mut on_disk = 0;
     store.blobs().list(&mut |_, size| on_disk += size)?;
-    let unreferenced = on_disk.saturating_sub(usage.stored);
+    let needed: HashSet<_> = parts.values().flat_map(HashMap::keys).collect();
+    let (steps, step_bytes) = steps::usage(&store, |blob| needed.contains(blob))?;
+    let unreferenced = on_disk.saturating_sub(usage.stored).saturating_sub(step_bytes);
     let free = store.free_space()?;
     let (snapshots, snapshot_bytes) = snapshots::usage(&store)?;
     // Names of one image share all of it: to take one of them away frees nothing.
@@ -53,7 +56,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             .collect();
         print_json(&json!({
             "images": images, "stored": usage.stored, "saved": usage.saved, "unreferenced": unreferenced,
-            "snapshots": snapshots, "snapshot_bytes": snapshot_bytes, "free": free,
+            "snapshots": snapshots, "snapshot_bytes": snapshot_bytes,
+            "steps": steps, "step_bytes": step_bytes, "free": free,
         }))?;
         return verdict();
     }
@@ -80,6 +84,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         ("Saved by sharing", human(usage.saved)),
         ("Not referenced", human(unreferenced)),
         ("Snapshots", human(snapshot_bytes)),
+        ("Steps of builds", human(step_bytes)),
         ("Free on the disk", human(free)),
     ])?;
     verdict()

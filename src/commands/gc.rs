@@ -7,7 +7,8 @@ use crate::cli::{Context, Format, Outcome, count, human, line, print_json};
 
 /// Remove what no image needs any more
 ///
-/// What `rm` let go goes at once, and so do the leftovers of processes that were killed. Anything else that nothing
+/// What `rm` let go goes at once, and so do the leftovers of processes that were killed. Unpacked layers and the layers of
+/// steps that builds keep go as far as they are over the limits of the store ([build] in .larder/larder.toml). Anything else that nothing
 /// needs (another tool's, or of an import that failed) waits for --grace, from when a gc first saw it. What a running
 /// larder uses is never touched. An image that cannot be read stops it before anything is removed.
 #[derive(Debug, clap::Args)]
@@ -47,6 +48,9 @@ fn describe(collected: &Collected, mode: Mode) -> Vec<String> {
         human(collected.freed_bytes),
         count(collected.swept.len(), "blob"),
     )];
+    if collected.steps > 0 {
+        lines.push(format!("{} of builds {removed}", count(collected.steps, "step")));
+    }
     if collected.leftovers > 0 {
         lines.push(format!("{} of processes that died {removed}", count(collected.leftovers, "leftover")));
     }

@@ -37,6 +37,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod overlay;
 mod owned;
+pub mod place;
 pub mod policy;
 pub mod progress;
 pub mod prune;

@@ -7,6 +7,8 @@
 //! Whoever writes a record decides what a build of its user is made of: `steps/` is its maker's alone (0700), and no
 //! other user's is used, by root neither.
 
+use std::collections::HashMap;
+
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
@@ -66,9 +68,7 @@ impl<'s> Steps<'s> {
         if not_before.is_some_and(|least| record.created < least) {
             return Ok(None);
         }
-        if let Some(layer) = record.layer
-            && self.store.blobs().contains(&layer.blob)? != Some(layer.size)
-        {
+        if !is_there(self.store, &record)? {
             return Ok(None);
         }
         match self.dir.touch(&name, now) {
@@ -95,4 +95,51 @@ impl<'s> Steps<'s> {
 fn read(dir: &Dir, name: &str) -> Option<StepRecord> {
     let bytes = dir.read(name, MAX_RECORD).ok()??;
     StepRecord::from_line(std::str::from_utf8(&bytes).ok()?)
+}
+
+/// A record, as whoever frees space sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) key: Digest,
+    /// Seconds since 1970.
+    pub(crate) last_used: i64,
+    pub(crate) record: StepRecord,
+}
+
+/// All records, sorted by their keys, and the names of those that are none: unreadable ones, and those whose layer is gone. Where this user may not
+/// look, there are none.
+pub(crate) fn look(store: &Store) -> Result<(Vec<Found>, Vec<String>)> {
+    let (mut records, mut broken) = (Vec::new(), Vec::new());
+    let Some(dir) = owned::look(store.layout().private(), PLACE)? else { return Ok((records, broken)) };
+    for name in dir.names()? {
+        // What has another name, or is no file, is none of ours.
+        let Some(key) = Digest::from_hex(&name) else { continue };
+        let Some(stat) = dir.stat(&name)?.filter(|stat| stat.is_file) else { continue };
+        match read(&dir, &name) {
+            Some(record) if is_there(store, &record)? => {
+                records.push(Found { key, last_used: stat.modified, record });
+            }
+            _ => broken.push(name),
+        }
+    }
+    Ok((records, broken))
+}
+
+fn is_there(store: &Store, record: &StepRecord) -> Result<bool> {
+    match record.layer {
+        Some(layer) => Ok(store.blobs().contains(&layer.blob)? == Some(layer.size)),
+        None => Ok(true),
+    }
+}
+
+/// How many records there are, and the bytes of the blobs that they alone keep: no image is said to need those.
+pub fn usage(store: &Store, needed: impl Fn(&Digest) -> bool) -> Result<(usize, u64)> {
+    let (records, _) = look(store)?;
+    let blobs: HashMap<_, _> = records
+        .iter()
+        .filter_map(|found| found.record.layer)
+        .map(|layer| (layer.blob, layer.size))
+        .filter(|(blob, _)| !needed(blob))
+        .collect();
+    Ok((records.len(), blobs.values().fold(0, |sum: u64, size| sum.saturating_add(*size))))
 }

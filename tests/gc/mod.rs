@@ -1,5 +1,7 @@
 //! `larder gc`: what nothing needs goes, and nothing else.
 
+mod steps;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -94,6 +94,7 @@ fn the_table_is_for_people() {
     Saved by sharing  1.2 kB
     Not referenced    0 B
     Snapshots         0 B
+    Steps of builds   0 B
     ");
     assert_eq!(Sandbox::new().json(["df"])["stored"], 0);
 }

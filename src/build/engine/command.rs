@@ -54,7 +54,7 @@ impl<'a> Work<'a, '_> {
                 last_lines: ended.last_lines,
             });
         }
-        Ok(self.keep(new, form, stage, &below).map_err(at.failed())?)
+        self.keep(new, form, stage, &below).map_err(at.failed())
     }
 
     /// Over the layers, so that only changes are in the new directory.

@@ -19,7 +19,7 @@ use crate::build::plan::{Origin, Planned};
 /// The files that a step reads.
 pub(super) enum Files {
     /// Of the context: they are found and read.
-    Context(Found),
+    Context(Found, Digest),
     /// Of a stage or an image; which they are is looked up when they are needed.
     Layers(Vec<Layer>),
 }
@@ -28,7 +28,7 @@ impl Files {
     /// What the step's result depends on.
     pub(super) fn digest(&self) -> Digest {
         match self {
-            Files::Context(found) => found.digest(),
+            Files::Context(_, digest) => *digest,
             Files::Layers(layers) => {
                 let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
                 ChainId::stack(&diff_ids).pop().map_or_else(|| Digest::of(b""), |chain| chain.0)
@@ -59,8 +59,10 @@ impl Work<'_, '_> {
                     self.context = Some(context.map_err(at.failed())?);
                 }
                 let Some(context) = &self.context else { return Ok(None) };
-                let found = find(From::Context(context), copy, is_add, self.cancel);
-                return Ok(Some(Files::Context(found.map_err(at.failed())?)));
+                let mut found =
+                    find(From::Context(context), copy, is_add, self.cancel).map_err(at.failed())?;
+                let digest = found.digest(self.cancel).map_err(at.failed())?;
+                return Ok(Some(Files::Context(found, digest)));
             }
         };
         Ok(Some(Files::Layers(layers)))
@@ -77,14 +79,14 @@ impl Work<'_, '_> {
     ) -> Result<Option<LayerFacts>> {
         let (found, origin);
         let found = match files {
-            Files::Context(found) => found,
+            Files::Context(found, _) => found,
             Files::Layers(layers) => {
                 origin = self.unpacked(layers).and_then(|all| directories(&all)).map_err(at.failed())?;
                 found = find(From::Layers(&origin), copy, is_add, self.cancel).map_err(at.failed())?;
                 &found
             }
         };
-        self.put(stage, at, |target| place(found, copy, is_add, target))
+        self.put(stage, at, |target| place(found, copy, target))
     }
 
     /// Makes the directory of the steps that follow.

@@ -82,6 +82,17 @@ impl<'a, 's> Work<'a, 's> {
     ) -> Result<Work<'a, 's>> {
         let all = || plan.stages.iter().flat_map(|stage| &stage.steps);
         let needs_runtime = all().any(|step| matches!(step.instruction, Instruction::Run(_)));
+        let needs_root = |step: &Step| {
+            use Instruction::{Add, Copy, Run, Workdir};
+            matches!(step.instruction, Run(_) | Copy(_) | Add(_) | Workdir(_))
+        };
+        if let Some(step) = all().find(|step| needs_root(step))
+            && !rustix::process::geteuid().is_root()
+        {
+            let problem = Problem::new(step.line, step.text.clone(), "only root can do this")
+                .with_hint("layers have files of all owners; run larder as root, with a store of root's");
+            return Err(Error::Problems { file: request.source.name.clone(), problems: vec![problem] });
+        }
         let building = store.layout().private().ensure_dir("building")?;
         let runs =
             std::path::absolute(building.path()).map_err(StoreError::io("look at", building.path()))?;

@@ -2,14 +2,14 @@
 
 use larder_store::index::timestamp;
 use larder_store::lease;
-use larder_store::policy::{self, Candidate, Dropped, Verdict};
-use larder_store::prune::{Judged, Pruned};
+use larder_store::policy::{self, Candidate, Dropped, StepDropped, Verdict};
+use larder_store::prune::{Cache, Judged, Pruned};
 use larder_store::quantity::shown_seconds;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
 use super::Args;
-use crate::cli::{CommandError, Outcome, Table, count, fail, human, note, safe};
+use crate::cli::{CommandError, Outcome, Table, count, fail, human, line, note, safe};
 
 /// What the reasons call a store.
 pub(super) const STORE: &str = "the store";
@@ -52,6 +52,8 @@ pub(super) fn value(pruned: &Pruned, is_dry_run: bool) -> Value {
         "swept": pruned.swept,
         "freed_bytes": pruned.freed_bytes,
         "freed_by_images": pruned.freed_by_images,
+        "cache": pruned.cache,
+        "step_reasons": pruned.cache.reasons.iter().map(|(why, count)| json!({ "code": step_words(why).0, "steps": count })).collect::<Vec<_>>(),
         "stored_bytes": pruned.stored_bytes,
         "free_bytes": pruned.free_bytes,
         "disk_bytes": pruned.disk_bytes,
@@ -102,6 +104,30 @@ pub(super) fn words(verdict: &Verdict, whole: &str) -> (&'static str, &'static s
         }
     };
     (word, code, reason)
+}
+
+/// What went of what builds keep, a line for each kind; `go` says whether it has gone.
+pub(super) fn say_cache(cache: &Cache, go: &str) -> Outcome {
+    if cache.snapshots > 0 {
+        let (snapshots, bytes) = (count(cache.snapshots, "snapshot"), human(cache.snapshot_bytes));
+        line(format!("{snapshots} {go}, {bytes}: layers can be unpacked again"))?;
+    }
+    if cache.steps > 0 {
+        let reasons = cache.reasons.iter().map(|(why, count)| format!("{} ({count})", step_words(why).1));
+        let (steps, bytes) = (count(cache.steps, "step"), human(cache.step_bytes));
+        line(format!("{steps} of builds {go}, {bytes}: {}", reasons.collect::<Vec<_>>().join(", ")))?;
+    }
+    Ok(())
+}
+
+/// The reason for a step, for programs and for people.
+fn step_words(why: &StepDropped) -> (&'static str, String) {
+    match why {
+        StepDropped::Unused(age) => ("unused", format!("not used for {} or longer", shown_seconds(*age))),
+        StepDropped::Limit => ("limit", "over steps_max_size".into()),
+        StepDropped::Size => ("size", format!("{STORE} was larger than max_size")),
+        StepDropped::Space => ("space", "free space was below min_free".into()),
+    }
 }
 
 /// Something that stays.

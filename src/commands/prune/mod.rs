@@ -14,7 +14,7 @@ use larder_store::settings::settings_of;
 
 use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, print_json};
 use crate::docker::{Engine, Fate, LoadedCopy};
-use answer::{Kept, STORE, say_no_limit, say_waiting, size, table, unattainable, value, words};
+use answer::{Kept, STORE, say_cache, say_no_limit, say_waiting, size, table, unattainable, value, words};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -22,6 +22,7 @@ use limits::Limits;
 /// What is in use, pinned, protected, the newest of its group or just came in stays, whatever the limits. Images go when they
 /// were not used for too long or are too old; and when the store is too large or the disk too full, as many as must:
 /// versions that lost their name first, then what was used least recently, then what frees most. Without limits no image goes.
+/// What builds keep for the next one goes before: unpacked layers first, then the layers of steps.
 ///
 /// Limits stand in .larder/larder.toml of the store. A flag wins over the key of its name; but --protect adds to the store's, and what
 /// a [[rule]] says for its names stands. Ends with 4 where a limit cannot be reached, and with 0 where only the end of a hold is
@@ -110,8 +111,10 @@ fn say(args: &Args, pruned: &Pruned, copies: &[LoadedCopy]) -> Outcome {
     }
     loaded::table(copies, args.explain)?;
     let (go, freed) = if args.dry_run { ("would go", "would be freed") } else { ("gone", "freed") };
+    say_cache(&pruned.cache, go)?;
     let blobs = count(pruned.swept.len(), "blob");
-    let leftovers = match pruned.freed_bytes.saturating_sub(pruned.swept.values().sum()) {
+    let others = pruned.freed_bytes.saturating_sub(pruned.swept.values().sum());
+    let leftovers = match others.saturating_sub(pruned.cache.snapshot_bytes) {
         0 => String::new(),
         bytes => format!(", and {} of leftovers of processes that died", human(bytes)),
     };

@@ -5,12 +5,15 @@
 //! trash; the trash is emptied after both are released. A reachable document that cannot be read ends it, by name,
 //! before anything is swept. Files that larder does not know are never touched.
 //!
+//! The layers of steps of builds are roots that may go: within limits of the store (`policy`), and with them what only they keep.
+//!
 //! What `rm` let go goes at once. All else that nothing needs (of another tool, or of an import that failed) waits for a
 //! grace, counted from when a GC first saw it: other tools take no lock, and write their blobs before their index.
 
 mod mark;
 mod plan;
 mod roots;
+mod steps;
 mod sweep;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,12 +23,14 @@ use serde::Serialize;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::snapshots;
+use crate::policy::Wanted;
+use crate::settings::settings_of;
 use crate::store::Store;
 
 pub use mark::{Kind, Node, mark};
 pub use plan::{Plan, Unneeded, plan};
 pub(crate) use roots::{Found, View, times};
+pub(crate) use steps::{Steps, snapshots_to_go};
 pub(crate) use sweep::{Leftover, empty_trash, leftovers, sweep};
 
 /// How long foreign and orphaned content is left alone unless the caller says otherwise, seconds.
@@ -62,7 +67,9 @@ pub struct Collected {
     pub freed_bytes: u64,
     /// Entries of the index that said something about an image that is not there any more (referrers).
     pub forgotten: Vec<Digest>,
-    /// Directories and files that dead processes left.
+    /// Records of steps of builds that went: not used for too long, or over their limit.
+    pub steps: usize,
+    /// Directories and files that dead processes left, and snapshots.
     pub leftovers: usize,
     /// Blobs that nothing needs and whose grace is not over: when a GC first saw them (seconds since 1970).
     pub waiting: BTreeMap<Digest, i64>,
@@ -72,31 +79,30 @@ pub struct Collected {
 
 /// Collects.
 pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
+    let limits = settings_of(store)?.policy.build;
     let collected = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
         let mut view = View::open(store, options.cancel)?;
-        let found = view.without(HashSet::new())?;
+        let steps = Steps::decide(&mut view, Some(&limits), Wanted::default(), options.now)?;
+        let found = view.without(HashSet::new(), &steps.gone)?;
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
         let mut leftovers = leftovers(store, options.now, |digest| view.knows(digest))?;
         // A layer that goes takes its files along.
-        for snapshot in snapshots::evictable(store.layout().private(), |digest| view.knows(digest))? {
-            if let Some((_, blob)) = snapshot.usable
-                && (plan.sweep.contains_key(&blob) || store.blobs().contains(&blob)?.is_none())
-            {
-                leftovers.push(Leftover::of(snapshot));
-            }
-        }
+        let most = limits.snapshots_max_size.of(store.disk_space()?.1);
+        leftovers.extend(snapshots_to_go(store, &view, &plan, 0, most)?);
         let freed_bytes =
             plan.sweep.values().sum::<u64>() + leftovers.iter().map(|left| left.bytes).sum::<u64>();
         options.cancel.check()?;
         if options.mode == Mode::Sweep {
-            sweep(store, &found, &plan, &leftovers)?;
+            let all: Vec<_> = leftovers.iter().cloned().chain(steps.leftovers()).collect();
+            sweep(store, &found, &plan, &all)?;
         }
         Collected {
             swept: plan.sweep,
             freed_bytes,
             forgotten: found.forgotten,
+            steps: steps.gone.len(),
             leftovers: leftovers.len(),
             waiting: plan.wait,
             waiting_bytes: plan.waiting_bytes,

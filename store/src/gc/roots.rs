@@ -17,6 +17,8 @@ use crate::json::MAX_DOCUMENT;
 use crate::lease::{self, Seen};
 use crate::manifest::{Document, RawManifest};
 use crate::media_type;
+use crate::policy::StepCandidate;
+use crate::steps;
 use crate::store::Store;
 
 /// Digests that an unknown document may mention.
@@ -46,6 +48,8 @@ pub(crate) struct View<'a> {
     pub(crate) kept: HashSet<Digest>,
     /// The index.
     pub(crate) index: Index,
+    /// Records of steps whose blobs are there.
+    pub(crate) steps: Vec<StepCandidate>,
     /// All blobs that are there; what only bears such a name may be among them.
     blobs: Vec<Digest>,
     /// The digests of its entries.
@@ -65,6 +69,7 @@ impl<'a> View<'a> {
             leases.iter().flat_map(|lease| lease.digests.iter().copied()).collect();
         kept.extend(journal::unfinished(private)?.into_iter().flat_map(|import| import.blobs));
         let index = store.index()?;
+        let steps = steps_of(store)?;
         let blobs = store.blobs().digests()?;
         let mut refs = References {
             store,
@@ -75,7 +80,7 @@ impl<'a> View<'a> {
         };
         let weak = refs.take_in(&index)?;
         let entries = index.entries().iter().map(|entry| entry.digest).collect();
-        Ok(View { leases, kept, index, blobs, entries, refs, weak })
+        Ok(View { leases, kept, index, steps, blobs, entries, refs, weak })
     }
 
     /// The sizes of all blobs, in bytes.
@@ -111,20 +116,40 @@ impl<'a> View<'a> {
         Ok(needs)
     }
 
-    /// What nothing needs once this content is gone from the index.
-    pub(crate) fn without(&mut self, gone: HashSet<Digest>) -> Result<Found> {
+    /// What images, leases and journals need, and no step of a build alone.
+    pub(crate) fn needed(&mut self) -> Result<HashSet<Digest>> {
+        let (needed, _) = self.reach(&HashSet::new())?;
+        Ok(needed.into_keys().chain(self.kept.iter().copied()).collect())
+    }
+
+    /// What the index reaches without this content, and the referrers whose subjects are not there.
+    fn reach(&mut self, gone: &HashSet<Digest>) -> Result<(HashMap<Digest, Kind>, Vec<Digest>)> {
         let stays = |entry: &&Descriptor| !gone.contains(&entry.digest);
         let entries = self.index.entries().iter().filter(stays).filter(is_strong(&self.weak));
         let roots = entries.map(|entry| self.refs.node(entry, Kind::Document)).collect();
-        let (needed, forgotten) = self.refs.reach(roots, self.weak.clone())?;
+        self.refs.reach(roots, self.weak.clone())
+    }
+
+    /// What nothing needs once this content is gone from the index, and these steps (by their keys) are gone.
+    pub(crate) fn without(&mut self, gone: HashSet<Digest>, steps: &HashSet<Digest>) -> Result<Found> {
+        let (needed, forgotten) = self.reach(&gone)?;
+        let (no_steps, stays): (Vec<_>, Vec<_>) =
+            self.steps.iter().partition(|step| steps.contains(&step.key));
+        let blobs = |steps: Vec<&StepCandidate>| -> HashSet<Digest> {
+            steps.iter().filter_map(|step| Some(step.blob?.0)).collect()
+        };
+        let (no_steps, of_steps) = (blobs(no_steps), blobs(stays));
         let store = self.refs.store;
         let released = released(store)?;
         let let_go = released.iter().chain(&gone).chain(&forgotten).map(|digest| (*digest, Kind::Unknown));
+        let let_go = let_go.chain(no_steps.into_iter().map(|digest| (digest, Kind::Leaf)));
         // What cannot be read any more names nothing; that is for the grace then.
         let let_go =
             mark(let_go, |(digest, _)| Ok::<_, Error>(parts_of(store, &digest).unwrap_or_default()))?;
         let first_seen = times(store, UNNEEDED)?;
-        let is_unneeded = |digest: &&Digest| !needed.contains_key(digest) && !self.kept.contains(digest);
+        let is_unneeded = |digest: &&Digest| {
+            !needed.contains_key(digest) && !self.kept.contains(digest) && !of_steps.contains(digest)
+        };
         let mut unneeded = Vec::new();
         for digest in self.blobs.iter().filter(is_unneeded) {
             let Some(size) = store.blobs().contains(digest)? else { continue };
@@ -136,6 +161,18 @@ impl<'a> View<'a> {
         let still_released = released.iter().chain(&gone).filter(is_kept).copied().collect();
         Ok(Found { unneeded, forgotten, gone, still_released })
     }
+}
+
+/// The records of steps, as the policy sees them.
+fn steps_of(store: &Store) -> Result<Vec<StepCandidate>> {
+    let (records, _) = steps::look(store)?;
+    let seen = |found: steps::Found| StepCandidate {
+        key: found.key,
+        last_used: found.last_used,
+        created: found.record.created,
+        blob: found.record.layer.map(|layer| (layer.blob, layer.size)),
+    };
+    Ok(records.into_iter().map(seen).collect())
 }
 
 fn is_named(entry: &Descriptor) -> bool {

@@ -8,16 +8,19 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
 use crate::index;
+use crate::owned;
 use crate::snapshots::{self, Evictable};
+use crate::steps;
 use crate::store::Store;
 use crate::tree::Directory;
 
 /// Temporary files of a process that was killed, by their names: nobody is at them for so long (seconds).
 const STALE: i64 = 3600;
 
-/// What a dead process left, and records of images that are gone.
+/// What a dead process left, records of images that are gone, and what builds keep no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leftover {
-    /// `leases`, `ingest`, `snapshots`, `usage`, `cache`, or `` for `.larder/` itself.
+    /// `leases`, `ingest`, `snapshots`, `steps`, `usage`, `cache`, or `` for `.larder/` itself.
     place: &'static str,
     name: String,
     pub(crate) bytes: u64,
@@ -27,6 +30,11 @@ impl Leftover {
     /// A snapshot that is to go.
     pub(crate) fn of(snapshot: Evictable) -> Leftover {
         Leftover { place: snapshots::PLACE, name: snapshot.name, bytes: snapshot.bytes }
+    }
+
+    /// The record of a step that is to go. Its few bytes are not counted.
+    pub(crate) fn of_step(key: &Digest) -> Leftover {
+        Leftover { place: steps::PLACE, name: key.hex(), bytes: 0 }
     }
 }
 
@@ -60,9 +68,16 @@ pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool
     let dead =
         snapshots::evictable(private, &known)?.into_iter().filter(|snapshot| snapshot.usable.is_none());
     found.extend(dead.map(Leftover::of));
+    for name in steps::look(store)?.1 {
+        found.push(Leftover { place: steps::PLACE, name, bytes: 0 });
+    }
     let is_unknown = |name: &str| Digest::from_hex(name).is_some_and(|digest| !known(&digest));
-    for place in ["usage", "cache", ""] {
-        let dir = if place.is_empty() { Some(private.clone()) } else { private.sub_if_there(place)? };
+    for place in ["usage", "cache", steps::PLACE, ""] {
+        let dir = match place {
+            "" => Some(private.clone()),
+            steps::PLACE => owned::look(private, place)?,
+            place => private.sub_if_there(place)?,
+        };
         let Some(dir) = dir else { continue };
         for name in dir.names()? {
             let is_gone = place == "usage" && is_unknown(&name);
@@ -81,7 +96,8 @@ pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool
 /// Whether a name is one of those that a file has before it is renamed into its place.
 fn is_temporary(name: &str) -> bool {
     fs::temporary_of(name.trim_start_matches('.')).is_some_and(|file| {
-        ["index.json", "oci-layout", "version", "released", UNNEEDED, "seen"].contains(&file)
+        Digest::from_hex(file).is_some()
+            || ["index.json", "oci-layout", "version", "released", UNNEEDED, "seen"].contains(&file)
     })
 }
 

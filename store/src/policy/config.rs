@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-use super::{BaseRule, Limits, NamePattern, Policy, Rule, WhenBusy};
+use super::{BaseRule, BuildLimits, Limits, NamePattern, Policy, Rule, WhenBusy};
 use crate::quantity::{self, Amount};
 use crate::reference::Reference;
 
@@ -53,6 +53,16 @@ struct Written {
     rule: Vec<WrittenRule>,
     #[serde(default)]
     base: Vec<WrittenBase>,
+    #[serde(default)]
+    build: WrittenBuild,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenBuild {
+    steps_max_size: Option<Bytes>,
+    steps_unused_for: Option<Seconds>,
+    snapshots_max_size: Option<Share>,
 }
 
 #[derive(serde::Deserialize)]
@@ -111,6 +121,18 @@ impl From<Written> for Policy {
                 .into_iter()
                 .map(|base| BaseRule { name: base.name.0, rebuild_after: base.rebuild_after.0 })
                 .collect(),
+            build: BuildLimits::from(written.build),
+        }
+    }
+}
+
+impl From<WrittenBuild> for BuildLimits {
+    fn from(written: WrittenBuild) -> BuildLimits {
+        let usual = BuildLimits::default();
+        BuildLimits {
+            steps_max_size: written.steps_max_size.map_or(usual.steps_max_size, |size| size.0),
+            steps_unused_for: written.steps_unused_for.map_or(usual.steps_unused_for, |age| age.0),
+            snapshots_max_size: written.snapshots_max_size.map_or(usual.snapshots_max_size, |size| size.0),
         }
     }
 }
@@ -235,6 +257,11 @@ mod tests {
             [[base]]
             name = "ubuntu:25.04"
             rebuild_after = "14d"
+
+            [build]
+            steps_max_size = "1GB"
+            steps_unused_for = "2d"
+            snapshots_max_size = "5%"
             "#,
         )
         .expect("a policy");
@@ -258,6 +285,12 @@ mod tests {
         );
         assert_eq!(policy.bases[0].name.full(), "docker.io/library/ubuntu:25.04");
         assert_eq!(policy.bases[0].rebuild_after, 14 * 86_400);
+        let build = BuildLimits {
+            steps_max_size: 1_000_000_000,
+            steps_unused_for: 2 * 86_400,
+            snapshots_max_size: Amount::Percent(5),
+        };
+        assert_eq!(policy.build, build);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! its group or too young ever goes; of the rest only what a limit asks for: what is too old or unused for too long, and as much
 //! as brings size and free space back to their limits.
 
+mod build;
 mod config;
 mod decide;
 mod rules;
@@ -17,6 +18,7 @@ use crate::digest::Digest;
 use crate::quantity::Amount;
 use crate::reference::Reference;
 
+pub use build::{BuildLimits, StepCandidate, StepDecision, StepDropped, Wanted, decide_steps};
 pub use config::parse;
 pub(crate) use config::read;
 pub use decide::decide;
@@ -45,6 +47,8 @@ pub struct Policy {
     pub rebuild_after: Option<u64>,
     /// The same for images on certain bases: before what a rule says, and that before what holds for all.
     pub bases: Vec<BaseRule>,
+    /// What builds may keep.
+    pub build: BuildLimits,
 }
 
 impl Policy {

@@ -29,7 +29,7 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn at(store: &Store, view: &mut View<'_>, options: &Options<'_>) -> Result<Look> {
-        let found = view.without(HashSet::new())?;
+        let found = view.without(HashSet::new(), &HashSet::new())?;
         let unneeded: u64 =
             plan(found.unneeded.iter().copied(), options.grace, options.now).sweep.values().sum();
         let left = leftovers(store, options.now, |digest| view.knows(digest))?;
@@ -51,6 +51,17 @@ impl Look {
             images,
             found,
         })
+    }
+
+    /// Counts bytes that are set free.
+    pub(super) fn add_free(&mut self, bytes: u64) {
+        self.free = self.free.saturating_add(bytes).min(self.total);
+    }
+
+    /// Counts blobs that belong to none of the images, and go.
+    pub(super) fn let_go(&mut self, bytes: u64) {
+        self.other = self.other.saturating_sub(bytes);
+        self.add_free(bytes);
     }
 
     pub(super) fn state<'a>(&'a self, kept: &'a HashSet<Digest>, is_busy: bool, now: i64) -> State<'a> {

@@ -4,6 +4,7 @@
 //! behind a dry run, which changes nothing and predicts exactly.
 
 mod candidates;
+mod evict;
 mod incoming;
 mod look;
 
@@ -14,13 +15,14 @@ use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs;
-use crate::gc::{Leftover, Mode, View, empty_trash, leftovers, plan, sweep};
+use crate::gc::{Mode, View, empty_trash, leftovers, plan, sweep};
 use crate::lease::Seen;
 use crate::policy::{Candidate, Dropped, Occasion, Policy, Verdict, WhenBusy, decide};
-use crate::snapshots;
 use crate::store::Store;
 pub use candidates::group;
 use candidates::note_seen;
+pub use evict::Cache;
+use evict::Evicted;
 use incoming::expect;
 pub use incoming::{Incoming, make_room};
 use look::Look;
@@ -62,6 +64,8 @@ pub struct Pruned {
     pub freed_bytes: u64,
     /// Of these, what the images set free.
     pub freed_by_images: u64,
+    /// What went of what builds keep, before any image had to.
+    pub cache: Cache,
     /// Bytes of all blobs afterwards.
     pub stored_bytes: u64,
     /// Bytes that are free on the disk afterwards: predicted in a dry run, else measured.
@@ -107,11 +111,9 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
             Occasion::Prune => Occasion::Prune,
         };
         let mut look = Look::at(store, &mut view, options)?;
-        // What can be made again goes before any image has to.
-        let evicted = evict(store, &view, look.missing(options.policy, occasion))?;
-        look.free = look.free.saturating_add(evicted.iter().map(|left| left.bytes).sum()).min(look.total);
         let is_busy = view.leases.iter().any(Seen::is_hold);
-        let decision = decide(options.policy, &look.state(&view.kept, is_busy, options.now), occasion);
+        let mut evicted = Evicted::choose(store, &mut view, &mut look, options, occasion, is_busy)?;
+        let decision = decide(options.policy, &look.state(&evicted.kept, is_busy, options.now), occasion);
         if let Occasion::Incoming(needed) = occasion
             && decision.short_of_space > 0
         {
@@ -125,10 +127,15 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
             .filter(is_dropped)
             .map(|(image, _)| image.digest)
             .collect();
-        let found = if gone.is_empty() { look.found } else { view.without(gone.clone())? };
+        let steps = &evicted.steps.gone;
+        let found = match gone.is_empty() && steps.is_empty() {
+            true => look.found,
+            false => view.without(gone.clone(), steps)?,
+        };
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
         let mut left = leftovers(store, options.now, |digest| view.knows(digest) && !gone.contains(digest))?;
-        left.extend(evicted);
+        evicted.follow(store, &view, &plan, &mut look.free)?;
+        left.extend(evicted.leftovers());
         options.cancel.check()?;
         if let (Some(ingest), Occasion::Incoming(bytes)) = (ingest, options.occasion) {
             expect(store, ingest, bytes)?;
@@ -139,7 +146,8 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
         }
         let freed: u64 = plan.sweep.values().sum();
         let freed_bytes = freed + left.iter().map(|left| left.bytes).sum::<u64>();
-        let freed_by_images = freed.saturating_sub(look.unneeded);
+        let freed_by_images =
+            freed.saturating_sub(look.unneeded).saturating_sub(evicted.steps.decision.freed);
         let free_bytes = look.free.saturating_add(freed_by_images);
         let pruned = Pruned {
             images: look
@@ -152,6 +160,7 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
             free_bytes,
             disk_bytes: look.total,
             freed_by_images,
+            cache: evicted.said(),
             swept: plan.sweep,
             freed_bytes,
             is_urgent: options.policy.min_free.is_some_and(|least| look.free < least.of(look.total)),
@@ -178,20 +187,6 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
         pruned.short_of_space = wanted.saturating_sub(pruned.free_bytes);
     }
     Ok(pruned)
-}
-
-/// The snapshots that go to make so many bytes of room, those first that were used longest ago.
-fn evict(store: &Store, view: &View<'_>, missing: u64) -> Result<Vec<Leftover>> {
-    let mut room = 0;
-    let all = snapshots::evictable(store.layout().private(), |digest| view.knows(digest))?;
-    // Those that nobody can use go in any case.
-    let usable = all.into_iter().filter(|snapshot| snapshot.usable.is_some());
-    let chosen = usable.take_while(|snapshot| {
-        let is_short = room < missing;
-        room += snapshot.bytes;
-        is_short
-    });
-    Ok(chosen.map(Leftover::of).collect())
 }
 
 /// What was to be free on the disk afterwards, bytes: `min_free`, and `target_free` once room had to be made.

@@ -8,6 +8,7 @@ mod node;
 mod place;
 mod remove;
 mod stack;
+mod view;
 mod xattr;
 
 use std::ffi::OsStr;
@@ -21,8 +22,9 @@ use rustix::io::Errno;
 
 pub use copy::copy_stack;
 pub use node::{Kind, Node, Time, read_content};
-pub(crate) use place::Meta;
+pub(crate) use place::{Meta, NewFile};
 pub use stack::Stack;
+pub use view::{Level, Resolved, View};
 pub use xattr::{OPAQUE, Xattrs, is_kept};
 pub(crate) use xattr::{kept as xattrs_of, set as set_xattr};
 
@@ -41,13 +43,15 @@ const DIRECTORY: OFlags =
 pub struct Directory {
     pub(crate) fd: OwnedFd,
     path: PathBuf,
+    /// How what is below is opened.
+    beneath: ResolveFlags,
 }
 
 impl Directory {
     /// A directory of the store as the root of a tree.
     pub fn of(dir: &Dir) -> Result<Directory> {
         let fd = dir.fd().try_clone().map_err(Error::io("open", dir.path()))?;
-        Ok(Directory { fd, path: dir.path().to_path_buf() })
+        Ok(Directory { fd, path: dir.path().to_path_buf(), beneath: BENEATH })
     }
 
     /// Opens the root of a tree by the user's own path, links followed.
@@ -55,10 +59,16 @@ impl Directory {
         Directory::of(&Dir::open(path)?)
     }
 
+    /// The same for a tree that is only read, and in which the user may have mounted something: that belongs to it.
+    pub fn open_with_mounts(path: &Path) -> Result<Directory> {
+        let root = Directory::open(path)?;
+        Ok(Directory { beneath: BENEATH.difference(ResolveFlags::NO_XDEV), ..root })
+    }
+
     /// The same directory, opened once more.
     pub fn again(&self) -> Result<Directory> {
         let fd = self.fd.try_clone().map_err(Error::io("open", &self.path))?;
-        Ok(Directory { fd, path: self.path.clone() })
+        Ok(Directory { fd, path: self.path.clone(), beneath: self.beneath })
     }
 
     /// The path it was opened by, for messages.
@@ -75,8 +85,8 @@ impl Directory {
     /// also where a link, or anything else, stands in the way.
     pub fn below(&self, path: &[u8]) -> Result<Option<Directory>> {
         let relative = if path.is_empty() { b".".as_slice() } else { path };
-        match sys::openat2(&self.fd, relative, DIRECTORY, Mode::empty(), BENEATH) {
-            Ok(fd) => Ok(Some(Directory { fd, path: self.at(path) })),
+        match sys::openat2(&self.fd, relative, DIRECTORY, Mode::empty(), self.beneath) {
+            Ok(fd) => Ok(Some(Directory { fd, path: self.at(path), beneath: self.beneath })),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(e) => Err(self.error("open", path)(e)),
         }
@@ -86,8 +96,8 @@ impl Directory {
     pub fn file(&self, name: &[u8]) -> Result<File> {
         // Whatever took its place meanwhile must not make anybody wait.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd =
-            sys::openat2(&self.fd, name, flags, Mode::empty(), BENEATH).map_err(self.error("open", name))?;
+        let fd = sys::openat2(&self.fd, name, flags, Mode::empty(), self.beneath)
+            .map_err(self.error("open", name))?;
         let file = File::from(fd);
         let is_file = file.metadata().map_err(Error::io("stat", self.at(name)))?.is_file();
         if is_file { Ok(file) } else { Err(Error::damaged(self.shown(name), "is not a regular file")) }

@@ -55,7 +55,7 @@ impl Directory {
 
     fn child(&self, name: &[u8]) -> Result<Option<Directory>> {
         match self.open_child(name) {
-            Ok(fd) => Ok(Some(Directory { fd, path: self.at(name) })),
+            Ok(fd) => Ok(Some(Directory { fd, path: self.at(name), beneath: BENEATH })),
             Err(Errno::NOENT) => Ok(None),
             Err(Errno::XDEV) => {
                 let why = "something is mounted there, and nothing of it is removed; unmount it first";

@@ -9,10 +9,11 @@
 //! ones, and created names must be new. What cannot be had exactly ends the work, naming the member. What was made by then is
 //! for the caller to remove.
 
-mod apply;
+pub(crate) mod apply;
 mod member;
 mod pax;
 mod snapshot;
+pub(crate) mod upper;
 
 use std::io::Read;
 
@@ -48,7 +49,9 @@ pub fn unpack(
     limits: Limits,
     cancel: &Cancel,
 ) -> Result<Unpacked> {
-    apply::Applier::new(into, below, limits, cancel)?.all(source)
+    let mut upper = upper::Upper::new(into, below, limits, None, cancel)?;
+    apply::apply(source, apply::Source::Layer, &mut upper)?;
+    upper.finish()
 }
 
 fn broken(why: impl ToString) -> Error {

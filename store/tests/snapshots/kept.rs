@@ -65,14 +65,14 @@ fn two_layers() -> [Vec<u8>; 2] {
     [first, Tarball::new().file("d/.wh.a", b"").file("d/b", b"b").bytes()]
 }
 
-fn names(store: &Path) -> Vec<String> {
+pub fn names(store: &Path) -> Vec<String> {
     let dir = std::fs::read_dir(store.join(".larder/snapshots")).unwrap();
     let mut names: Vec<_> = dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
-fn is_root(test: &str) -> bool {
+pub fn is_root(test: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         skip::record(test, "root", "is needed to make what layers have");

@@ -9,3 +9,5 @@ mod peers;
 mod picture;
 mod remove;
 mod roundtrip;
+mod settle;
+mod steps;

@@ -1,6 +1,7 @@
 //! A picture of a file system tree: all that an image is compared by.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -12,8 +13,19 @@ pub type Picture = BTreeMap<Vec<u8>, String>;
 
 /// Takes a picture of all below `root`, and of `root` itself.
 pub fn of(root: &Path) -> Picture {
+    taken(root, &|meta| meta.mtime().to_string())
+}
+
+/// The same, with times to the nanosecond.
+pub fn exact(root: &Path) -> Picture {
+    taken(root, &|meta| format!("{}.{:09}", meta.mtime(), meta.mtime_nsec()))
+}
+
+type Time<'a> = &'a dyn Fn(&Metadata) -> String;
+
+fn taken(root: &Path, time: Time<'_>) -> Picture {
     let (mut picture, mut links) = (Picture::new(), HashMap::new());
-    add(root, root, &mut picture, &mut links);
+    add(root, root, time, &mut picture, &mut links);
     // By the names that are there: overlayfs counts those that are hidden, too.
     for names in links.into_values().filter(|names| names.len() > 1) {
         let first = String::from_utf8_lossy(&names[0]).into_owned();
@@ -37,7 +49,13 @@ pub fn difference(left: &Picture, right: &Picture) -> String {
     differ.take(12).map(line).collect()
 }
 
-fn add(root: &Path, path: &Path, picture: &mut Picture, links: &mut HashMap<(u64, u64), Vec<Vec<u8>>>) {
+fn add(
+    root: &Path,
+    path: &Path,
+    time: Time<'_>,
+    picture: &mut Picture,
+    links: &mut HashMap<(u64, u64), Vec<Vec<u8>>>,
+) {
     let meta = std::fs::symlink_metadata(path).unwrap();
     let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_vec();
     let what = match meta.mode() & 0o170_000 {
@@ -51,13 +69,13 @@ fn add(root: &Path, path: &Path, picture: &mut Picture, links: &mut HashMap<(u64
         links.entry((meta.dev(), meta.ino())).or_default().push(name.clone());
     }
     let xattrs = xattrs(path);
-    let (uid, gid, time) = (meta.uid(), meta.gid(), meta.mtime());
-    picture.insert(name, format!("{what} {mode:o} {uid}:{gid} @{time}{xattrs}"));
+    let (uid, gid, at) = (meta.uid(), meta.gid(), time(&meta));
+    picture.insert(name, format!("{what} {mode:o} {uid}:{gid} @{at}{xattrs}"));
     if meta.is_dir() {
         let mut entries: Vec<_> =
             std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
-        entries.iter().for_each(|entry| add(root, entry, picture, links));
+        entries.iter().for_each(|entry| add(root, entry, time, picture, links));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::support::{directory, disk, here, image::noise};
 
 /// One thing that a process in the image does, with numbers that choose the names.
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     Write(u8, u64, usize),
     Append(u8),
     Directory(u8),
@@ -34,7 +34,7 @@ enum Step {
     Same(u8),
 }
 
-fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
+pub fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
     let at = || any::<u8>();
     let step = prop_oneof![
         4 => (at(), any::<u64>(), 0..70_000usize).prop_map(|(a, seed, size)| Step::Write(a, seed, size)),
@@ -70,7 +70,7 @@ fn path(number: u8) -> String {
 }
 
 /// What cannot be done where it falls is left undone: the tree is random enough.
-fn play(root: &Path, steps: &[Step]) {
+pub fn play(root: &Path, steps: &[Step]) {
     let at = |number: &u8| root.join(path(*number));
     let owner = |path: &Path, id: u32| std::os::unix::fs::lchown(path, Some(id), Some(id / 2));
     for step in steps {
@@ -192,7 +192,7 @@ fn any_changes() {
     tested.unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn same(what: &str, left: &picture::Picture, right: &picture::Picture) -> Result<(), TestCaseError> {
+pub fn same(what: &str, left: &picture::Picture, right: &picture::Picture) -> Result<(), TestCaseError> {
     prop_assert!(left == right, "{}:\n{}", what, picture::difference(left, right));
     Ok(())
 }

@@ -22,6 +22,11 @@ pub(crate) fn parse(block: &[u8; BLOCK as usize], is_first: bool) -> Result<Head
     Ok(header)
 }
 
+/// Whether a block is the header of a member.
+pub(crate) fn is_header(block: &[u8; BLOCK as usize]) -> bool {
+    parse(block, true).is_ok()
+}
+
 /// The size that the header itself says.
 pub(crate) fn ustar_size(header: &Header) -> Result<u64> {
     let field = &header.as_old().size;

@@ -7,3 +7,4 @@ mod model;
 mod property;
 mod random;
 mod room;
+mod steps;

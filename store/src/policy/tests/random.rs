@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 
 use super::super::{
-    Candidate, Decision, Limits, Membership, NamePattern, Occasion, Policy, Rule, State, WhenBusy, decide,
+    BuildLimits, Candidate, Decision, Limits, Membership, NamePattern, Occasion, Policy, Rule, State,
+    WhenBusy, decide,
 };
 use crate::digest::Digest;
 use crate::quantity::Amount;
@@ -238,5 +239,6 @@ fn policy(random: &mut Random) -> Policy {
             .collect(),
         rebuild_after: None,
         bases: Vec::new(),
+        build: BuildLimits::default(),
     }
 }
