@@ -167,13 +167,20 @@ impl From<build::engine::Error> for CommandError {
     fn from(error: build::engine::Error) -> CommandError {
         use build::engine::Error as Built;
         let (message, hint) = (error.to_string(), error.hint());
-        let kind = match error {
-            Built::Store(error) => return error.into(),
-            Built::Step { source, .. } => CommandError::from(source).kind,
-            Built::Run { source, .. } => CommandError::from(source).kind,
-            Built::Problems { .. } | Built::Failed { .. } => ErrorKind::Failed,
+        // With the causes of what went wrong.
+        let at = |place, text, source: CommandError| CommandError {
+            message: format!("{place}: {text}: {}", source.message),
+            hint: source.hint,
+            kind: source.kind,
         };
-        CommandError { message, hint, kind }
+        match error {
+            Built::Store(error) => error.into(),
+            Built::Step { place, text, source } => at(place, text, source.into()),
+            Built::Run { place, text, source } => at(place, text, source.into()),
+            Built::Problems { .. } | Built::Failed { .. } => {
+                CommandError { message, hint, kind: ErrorKind::Failed }
+            }
+        }
     }
 }
 

@@ -42,6 +42,9 @@ impl Tarball {
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
         header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_cksum();
         self.builder.append(&header, content).unwrap();
         self

@@ -6,13 +6,13 @@ use larder_store::policy::Policy;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 
-use super::super::resolve::answer::system;
+use super::super::resolve::answer::{self, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
 use super::plan::{self, Plan, Source};
 use super::{Args, base};
 use crate::build::ensure::{declared, definition, reference};
-use crate::catalog::resolve::{FULL, Lacking, resolve};
+use crate::catalog::resolve::{Candidate, FULL, Lacking, resolve};
 use crate::catalog::{Arch, Declared, Project, Requirements};
 use crate::cli::{CommandError, Context, Outcome, fail, note};
 
@@ -42,9 +42,17 @@ impl Look<'_> {
         let all = on_base.as_deref().unwrap_or(&offers.all);
         let answer = resolve(job, all, Lacking::Built, &mut look::damage(self.store));
         let mut stale = None;
-        for whole in answer.candidates.iter().filter(|one| one.is_whole() && one.essential == FULL) {
+        let unasked = |one: &Candidate<'_>| one.offer.unasked(&job.suffixes).count();
+        let mut whole =
+            answer.candidates.iter().filter(|one| one.is_whole() && one.essential == FULL).peekable();
+        // One of another variant does not stand in for one that has become old.
+        let least = whole.peek().map(|best| unasked(best));
+        for whole in whole.filter(|one| Some(unasked(one)) == least) {
             match offers.stale(self.store, self.policy, whole.name) {
-                None => return Ok(Decision::Found { name: whole.name.to_owned(), stale: None }),
+                None => {
+                    answer::tell_of(job, whole);
+                    return Ok(Decision::Found { name: whole.name.to_owned(), stale: None });
+                }
                 Some(why) => stale = stale.or(Some((whole.name.to_owned(), why))),
             }
         }

@@ -82,14 +82,17 @@ impl From<'_> {
         Ok(plan)
     }
 
-    /// Images of the project and of nobody's; what is for another project is no base. Of each only these names.
+    /// Images of the project and of nobody's; what is for another project, or a variant that nobody asked for, is no base. Of each
+    /// only these names.
     fn usable<'o>(&'o self, plan: &Plan) -> Vec<Offer<'o>> {
         let target = plan.reference.familiar();
         let project = plan.job.project.as_ref();
         let mut usable = Vec::new();
         for offer in &self.offers.all {
             let bears = |name: &str| offer.names.iter().any(|(known, _)| known == name);
-            if self.stale.is_some_and(|stale| bears(stale) || bears(&target)) {
+            // What is special about it would be so of the new one, too, which does not say it.
+            let is_special = offer.unasked(&plan.job.suffixes).next().is_some();
+            if is_special || self.stale.is_some_and(|stale| bears(stale) || bears(&target)) {
                 continue;
             }
             let is_usable = |name: &str, of: Option<&_>| match self.base {

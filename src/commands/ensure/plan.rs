@@ -53,11 +53,6 @@ impl Source {
             Source::Generated(_) => None,
         }
     }
-
-    /// What messages call it.
-    pub(super) fn shown(&self) -> String {
-        self.path().map_or_else(|| "Dockerfile".to_owned(), |path| path.display().to_string())
-    }
 }
 
 impl Plan {

@@ -49,17 +49,7 @@ pub(in crate::commands) fn missing(missing: &Missing<'_>) -> Value {
 pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>) -> Result<(), CommandError> {
     let best = answer.candidates.first();
     if let Some(best) = best {
-        if best.offer.problems() > 0 {
-            let problems = count(best.offer.problems() as usize, "thing");
-            note(format_args!(
-                "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
-                best.name
-            ));
-        }
-        let unasked: Vec<_> = best.offer.unasked(&job.suffixes).map(|suffix| suffix.to_string()).collect();
-        if !unasked.is_empty() {
-            note(format_args!("{} is for {}, which nobody asked for", best.name, unasked.join(", ")));
-        }
+        tell_of(job, best);
         if let Some(stale) = stale {
             note(format_args!("{} is stale: {stale}", best.name));
         }
@@ -93,6 +83,21 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
     Err(fail(format!("{why}, which lacks {lacks}"))
         .with_hint(format!("build an image with them on {} and import it{or}", best.name))
         .exits(NO_SUCH_IMAGE))
+}
+
+/// What people should know of an image that is used.
+pub(in crate::commands) fn tell_of(job: &Requirements, best: &Candidate<'_>) {
+    if best.offer.problems() > 0 {
+        let problems = count(best.offer.problems() as usize, "thing");
+        note(format_args!(
+            "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
+            best.name
+        ));
+    }
+    let unasked: Vec<_> = best.offer.unasked(&job.suffixes).map(|suffix| suffix.to_string()).collect();
+    if !unasked.is_empty() {
+        note(format_args!("{} is for {}, which nobody asked for", best.name, unasked.join(", ")));
+    }
 }
 
 /// As for any other image that is not there.

@@ -113,6 +113,9 @@ fn the_best_base_gets_what_it_lacks_as_root_and_its_user_stays() {
     // Of another project: no base of this one's.
     let root = system("debian", "12", &["apt-get", "gcc-12", "cmake", "ninja"]);
     import(&sandbox, "q-debian-12-gcc12", root, &["--project", "q"]);
+    // Nor is what is special in a way that nobody asked for.
+    let root = system("debian", "12", &["apt-get", "gcc-12", "cmake", "ninja"]);
+    import(&sandbox, "p-debian-12-gcc12-tsan:1", root, &["--project", "p"]);
     let words = ["--os=debian:12", "--compiler=gcc-12", "--tool=cmake,ninja", "--variant=asan"];
     let said = dry(&sandbox, &words);
     assert!(said.starts_with("FROM p-debian-12-gcc12:latest\nUSER root\nRUN "), "{said}");

@@ -40,7 +40,7 @@ fn what_is_wrong_with_a_dockerfile_is_told_with_its_line() {
     let said = sandbox.fail(JOB, 1);
     assert!(said.contains("Dockerfile.p-debian-12-gcc12:2:") && said.contains(":3:"), "{said}");
     own(&sandbox, "FROM debian:99\n");
-    let said = sandbox.fail(JOB, 1);
+    let said = sandbox.fail(JOB, 3);
     assert!(said.contains("debian:99"), "{said}");
     assert_nothing_registered(&sandbox);
 }
