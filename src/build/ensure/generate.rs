@@ -11,6 +11,8 @@ use crate::catalog::{Compiler, Suffix};
 /// What is put upon what.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
+    /// What the image is called. It stands in the image, so that no two that are made of the same are one.
+    pub(crate) name: &'a str,
     /// What FROM names; a reference or a digest.
     pub(crate) base: &'a str,
     /// `os/architecture[/variant]`, where it is not the machine's.
@@ -31,8 +33,17 @@ pub(crate) struct Order<'a> {
     pub(crate) tools: &'a [&'a str],
 }
 
+/// Where the image says what it is called (OCI image spec, annotations.md).
+const TITLE: &str = "org.opencontainers.image.title";
+
 /// Writes it; the error is a phrase that says what cannot be had in this way.
 pub(crate) fn generate(order: &Order<'_>) -> Result<String, String> {
+    let title = plain(order.name, "name of an image")?;
+    Ok(format!("{}LABEL {TITLE}={title}\n", steps(order)?))
+}
+
+/// All but the label.
+fn steps(order: &Order<'_>) -> Result<String, String> {
     let mut text = String::from("FROM ");
     if let Some(platform) = order.platform {
         text += &format!("--platform={} ", plain(platform, "platform")?);

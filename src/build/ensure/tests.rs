@@ -13,6 +13,7 @@ const NONE: &BTreeSet<Suffix> = &BTreeSet::new();
 
 fn order<'a>(manager: Manager, base: &'a str) -> Order<'a> {
     Order {
+        name: "p",
         base,
         platform: None,
         user: None,
@@ -92,6 +93,7 @@ RUN export DEBIAN_FRONTEND=noninteractive && \\
     apt-get clean && \\
     rm -rf /var/lib/apt/lists/*
 ENV CC=gcc-12 CXX=g++-12
+LABEL org.opencontainers.image.title=p
 "
     );
 }
@@ -109,6 +111,7 @@ RUN apk add --no-cache \\
         g++ \\
         musl-dev
 ENV CC=clang-18 CXX=clang++-18
+LABEL org.opencontainers.image.title=p
 "
     );
     let asan = BTreeSet::from([Suffix::Asan]);
@@ -141,6 +144,7 @@ RUN microdnf install -y \\
     rm -rf /var/cache/dnf /var/cache/libdnf5 /var/cache/yum
 ENV CC=gcc CXX=g++
 USER build:users
+LABEL org.opencontainers.image.title=p
 "
     );
     let arch = Order { compiler: Some(&gcc), tools: &["ninja"], ..order(Manager::Pacman, "archlinux") };
@@ -152,9 +156,13 @@ RUN pacman -Syu --noconfirm --needed \\
         ninja && \\
     rm -rf /var/cache/pacman/pkg/* /var/lib/pacman/sync/*
 ENV CC=gcc CXX=g++
+LABEL org.opencontainers.image.title=p
 "
     );
-    assert_eq!(generate(&order(Manager::Apt, "debian:12")).unwrap(), "FROM debian:12\n");
+    assert_eq!(
+        generate(&order(Manager::Apt, "debian:12")).unwrap(),
+        "FROM debian:12\nLABEL org.opencontainers.image.title=p\n"
+    );
 }
 
 #[test]
@@ -189,7 +197,7 @@ fn a_compiler_that_is_there_gets_what_its_variant_lacks() {
         let text =
             generate(&Order { compiler: Some(&compiler), has_compiler: true, suffixes, ..base }).unwrap();
         match expected {
-            None => assert_eq!(text, "FROM base\n", "{said}"),
+            None => assert_eq!(text, "FROM base\nLABEL org.opencontainers.image.title=p\n", "{said}"),
             Some(package) => assert!(text.contains(package) && !text.contains("ENV"), "{text}"),
         }
     }
@@ -294,7 +302,7 @@ proptest! {
         let steps = &read.stages[0].steps;
         let commands: Vec<_> = steps.iter().filter_map(|step| match &step.instruction {
             Instruction::Run(Run::Command(Command::Shell(text))) => Some(words(text)),
-            Instruction::User(_) => None,
+            Instruction::User(_) | Instruction::Label(_) => None,
             other => panic!("{other:?}"),
         }).collect();
         if packages.is_empty() && tools.is_empty() {

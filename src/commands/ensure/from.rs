@@ -57,7 +57,9 @@ impl From<'_> {
         let (packages, tools) = (words(&missing.packages), words(&missing.tools));
         let platform = best.offer.arch.as_ref().filter(|arch| *arch != self.host);
         let platform = platform.map(|arch| format!("linux/{}", arch.as_str()));
+        let title = plan.reference.familiar();
         let order = Order {
+            name: title.split(':').next().unwrap_or_default(),
             base: &name,
             platform: platform.as_deref(),
             user: inside.user.as_deref(),

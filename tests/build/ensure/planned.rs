@@ -34,6 +34,7 @@ RUN export DEBIAN_FRONTEND=noninteractive && \\
     apt-get clean && \\
     rm -rf /var/lib/apt/lists/*
 ENV CC=gcc-12 CXX=g++-12
+LABEL org.opencontainers.image.title=p-debian-12-gcc12
 # p-debian-12-gcc12:latest
 "
     );
@@ -120,7 +121,10 @@ fn the_best_base_gets_what_it_lacks_as_root_and_its_user_stays() {
     let said = dry(&sandbox, &words);
     assert!(said.starts_with("FROM p-debian-12-gcc12:latest\nUSER root\nRUN "), "{said}");
     assert!(said.contains("        ninja-build && \\\n    apt-get clean"), "{said}");
-    assert!(said.ends_with("\nUSER ci:ci\n# p-debian-12-gcc12-asan:latest\n"), "{said}");
+    assert!(
+        said.contains("\nUSER ci:ci\nLABEL ") && said.ends_with("# p-debian-12-gcc12-asan:latest\n"),
+        "{said}"
+    );
 }
 
 #[test]
