@@ -1,7 +1,9 @@
 //! `--base REF`: what is asked for of images that are made on an image of the store.
 
+use std::collections::HashMap;
+
 use larder_store::base::Base;
-use larder_store::descriptor::Platform;
+use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::index::{self, Index};
 use larder_store::reference::Reference;
@@ -46,26 +48,31 @@ fn absent(query: &str, error: Error) -> CommandError {
     if is_absent { error.with_hint(format!("bring it in: {}", bring(query, None))) } else { error }
 }
 
-/// How an image of a registry comes into the store.
+/// How an image of a registry comes into the store; one of another platform than this machine's beside that which may be there.
 pub(super) fn bring(name: &str, platform: Option<&str>) -> String {
-    let option = platform.map_or_else(String::new, |platform| format!("--platform {platform} "));
-    format!("docker pull {option}{name} && docker save {name} | larder import -")
+    let (option, named) = match platform {
+        Some(platform) => {
+            let arch = platform.trim_start_matches("linux/").replace('/', "-");
+            (format!("--platform {platform} "), format!("--name {name}-{arch} "))
+        }
+        None => (String::new(), String::new()),
+    };
+    format!("docker pull {option}{name} && docker save {name} | larder import {named}-")
 }
 
 /// The images that were made on a base, the newest as the one that was used last.
 pub(super) fn made_on<'a>(index: &Index, base: &Reference, offers: &[Offer<'a>]) -> Vec<Offer<'a>> {
-    let on_it = |name: &str| {
-        let reference: Reference = name.parse().ok()?;
-        let entry = index.named(&reference).next()?;
-        let is_on = Base::of(&entry.annotations).is_some_and(|noted| noted.name == *base);
-        is_on.then(|| index::time(entry, index::IMPORTED).unwrap_or(i64::MIN))
+    let is_on = |entry: &&Descriptor| Base::of(&entry.annotations).is_some_and(|noted| noted.name == *base);
+    let came = |entry: &Descriptor| {
+        Some((index::shown_name(entry)?, index::time(entry, index::IMPORTED).unwrap_or(i64::MIN)))
     };
+    let on_it: HashMap<_, _> = index.entries().iter().filter(is_on).filter_map(came).collect();
     let mut made = Vec::new();
     for offer in offers {
-        let newest = offer.names.iter().filter_map(|(name, _)| on_it(name)).max();
+        let newest = offer.names.iter().filter_map(|(name, _)| on_it.get(name)).max();
         if let Some(imported) = newest {
             let mut offer = offer.clone();
-            (offer.last_used, offer.use_count) = (Some(imported), 0);
+            (offer.last_used, offer.use_count) = (Some(*imported), 0);
             made.push(offer);
         }
     }

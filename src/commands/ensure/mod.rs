@@ -117,6 +117,7 @@ fn job(context: &Context, args: &Args) -> Outcome<Requirements> {
 
 /// What would be done.
 fn show(plan: &Plan) -> Outcome {
-    let lines: Vec<_> = plan.source.text().lines().map(safe).collect();
+    let kept = |line: &str| line.split('\t').map(safe).collect::<Vec<_>>().join("\t");
+    let lines: Vec<_> = plan.source.text().lines().map(kept).collect();
     print(&format!("{}\n# {}\n", lines.join("\n"), plan.reference.familiar()))
 }

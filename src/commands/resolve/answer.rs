@@ -56,10 +56,9 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
     }
     let (Some(best), is_built) = (best, answer.needs_build) else {
         let asked = system(job);
-        let hint = answer
-            .official_base
-            .as_ref()
-            .map_or_else(String::new, |base| format!("begin with the official {base}; "));
+        let hint = answer.official_base.as_ref().map_or_else(String::new, |base| {
+            format!("import the official {base}, and `larder ensure` builds on it; ")
+        });
         return Err(fail(format!("no image here is {asked}"))
             .with_hint(format!("{hint}--explain says what the others are"))
             .exits(NO_SUCH_IMAGE));
@@ -81,7 +80,7 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
         (format!("no image of {} has {compiler}; {} is the best base", system(job), best.name), "")
     };
     Err(fail(format!("{why}, which lacks {lacks}"))
-        .with_hint(format!("build an image with them on {} and import it{or}", best.name))
+        .with_hint(format!("`larder ensure` with the same options builds it on {}{or}", best.name))
         .exits(NO_SUCH_IMAGE))
 }
 

@@ -42,7 +42,7 @@ fn an_image_is_built_described_and_found_the_next_time() {
     assert_eq!((out.as_str(), said.as_str()), (&*format!("{NAME}\n"), ""));
     assert_eq!(sandbox.ok(["resolve", "--strict-packages"].iter().chain(&JOB[1..])), format!("{NAME}\n"));
     assert_eq!(entries(&sandbox.store()), before);
-    let found = sandbox.json(&JOB);
+    let found = sandbox.json(JOB);
     assert_eq!((&found["name"], &found["built"]), (&Value::from(NAME), &Value::from(false)));
 }
 
@@ -86,7 +86,7 @@ fn names_are_by_the_convention_in_a_strict_store_too() {
 fn a_projects_own_dockerfile_is_built_and_has_to_bring_what_is_asked_for() {
     let sandbox = need!(desk(), "root, runc and busybox");
     own(&sandbox, "FROM debian:12\nRUN apt-get install gcc-12\n");
-    let said = sandbox.fail(&JOB, 1);
+    let said = sandbox.fail(JOB, 1);
     let words = [
         "images/p/Dockerfile.p-debian-12-gcc12 was built",
         "lacks the package cmake",
@@ -95,7 +95,7 @@ fn a_projects_own_dockerfile_is_built_and_has_to_bring_what_is_asked_for() {
     assert!(words.iter().all(|word| said.contains(word)), "{said}");
     assert_nothing_registered(&sandbox);
     own(&sandbox, "FROM debian:12\nRUN apt-get install gcc-12 cmake\nLABEL own=yes\n");
-    let made = sandbox.json(&JOB);
+    let made = sandbox.json(JOB);
     assert_eq!(made["definition"], "images/p/Dockerfile.p-debian-12-gcc12");
     assert_eq!(sandbox.json(["inspect", NAME])[0]["config"]["config"]["Labels"]["own"], "yes");
     let base = entry(&sandbox, NAME)["annotations"]["org.opencontainers.image.base.name"].clone();

@@ -56,6 +56,9 @@ fn without_a_base_the_official_one_is_named_and_how_to_get_it() {
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    let said = sandbox.fail(["ensure", "--project=p", "--os=debian:12", "--arch=x86", "--tool=make"], 3);
+    let bring = "docker pull --platform linux/386 debian:12 && docker save debian:12 | larder import --name debian:12-386 -";
+    assert!(said.contains(bring), "{said}");
     let said = sandbox.fail(["ensure", "--project=p", "--os=void:rolling", "--arch=arm64", "--tool=make"], 3);
     assert!(said.contains("import an image of it"), "{said}");
     import(&sandbox, "debian:12", system("debian", "12", &["sh"]), &[]);
