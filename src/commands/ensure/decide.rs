@@ -1,5 +1,7 @@
 //! Whether there is an image for a job, and else how one is made.
 
+use std::cell::Cell;
+
 use larder_store::base::Base;
 use larder_store::descriptor::Platform;
 use larder_store::policy::Policy;
@@ -22,6 +24,8 @@ pub(super) struct Look<'a> {
     pub(super) args: &'a Args,
     pub(super) store: &'a Store,
     pub(super) policy: &'a Policy,
+    /// Whether it was said already what is damaged.
+    pub(super) told: Cell<bool>,
 }
 
 /// What becomes of a job.
@@ -36,7 +40,9 @@ impl Look<'_> {
     /// Looks at the store as it is now.
     pub(super) fn decide(&self, job: &Requirements) -> Outcome<Decision> {
         let offers = look::offers(self.context, self.store, &[job])?;
-        offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
+        if !self.told.replace(true) {
+            offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
+        }
         let base = self.base(&offers)?;
         let on_base = base.as_ref().map(|base| base::made_on(offers.index(), base, &offers.all));
         let all = on_base.as_deref().unwrap_or(&offers.all);

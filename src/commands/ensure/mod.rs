@@ -88,7 +88,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
-    let look = Look { context, args, store: &store, policy: &policy };
+    let look = Look { context, args, store: &store, policy: &policy, told: Default::default() };
     let ensured = look.ensure(&job)?;
     if let (Ensured::Planned(plan), Format::Text) = (&ensured, args.format) {
         return show(plan);

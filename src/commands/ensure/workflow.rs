@@ -20,7 +20,7 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     let store = context.store()?;
     let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
-    let look = Look { context, args, store: &store, policy: &policy };
+    let look = Look { context, args, store: &store, policy: &policy, told: Default::default() };
     let mut done: Vec<(&Requirements, Option<Ensured>)> = Vec::new();
     let mut failed = 0;
     for (needs, job) in &jobs {
