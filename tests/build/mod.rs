@@ -1,6 +1,7 @@
 //! Making images: what one step of a build sees and leaves behind.
 
 mod config;
+mod copied;
 mod ends;
 mod ensure;
 mod killed;

@@ -11,6 +11,9 @@ use crate::build::dockerfile::Copy;
 use crate::build::path::{in_context, in_stage};
 use crate::build::pattern::Pattern;
 
+/// Names in a pattern with `/` between: for each a directory is open.
+const MOST_PARTS: usize = 100;
+
 /// What the words of a COPY or ADD lead to, in their order.
 pub(crate) struct Found {
     pub(super) sources: Vec<Named>,
@@ -88,6 +91,9 @@ fn matching(tree: &Tree, from: From<'_>, pattern: &str, cancel: &Cancel) -> Resu
     let wrong = |why: String| Error::invalid("the pattern", why);
     let parts = pattern.split('/').map(|part| Pattern::of_source(part).map_err(wrong));
     let parts = parts.collect::<Result<Vec<_>>>()?;
+    if parts.len() > MOST_PARTS {
+        return Err(wrong(format!("has more than {MOST_PARTS} parts")));
+    }
     let mut paths = Vec::new();
     walk(&tree.root()?, b"", &parts, from, cancel, &mut paths)?;
     let found = paths.iter().map(|path| named(tree, from, path, cancel));

@@ -1,6 +1,6 @@
 //! What a step changes, as a layer.
 
-use larder_store::changes::{Changes, Form, Options, store_changes};
+use larder_store::changes::{Changes, Form, Options, settle, store_changes};
 use larder_store::error::Result as StoreResult;
 use larder_store::ids::ChainId;
 use larder_store::layers::LayerFacts;
@@ -58,6 +58,8 @@ impl<'a> Work<'a, '_> {
             let diff_ids = stage.layers.iter().map(|layer| layer.diff_id).chain([facts.diff_id]);
             if let Some(chain) = ChainId::stack(&diff_ids.collect::<Vec<_>>()).pop() {
                 self.lease.add(&[chain.0], &self.store.locks().shared()?)?;
+                // The steps that follow see the same as after an unpack.
+                settle(&Directory::of(&new.files()?)?, stack()?, &options)?;
                 new.finish_as(&chain, &facts.blob, (self.request.now)())?;
             }
         }

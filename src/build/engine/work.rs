@@ -6,6 +6,7 @@ use larder_store::cancel::Cancel;
 use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
+use larder_store::index;
 use larder_store::lease::Lease;
 use larder_store::snapshots::Snapshots;
 use larder_store::steps::{StepRecord, Steps};
@@ -226,7 +227,6 @@ impl<'a, 's> Work<'a, 's> {
         });
         let known = if self.request.no_cache { None } else { self.known(&key)? };
         self.say(planned, &step.text, known.is_some());
-        let now = self.request.epoch.unwrap_or_else(self.request.now);
         let record = match known {
             Some(record) => {
                 self.did.1 += 1;
@@ -235,8 +235,9 @@ impl<'a, 's> Work<'a, 's> {
             None => {
                 self.did.0 += 1;
                 let layer = self.layer(stage, &done.instruction, files, &at)?;
+                let now = (self.request.now)();
                 let record = StepRecord { layer, created: now };
-                self.steps.put(&key, &record, (self.request.now)())?;
+                self.steps.put(&key, &record, now)?;
                 record
             }
         };
@@ -244,7 +245,7 @@ impl<'a, 's> Work<'a, 's> {
             stage.push(layer);
         }
         stage.created = stage.created.max(record.created);
-        let created = larder_store::index::timestamp(record.created);
+        let created = index::timestamp(self.request.epoch.unwrap_or(record.created));
         stage.history.push(history::entry(&created, &done.created_by, record.layer.is_some()));
         Ok(())
     }

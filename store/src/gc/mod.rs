@@ -10,6 +10,7 @@
 //! What `rm` let go goes at once. All else that nothing needs (of another tool, or of an import that failed) waits for a
 //! grace, counted from when a GC first saw it: other tools take no lock, and write their blobs before their index.
 
+mod inside;
 mod mark;
 mod plan;
 mod roots;

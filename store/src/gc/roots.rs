@@ -1,19 +1,16 @@
 //! Looking at the store with both locks held: what the roots reach, and what is left.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::Read;
 
-use serde_json::Value;
-
+use super::inside::{look_inside, parts_of};
 use super::mark::{Kind, Node, mark};
-use super::plan::{Unneeded, mentioned};
+use super::plan::Unneeded;
 use crate::cancel::Cancel;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{self, Index};
 use crate::journal;
-use crate::json::MAX_DOCUMENT;
 use crate::lease::{self, Seen};
 use crate::manifest::{Document, RawManifest};
 use crate::media_type;
@@ -21,8 +18,6 @@ use crate::policy::StepCandidate;
 use crate::steps;
 use crate::store::Store;
 
-/// Digests that an unknown document may mention.
-const MAX_MENTIONS: usize = 100_000;
 /// Bytes of `released` and of `cache/unneeded`.
 const MAX_LIST: u64 = 256 << 20;
 /// When a GC first saw what nothing needs.
@@ -292,64 +287,6 @@ impl References<'_> {
             }
         })
     }
-}
-
-/// What a document that was let go had for itself: the descriptors in it, but for its subject. A digest that is only mentioned
-/// (a base, a parent) was let go by nobody.
-fn parts_of(store: &Store, digest: &Digest) -> Result<Vec<Node>> {
-    let Some(blob) = store.blobs().open(digest)?.filter(|blob| blob.size() <= MAX_DOCUMENT) else {
-        return Ok(Vec::new());
-    };
-    let mut bytes = Vec::new();
-    blob.reader().read_to_end(&mut bytes).map_err(Error::io("read", format!("blob {digest}")))?;
-    let (mut parts, mut open) =
-        (Vec::new(), vec![serde_json::from_slice::<Value>(&bytes).unwrap_or_default()]);
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Array(items) => open.extend(items),
-            Value::Object(fields) => {
-                let text = |key: &str| fields.get(key).and_then(Value::as_str);
-                if let (Some(kind), Some(digest)) = (text("mediaType"), text("digest"))
-                    && let Ok(digest) = digest.parse()
-                {
-                    let is_document = media_type::document_kind(kind).is_some();
-                    parts.push((digest, if is_document { Kind::Unknown } else { Kind::Leaf }));
-                }
-                open.extend(fields.into_iter().filter(|(key, _)| key != "subject").map(|(_, value)| value));
-            }
-            _ => {}
-        }
-    }
-    Ok(parts)
-}
-
-/// What a blob of unknown kind may need: every digest that it mentions, if it is JSON. Anything else needs nothing.
-fn look_inside(store: &Store, digest: &Digest) -> Result<Vec<Node>> {
-    let Some(blob) = store.blobs().open(digest)? else { return Ok(Vec::new()) };
-    let failed = || Error::io("read", format!("blob {digest}"));
-    let mut head = [0; 64];
-    let count = blob.read_at(&mut head, 0).map_err(failed())?;
-    let is_json = head[..count]
-        .iter()
-        .find(|byte| !byte.is_ascii_whitespace())
-        .is_some_and(|byte| b"{[".contains(byte));
-    if !is_json {
-        return Ok(Vec::new());
-    }
-    let too_much = |what: String| {
-        Error::invalid(
-            format!("blob {digest}"),
-            format!("is an unknown document {what}; what it needs cannot be told"),
-        )
-    };
-    if blob.size() > MAX_DOCUMENT {
-        return Err(too_much(format!("of {} bytes", blob.size())));
-    }
-    let mut bytes = Vec::new();
-    blob.reader().read_to_end(&mut bytes).map_err(failed())?;
-    let mentions = mentioned(&bytes, MAX_MENTIONS);
-    let mentions = mentions.ok_or_else(|| too_much(format!("with more than {MAX_MENTIONS} digests")))?;
-    Ok(mentions.into_iter().map(|digest| (digest, Kind::Unknown)).collect())
 }
 
 /// What was let go since the last GC. Half a line of a crash is none.

@@ -72,25 +72,23 @@ pub(crate) fn snapshots_to_go(
     missing: u64,
     most: u64,
 ) -> Result<Vec<Leftover>> {
-    let private = store.layout().private();
     let goes = |blob: &Digest| -> Result<bool> {
         Ok(plan.sweep.contains_key(blob) || store.blobs().contains(blob)?.is_none())
     };
-    let all = snapshots::evictable(private, |_| false)?;
-    let usable = all.iter().filter(|snapshot| snapshot.usable.is_some());
-    let mut left = usable.fold(0u64, |sum, snapshot| sum.saturating_add(snapshot.bytes));
-    let mut room = 0u64;
+    let (mut room, mut left) = (0u64, 0u64);
     let (mut chosen, mut others) = (Vec::new(), Vec::new());
-    for snapshot in snapshots::evictable(private, |digest| view.knows(digest))? {
-        match snapshot.usable {
-            Some((_, blob)) if goes(&blob)? => {
-                room = room.saturating_add(snapshot.bytes);
-                left = left.saturating_sub(snapshot.bytes);
-                chosen.push(snapshot);
-            }
-            Some(_) => others.push(snapshot),
-            // They go in any case, as leftovers of the dead.
-            None => {}
+    for snapshot in snapshots::evictable(store.layout().private(), |_| false)? {
+        // Those that nobody can use go in any case, as leftovers of the dead.
+        let Some((_, blob)) = snapshot.usable else { continue };
+        let is_leased = Digest::from_hex(&snapshot.name).is_some_and(|chain| view.knows(&chain));
+        if !is_leased && goes(&blob)? {
+            room = room.saturating_add(snapshot.bytes);
+            chosen.push(snapshot);
+            continue;
+        }
+        left = left.saturating_add(snapshot.bytes);
+        if !is_leased {
+            others.push(snapshot);
         }
     }
     for snapshot in others {

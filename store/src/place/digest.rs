@@ -21,7 +21,7 @@ pub enum Counts {
 }
 
 impl Source {
-    /// Reads all files, and gives the digest of the whole. What is placed later has these contents, or is refused.
+    /// Reads all files, and gives the digest of the whole. What is placed later of a context has these contents, or is refused.
     pub fn digest(&mut self, counts: Counts, cancel: &Cancel) -> Result<Digest> {
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; PIECE];
@@ -46,9 +46,8 @@ impl Source {
                     add(&mut record, &name);
                     add(&mut record, &value);
                 }
-                self.found[at].content = Some(content);
-            } else if found.node.kind == Kind::File {
-                self.found[at].content = self.found[first].content;
+                // Nobody writes into the layers of an image.
+                self.found[at].content = (counts == Counts::Content).then_some(content);
             }
             // Each record is a unit: no two lists of records give the same bytes.
             let length = record.len() as u64;

@@ -6,6 +6,7 @@
 
 mod digest;
 mod source;
+mod walk;
 mod write;
 
 use std::io::Read;
@@ -18,8 +19,8 @@ pub use write::Look;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::tree::{Directory, Kind, Meta, Resolved, Stack, Time, View, split};
-use crate::unpack::Limits;
 use crate::unpack::upper::{Place, Upper};
+use crate::unpack::{Limits, MAX_NODES};
 
 /// A layer that files are put into.
 pub struct Placer<'a> {
@@ -33,7 +34,7 @@ impl<'a> Placer<'a> {
     /// A layer (empty as a rule) above others, the uppermost first. What nobody gives a time has `now` (seconds since 1970).
     pub fn new(into: &Directory, below: Vec<Directory>, now: i64, cancel: &'a Cancel) -> Result<Placer<'a>> {
         let now = Time { seconds: now, nanos: 0 };
-        let limits = Limits { bytes: free_space(into)?, nodes: u64::MAX };
+        let limits = Limits { bytes: free_space(into)?, nodes: MAX_NODES };
         let again = below.iter().map(Directory::again).collect::<Result<_>>()?;
         let view =
             View::new(std::iter::once(into.again()).chain(below.into_iter().map(Ok)).collect::<Result<_>>()?);

@@ -3,13 +3,11 @@
 use std::rc::Rc;
 
 use super::Tree;
+use super::walk::{Listed, Walk};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Level, Node, Resolved, View, join, split};
-
-/// Bytes of a path that can still be opened (`PATH_MAX` less the zero at its end).
-const MAX_PATH: usize = 4095;
+use crate::tree::{Directory, Kind, Node, Resolved, View, join, split};
 
 /// Whether a path of the tree is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +37,13 @@ pub(super) struct Found {
     pub(super) content: Option<Digest>,
 }
 
+impl Found {
+    pub(super) fn of(path: Vec<u8>, listed: Listed) -> Found {
+        let Listed { layer, node, link, left_out } = listed;
+        Found { path, layer, node, link, is_implied: left_out == LeftOut::Itself, content: None }
+    }
+}
+
 /// A source of a copy.
 #[derive(Debug)]
 pub struct Source {
@@ -58,24 +63,15 @@ impl Source {
         cancel: &Cancel,
     ) -> Result<Option<Source>> {
         let Some((layer, node)) = at.found else { return Ok(None) };
-        let mut walk = Walk { found: Vec::new(), base: &at.path, leaves_out, cancel };
         let left_out = if at.path.is_empty() { LeftOut::No } else { leaves_out(&at.path, node.kind) };
         if left_out == LeftOut::All {
             return Ok(None);
         }
-        walk.push(Vec::new(), layer, node, Vec::new(), left_out);
+        let top = Found::of(Vec::new(), Listed { layer, node, link: Vec::new(), left_out });
+        let mut found = vec![top];
         if node.kind == Kind::Directory {
-            let mut level = tree.root()?;
-            for name in at.path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-                match level.child(name)? {
-                    Some(child) => level = child,
-                    // It went away.
-                    None => return Ok(None),
-                }
-            }
-            walk.level(&level, b"")?;
+            Walk::new(tree, &at.path, leaves_out)?.all(&mut found, cancel)?;
         }
-        let found = walk.found;
         let is_nothing = left_out != LeftOut::No && found.len() == 1;
         Ok((!is_nothing).then(|| Source { view: Rc::clone(tree), path: at.path.clone(), found }))
     }
@@ -121,53 +117,4 @@ impl Parents {
 pub(super) fn changed(path: &[u8]) -> Error {
     let why = "has changed since it was looked at; let nothing write there during a build";
     Error::damaged(format!("{:?}", String::from_utf8_lossy(path)), why)
-}
-
-struct Walk<'a> {
-    found: Vec<Found>,
-    base: &'a [u8],
-    leaves_out: &'a dyn Fn(&[u8], Kind) -> LeftOut,
-    cancel: &'a Cancel,
-}
-
-impl Walk<'_> {
-    fn push(&mut self, path: Vec<u8>, layer: usize, node: Node, link: Vec<u8>, left_out: LeftOut) {
-        let is_implied = left_out == LeftOut::Itself;
-        self.found.push(Found { path, layer, node, link, is_implied, content: None });
-    }
-
-    fn level(&mut self, level: &Level, path: &[u8]) -> Result<()> {
-        self.cancel.check()?;
-        for (name, layer, node) in level.entries()? {
-            let below = join(path, &name);
-            let whole = if self.base.is_empty() { below.clone() } else { join(self.base, &below) };
-            if whole.len() > MAX_PATH {
-                let what = format!("{:?}", String::from_utf8_lossy(&whole));
-                return Err(Error::invalid(what, "has a longer path than can be opened"));
-            }
-            let left_out = (self.leaves_out)(&whole, node.kind);
-            // As in Docker: nobody can mean what only a running program can answer.
-            if left_out == LeftOut::All || node.kind == Kind::Socket {
-                continue;
-            }
-            match node.kind {
-                Kind::Directory => {
-                    let Some(child) = level.child(&name)? else { continue };
-                    let before = self.found.len();
-                    self.push(below.clone(), layer, node, Vec::new(), left_out);
-                    self.level(&child, &below)?;
-                    if left_out == LeftOut::Itself && self.found.len() == before + 1 {
-                        self.found.pop();
-                    }
-                }
-                _ if left_out == LeftOut::Itself => {}
-                Kind::Symlink => {
-                    let link = level.of_layer(layer).map_or(Ok(Vec::new()), |dir| dir.link(&name))?;
-                    self.push(below, layer, node, link, left_out);
-                }
-                _ => self.push(below, layer, node, Vec::new(), left_out),
-            }
-        }
-        Ok(())
-    }
 }

@@ -199,6 +199,10 @@ fn copy(
     cancel: &Cancel,
 ) -> Result<()> {
     let mut hasher = found.content.map(|_| Hasher::new());
+    let is_sparse = found.node.allocated < found.node.size;
+    if hasher.is_none() && !is_sparse {
+        return new.copy(file).map_err(Error::io("write", at));
+    }
     loop {
         let count = read_content(&mut file, buffer).map_err(Error::io("read", lossy(whole).as_ref()))?;
         if let Some(hasher) = &mut hasher {

@@ -55,6 +55,12 @@ impl View {
         Ok(Level(dirs))
     }
 
+    /// A directory of the only layer, in one step however deep it is; `None` where there are more layers, or no such directory.
+    pub fn only(&self, path: &[u8]) -> Result<Option<Level>> {
+        let [layer] = &self.layers[..] else { return Ok(None) };
+        Ok(layer.below(path)?.map(|directory| Level(vec![(0, directory)])))
+    }
+
     /// Follows a path as a process in there would, its last name too. What is missing leads where its name says. A name for
     /// which `hides` is true counts as missing; it is asked for paths without links.
     pub fn resolve(&self, path: &[u8], hides: &dyn Fn(&[u8], Kind) -> bool) -> Result<Resolved> {

@@ -23,6 +23,9 @@ use crate::tree::{Directory, Stack};
 
 pub use snapshot::{Layer, unpack_image};
 
+/// Files, directories and all else of one layer: more than any image has.
+pub(crate) const MAX_NODES: u64 = 4_000_000;
+
 /// What a layer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

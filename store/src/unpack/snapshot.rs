@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::{Limits, unpack};
+use super::{Limits, MAX_NODES, unpack};
 use crate::cancel::Cancel;
 use crate::codec::{self, decoder, layer_decoder};
 use crate::descriptor::Descriptor;
@@ -17,8 +17,6 @@ use crate::snapshots::{Snapshot, Snapshots};
 use crate::store::Store;
 use crate::tree::{Directory, Stack};
 
-/// Files, directories and all else of one layer: more than any image has.
-const MAX_NODES: u64 = 4_000_000;
 /// Threads that decompress.
 const JOBS: usize = 2;
 /// Bytes that go from the thread that reads to the one that unpacks at a time, and how many such pieces may wait.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr)]
 
+mod model;
 mod places;
 mod safe;
 
@@ -26,6 +27,7 @@ pub(super) struct World {
     ignore: String,
     /// Directories of the layers, the uppermost first.
     layers: Vec<PathBuf>,
+    made: usize,
 }
 
 impl World {
@@ -37,7 +39,7 @@ impl World {
         if !is_root {
             eprintln!("skipped: only root gives files away");
         }
-        is_root.then(|| World { dir, ignore: String::new(), layers: Vec::new() })
+        is_root.then(|| World { dir, ignore: String::new(), layers: Vec::new(), made: 0 })
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -63,7 +65,8 @@ impl World {
     }
 
     fn new_layer(&mut self) -> PathBuf {
-        let layer = self.dir.path().join(format!("layer{}", self.layers.len()));
+        let layer = self.dir.path().join(format!("layer{}", self.made));
+        self.made += 1;
         fs::create_dir(&layer).expect("made");
         fs::set_permissions(&layer, fs::Permissions::from_mode(0o755)).expect("set");
         self.layers.insert(0, layer.clone());

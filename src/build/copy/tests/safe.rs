@@ -74,6 +74,19 @@ fn hard_links_stay_links_and_times_are_kept_in_seconds() {
     assert_eq!(meta("x").mtime(), NOW);
 }
 
+#[test]
+fn a_deep_context_is_no_trouble_for_anybody() {
+    let Some(mut world) = World::new() else { return };
+    let deep = |depth: usize| "a/".repeat(depth);
+    fs::create_dir_all(world.path(&deep(200))).unwrap();
+    fs::write(world.path(&format!("{}f", deep(200))), "f").unwrap();
+    assert_eq!(world.step("COPY . /x/").unwrap().len(), 202);
+    fs::create_dir_all(world.path(&deep(1900))).unwrap();
+    assert_ne!(world.digest("COPY . /x/"), "");
+    // What the test's own tools cannot do.
+    Directory::open(world.dir.path()).unwrap().remove(b"context").unwrap();
+}
+
 /// A tar with members of any names.
 fn tar(members: &[(&str, tar::EntryType, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
