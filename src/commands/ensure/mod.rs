@@ -25,9 +25,11 @@ use plan::Plan;
 
 /// Find the image for a job, and make it where there is none
 ///
-/// What is asked for is said as for `resolve`, and an image that lacks anything of it does not do. Where none is there, or the one that is has become stale,
-/// one is built: with the project's own Dockerfile for it, or with one that puts what is missing upon the best base that the store has. It is looked into before it
-/// gets its name (<project>-<os>-<variant>), so that what was asked for is there. Two jobs that need the same image build it once.
+/// What is asked for is said as for `resolve`, and an image that lacks anything of it does not do.
+/// Where none is there, or the one that is has become stale, one is built: with the project's own
+/// Dockerfile for it, or with one that puts what is missing upon the best base of the store. It is
+/// looked into before it gets its name (<project>-<os>-<variant>), so that what was asked for is
+/// there. Two jobs that need the same image build it once.
 ///
 /// Prints the name of the image and nothing else:
 ///

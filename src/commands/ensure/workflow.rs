@@ -58,12 +58,13 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
             }
         }
         Format::Text => {
-            let named: Vec<_> =
-                jobs.iter().filter_map(|(needs, job)| Some((needs, of(job)?.name()))).collect();
-            let pairs: Vec<_> = named.iter().map(|(needs, name)| (*needs, name.as_str())).collect();
+            let named: Vec<_> = jobs.iter().map(|(needs, job)| (needs, of(job).map(Ensured::name))).collect();
+            let pairs: Vec<_> = named.iter().map(|(needs, name)| (*needs, name.as_deref())).collect();
             options(&pairs)?;
             let mut told = BTreeSet::new();
-            pairs.iter().for_each(|(needs, image)| tell_container(needs, image, &mut told));
+            for (needs, image) in &pairs {
+                image.iter().for_each(|image| tell_container(needs, image, &mut told));
+            }
         }
     }
     if failed == 0 {

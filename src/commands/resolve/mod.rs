@@ -64,7 +64,7 @@ pub(in crate::commands) struct Asking {
     #[arg(long, value_name = "SUFFIX", value_delimiter = ',')]
     variant: Vec<Suffix>,
 
-    /// Only images that are declared to be for this project
+    /// Only images that are declared to be for this project; `ensure` makes new ones for it
     #[arg(long)]
     project: Option<Project>,
 

@@ -56,8 +56,7 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     match args.format {
         Format::Json => print_json(&answers.iter().map(value).collect::<Vec<_>>())?,
         Format::Text => {
-            let images: Vec<_> =
-                answers.iter().filter_map(|one| Some((one.needs, image(&one.answer)?))).collect();
+            let images: Vec<_> = answers.iter().map(|one| (one.needs, image(&one.answer))).collect();
             options(&images)?;
         }
     }
@@ -127,9 +126,10 @@ fn image<'a>(answer: &Answer<'a>) -> Option<&'a str> {
 
 /// One `-P` for each label. act has one image for a label or a container, so two are refused. It takes a container of a job
 /// whatever its label's image is, but asks for one where the label has none: then it gets any.
-pub(in crate::commands) fn options(images: &[(&JobNeeds, &str)]) -> Outcome {
+pub(in crate::commands) fn options(images: &[(&JobNeeds, Option<&str>)]) -> Outcome {
     let mut taken: BTreeMap<&str, (&JobNeeds, &str)> = BTreeMap::new();
     for (needs, image) in images {
+        let Some(image) = image else { continue };
         let place = needs.container.as_ref().unwrap_or(&needs.label);
         let (first, other) = *taken.entry(place).or_insert((needs, image));
         if other != *image {
@@ -142,7 +142,7 @@ pub(in crate::commands) fn options(images: &[(&JobNeeds, &str)]) -> Outcome {
     let mut labels = BTreeSet::new();
     for (needs, image) in images {
         let is_theirs = needs_label(needs) || !bound.contains(&*needs.label);
-        if is_theirs && labels.insert(&*needs.label) {
+        if let Some(image) = image.filter(|_| is_theirs && labels.insert(&*needs.label)) {
             line(format!("-P {}={image}", needs.label))?;
         }
     }
