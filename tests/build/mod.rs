@@ -6,6 +6,7 @@ mod copied;
 mod corpus;
 mod elsewhere;
 mod ends;
+mod ensure;
 mod full;
 mod hostile;
 mod killed;
