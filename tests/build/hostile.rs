@@ -80,7 +80,7 @@ fn layers_that_climb_are_refused_by_name() {
         (|tar, _, _| _ = tar.link("a", "a/a").file("a/x", b"bad"), "more links on its way"),
     ];
     for (make, says) in cases {
-        let mut layer = Tarball::of_root();
+        let mut layer = Tarball::new();
         make(&mut layer, &climbing[..climbing.len().min(99)], secret.to_str().unwrap());
         builder.import_layers("climbs:1", &[builder.layer("base"), layer.bytes()], json!({}));
         for dockerfile in
@@ -110,9 +110,9 @@ fn what_is_written_through_links_stays_in_the_image() {
     let before = tree(&outside);
     let target = outside.to_str().unwrap();
     let up = format!("{UP}{target}");
-    let mut links = Tarball::of_root();
+    let mut links = Tarball::new();
     links.link("absolute", target).link("up", "../../../../../..").link("climbs", &up[..up.len().min(99)]);
-    let mut through = Tarball::of_root();
+    let mut through = Tarball::new();
     through.file("absolute/made", b"inside").file("up/made", b"inside").file("climbs/made", b"inside");
     let layers = [builder.layer("base"), links.bytes(), through.bytes()];
     builder.import_layers("links:1", &layers, json!({}));

@@ -3,8 +3,10 @@
 mod cached;
 mod config;
 mod copied;
+mod corpus;
 mod elsewhere;
 mod ends;
+mod ensure;
 mod full;
 mod hostile;
 mod killed;

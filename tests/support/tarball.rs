@@ -11,19 +11,12 @@ use tar::{Builder, EntryType, Header};
 /// An archive in the making.
 pub struct Tarball {
     builder: Builder<Vec<u8>>,
-    /// Whether members say that they are root's; else they say nothing, which no layer may.
-    is_of_root: bool,
 }
 
 impl Tarball {
-    /// An empty one.
+    /// An empty one. Members are root's, from the beginning of time.
     pub fn new() -> Self {
-        Self { builder: Builder::new(Vec::new()), is_of_root: false }
-    }
-
-    /// An empty layer, whose members are root's.
-    pub fn of_root() -> Self {
-        Self { is_of_root: true, ..Self::new() }
+        Self { builder: Builder::new(Vec::new()) }
     }
 
     /// Adds a file, under a name that may be as bad as one likes.
@@ -54,11 +47,9 @@ impl Tarball {
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
         header.set_mode(mode);
-        if self.is_of_root {
-            header.set_uid(0);
-            header.set_gid(0);
-            header.set_mtime(0);
-        }
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_cksum();
         self.builder.append(&header, content).unwrap();
         self

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{self as sys, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use super::node::{STAND_IN, WHITEOUT};
 use super::{Directory, Node, Time, Xattrs};
 use crate::error::{Error, Result};
 
@@ -161,10 +162,11 @@ impl Directory {
 
     /// Hides a name of the layers below; whether the name was free.
     pub(crate) fn new_whiteout(&self, name: &[u8]) -> Result<bool> {
-        let make = |kind| sys::mknodat(&self.fd, name, kind, Mode::empty(), 0);
-        let made = match make(FileType::CharacterDevice) {
-            // Overlayfs itself lets nobody make one: there ours is read by nobody but us.
-            Err(Errno::PERM) => make(FileType::Socket),
+        let make = |(major, minor)| {
+            sys::mknodat(&self.fd, name, FileType::CharacterDevice, Mode::empty(), sys::makedev(major, minor))
+        };
+        let made = match make(WHITEOUT) {
+            Err(Errno::PERM) => make(STAND_IN),
             made => made,
         };
         Ok(self.unless_taken("create", name, made)?.is_some())
