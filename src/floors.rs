@@ -28,6 +28,7 @@ const STORE: &[(u32, &[&str])] = &[
         3,
         &[
             "briefs",
+            "building",
             "exports",
             "journal",
             "layers",

@@ -10,6 +10,7 @@ mod args;
 pub(crate) mod copy;
 mod dockerfile;
 pub(crate) mod engine;
+pub(crate) mod ensure;
 mod expand;
 mod expanded;
 mod history;

@@ -112,6 +112,24 @@ enum Layers {
 }
 
 impl Args {
+    /// Images for a folder, as they are in the store.
+    pub(super) fn of_tree(images: &[String], jobs: Option<usize>) -> Args {
+        Args {
+            images: images.to_vec(),
+            output: None,
+            to_docker: false,
+            to_tree: None,
+            replace: false,
+            names: Vec::new(),
+            archive: ArchiveForm::default(),
+            layers: Layers::default(),
+            platform: None,
+            all_platforms: false,
+            jobs,
+            format: Format::default(),
+        }
+    }
+
     /// Plans an archive of the form that is asked for.
     pub(super) fn package(&self, context: &Context, store: &Store, items: &[Item]) -> Result<Package, Error> {
         let form = match self.archive {
@@ -142,7 +160,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     to_docker::check_names(&args.names, &args.images)?;
     let store = context.store()?;
     match &args.to_tree {
-        Some(dir) => to_tree::run(context, args, &store, dir),
+        Some(dir) => to_tree::run(context, args, &store, dir, to_tree::Said::AsData),
         None if args.to_docker => to_docker(context, args, &store),
         None => to_archive(context, args, &store),
     }

@@ -7,6 +7,7 @@ mod catalog;
 mod completions;
 mod df;
 mod doctor;
+mod ensure;
 mod export;
 mod facts;
 mod gc;
@@ -25,7 +26,6 @@ mod platform;
 mod prune;
 mod resolve;
 mod rm;
-pub(crate) mod run_step;
 mod tag;
 mod to_docker;
 mod to_tree;
@@ -58,6 +58,7 @@ pub(crate) enum Verb {
     Rm(rm::Args),
     Annotate(annotate::Args),
     Resolve(resolve::Args),
+    Ensure(Box<ensure::Args>),
     Build(build::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
@@ -90,6 +91,7 @@ impl Verb {
             Verb::Rm(args) => rm::run(context, args),
             Verb::Annotate(args) => annotate::run(context, args),
             Verb::Resolve(args) => resolve::run(context, args),
+            Verb::Ensure(args) => ensure::run(context, args),
             Verb::Build(args) => build::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),

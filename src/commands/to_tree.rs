@@ -63,7 +63,16 @@ enum Became {
     Unchanged(u64),
 }
 
-pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) -> Outcome {
+/// Who is told what became of each image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Who reads stdout.
+    AsData,
+    /// Whoever looks at stderr: stdout is for something else.
+    ToPeople,
+}
+
+pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path, said: Said) -> Outcome {
     // All at once: to read the index for each of thousands would take longer than to write them.
     let (_protection, index) = store.protect_chosen("export --to-tree", |index| match &args.images[..] {
         [] => Ok(index.entries().to_vec()),
@@ -91,7 +100,7 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
         let listed = place.at.and_then(|at| listed.get(at).copied());
         end = match tree.put(image, place, listed) {
             Ok((file, became)) => {
-                let said = say(image, &file, became);
+                let told = say(image, &file, became, said);
                 let archive = match became {
                     Became::Written(size) => Archive::Written(size),
                     Became::Unchanged(size) => Archive::There(size),
@@ -99,7 +108,7 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
                 if listed.is_none_or(|listed| !is_current(listed, image, &file, archive)) {
                     news.waiting.push((image, file, archive));
                 }
-                said
+                told
             }
             Err(error) if error.is_stop() => Err(error),
             Err(error) => {
@@ -126,14 +135,18 @@ pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path) ->
     Err(fail(why).in_part())
 }
 
-fn say(image: &Stored<'_>, file: &str, became: Became) -> Outcome {
+fn say(image: &Stored<'_>, file: &str, became: Became, said: Said) -> Outcome {
     let name = image.reference.familiar();
-    match became {
+    let word = match became {
         Became::Written(size) => {
             note(format_args!("{file}: {}", human(size)));
-            line(format!("{file} {name} written"))
+            "written"
         }
-        Became::Unchanged(_) => line(format!("{file} {name} unchanged")),
+        Became::Unchanged(_) => "unchanged",
+    };
+    match said {
+        Said::AsData => line(format!("{file} {name} {word}")),
+        Said::ToPeople => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod archive;
 pub mod base;
 pub mod blob;
 mod briefs;
+pub mod building;
 pub mod cancel;
 pub mod changes;
 pub mod choose;

@@ -164,7 +164,7 @@ impl std::fmt::Display for Process {
 }
 
 /// Who holds a lock on the file, for people, as far as `/proc` tells.
-fn holder_of(file: &File) -> String {
+pub(crate) fn holder_of(file: &File) -> String {
     let mut holders: Vec<String> =
         locking(file).into_iter().map(|pid| Process::of(pid).to_string()).collect();
     holders.dedup();

@@ -14,7 +14,7 @@ pub struct Tarball {
 }
 
 impl Tarball {
-    /// An empty one.
+    /// An empty one. Members are root's, from the beginning of time.
     pub fn new() -> Self {
         Self { builder: Builder::new(Vec::new()) }
     }
@@ -34,6 +34,11 @@ impl Tarball {
         self.member(path, EntryType::Symlink, target, 0o777, b"")
     }
 
+    /// Adds a hard link.
+    pub fn hard_link(&mut self, path: &str, target: &str) -> &mut Self {
+        self.member(path, EntryType::Link, target, 0o644, b"")
+    }
+
     fn member(&mut self, path: &str, kind: EntryType, target: &str, mode: u32, content: &[u8]) -> &mut Self {
         let mut header = Header::new_gnu();
         // Not by set_path, which refuses what is to be tested.
@@ -42,6 +47,9 @@ impl Tarball {
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
         header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_cksum();
         self.builder.append(&header, content).unwrap();
         self

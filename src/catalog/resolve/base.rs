@@ -17,7 +17,7 @@ const OTHERS: [(&str, &str); 8] = [
 const SAME: [&str; 6] = ["almalinux", "alpine", "debian", "fedora", "photon", "ubuntu"];
 
 /// Its name; none where no image is known.
-pub(super) fn official(os: &Os) -> Option<String> {
+pub(crate) fn official(os: &Os) -> Option<String> {
     let other = OTHERS.iter().find(|(name, _)| *name == os.name()).map(|(_, repository)| *repository);
     let repository = other.or_else(|| SAME.into_iter().find(|name| *name == os.name()))?;
     let tag = match (os.name(), os.version()) {

@@ -11,7 +11,9 @@ mod offer;
 mod tests;
 
 use std::cmp::Reverse;
+use std::fmt;
 
+pub(crate) use base::official;
 pub(crate) use offer::{Offer, Why};
 
 use super::compiler::Compiler;
@@ -84,6 +86,18 @@ impl Missing<'_> {
     }
 }
 
+/// `gcc-15, the variant asan, the package zlib1g-dev, the tool cmake`.
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let compiler = self.compiler.iter().map(ToString::to_string);
+        let suffixes = self.suffixes.iter().map(|suffix| format!("the variant {suffix}"));
+        let packages = self.packages.iter().map(|package| format!("the package {package}"));
+        let tools = self.tools.iter().map(|tool| format!("the tool {tool}"));
+        let all: Vec<_> = compiler.chain(suffixes).chain(packages).chain(tools).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
 /// Chooses. The best one is asked what is damaged of it, as is the next one where something is.
 pub(crate) fn resolve<'a>(
     wanted: &'a Requirements,
@@ -118,11 +132,23 @@ pub(crate) fn resolve<'a>(
     Answer {
         needs_build: !best.is_some_and(serves),
         missing: best.map_or_else(|| all(wanted), |best| best.missing.clone()),
-        official_base: if best.is_none() { base::official(&wanted.os) } else { None },
+        official_base: if best.is_none() { official(&wanted.os) } else { None },
         candidate_count: candidates.len(),
         rejected_count: rejected.len(),
         candidates: first(candidates, MAX_CANDIDATES),
         rejected: first(rejected, MAX_REJECTED),
+    }
+}
+
+/// What one image lacks of what a job asks for; or why it is no candidate, whatever it has.
+pub(crate) fn lacks<'a>(wanted: &'a Requirements, offer: &'a Offer<'a>) -> Result<Missing<'a>, Why> {
+    Ok(marked(wanted, offer.serves(wanted)?, offer).missing)
+}
+
+impl Candidate<'_> {
+    /// Whether nothing of what was asked for is missing.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.missing.is_nothing()
     }
 }
 

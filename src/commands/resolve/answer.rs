@@ -35,7 +35,7 @@ fn candidate(candidate: &Candidate<'_>) -> Value {
     })
 }
 
-fn missing(missing: &Missing<'_>) -> Value {
+pub(in crate::commands) fn missing(missing: &Missing<'_>) -> Value {
     let list = |words: &[&Word]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     json!({
         "compiler": missing.compiler.as_ref().map(ToString::to_string),
@@ -49,32 +49,21 @@ fn missing(missing: &Missing<'_>) -> Value {
 pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>) -> Result<(), CommandError> {
     let best = answer.candidates.first();
     if let Some(best) = best {
-        if best.offer.problems() > 0 {
-            let problems = count(best.offer.problems() as usize, "thing");
-            note(format_args!(
-                "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
-                best.name
-            ));
-        }
-        let unasked: Vec<_> = best.offer.unasked(&job.suffixes).map(|suffix| suffix.to_string()).collect();
-        if !unasked.is_empty() {
-            note(format_args!("{} is for {}, which nobody asked for", best.name, unasked.join(", ")));
-        }
+        tell_of(job, best);
         if let Some(stale) = stale {
             note(format_args!("{} is stale: {stale}", best.name));
         }
     }
     let (Some(best), is_built) = (best, answer.needs_build) else {
         let asked = system(job);
-        let hint = answer
-            .official_base
-            .as_ref()
-            .map_or_else(String::new, |base| format!("begin with the official {base}; "));
+        let hint = answer.official_base.as_ref().map_or_else(String::new, |base| {
+            format!("import the official {base}, and `larder ensure` builds on it; ")
+        });
         return Err(fail(format!("no image here is {asked}"))
             .with_hint(format!("{hint}--explain says what the others are"))
             .exits(NO_SUCH_IMAGE));
     };
-    let lacks = phrase(&best.missing);
+    let lacks = &best.missing;
     if !is_built {
         if !best.missing.is_nothing() {
             note(format_args!("{} lacks {lacks}", best.name));
@@ -91,24 +80,32 @@ pub(super) fn tell(job: &Requirements, answer: &Answer<'_>, stale: Option<&str>)
         (format!("no image of {} has {compiler}; {} is the best base", system(job), best.name), "")
     };
     Err(fail(format!("{why}, which lacks {lacks}"))
-        .with_hint(format!("build an image with them on {} and import it{or}", best.name))
+        .with_hint(format!("`larder ensure` with the same options builds it on {}{or}", best.name))
         .exits(NO_SUCH_IMAGE))
 }
 
-/// As for any other image that is not there.
-pub(super) const NO_SUCH_IMAGE: u8 = 3;
-
-fn system(job: &Requirements) -> String {
-    let project = job.project.as_ref().map_or_else(String::new, |project| format!(" and of {project}"));
-    format!("{} for {}{project}", job.os, job.arch)
+/// What people should know of an image that is used.
+pub(in crate::commands) fn tell_of(job: &Requirements, best: &Candidate<'_>) {
+    if best.offer.problems() > 0 {
+        let problems = count(best.offer.problems() as usize, "thing");
+        note(format_args!(
+            "{0}: {problems} in it cannot be read; `larder inspect --facts {0}` names them",
+            best.name
+        ));
+    }
+    let unasked: Vec<_> = best.offer.unasked(&job.suffixes).map(|suffix| suffix.to_string()).collect();
+    if !unasked.is_empty() {
+        note(format_args!("{} is for {}, which nobody asked for", best.name, unasked.join(", ")));
+    }
 }
 
-fn phrase(missing: &Missing<'_>) -> String {
-    let compiler = missing.compiler.iter().map(ToString::to_string);
-    let suffixes = missing.suffixes.iter().map(|suffix| format!("the variant {suffix}"));
-    let packages = missing.packages.iter().map(|package| format!("the package {package}"));
-    let tools = missing.tools.iter().map(|tool| format!("the tool {tool}"));
-    compiler.chain(suffixes).chain(packages).chain(tools).collect::<Vec<_>>().join(", ")
+/// As for any other image that is not there.
+pub(in crate::commands) const NO_SUCH_IMAGE: u8 = 3;
+
+/// `debian:12 for amd64 and of capy`.
+pub(in crate::commands) fn system(job: &Requirements) -> String {
+    let project = job.project.as_ref().map_or_else(String::new, |project| format!(" and of {project}"));
+    format!("{} for {}{project}", job.os, job.arch)
 }
 
 /// All marks, for people.
@@ -123,7 +120,7 @@ pub(super) fn explain(answer: &Answer<'_>) {
                 candidate.extra.to_string(),
                 crate::commands::images::shown_time(offer.last_used),
                 offer.use_count.to_string(),
-                if candidate.missing.is_nothing() { "-".to_owned() } else { phrase(&candidate.missing) },
+                if candidate.missing.is_nothing() { "-".to_owned() } else { candidate.missing.to_string() },
             ]);
         }
         note(format_args!("{}", table.text()));

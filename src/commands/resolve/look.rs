@@ -27,25 +27,38 @@ use crate::cli::{Bar, CommandError, Context, Outcome, note};
 use crate::commands::is_damage;
 
 /// What the images of a store offer.
-pub(super) struct Offers<'a> {
-    pub(super) all: Vec<Offer<'a>>,
+pub(in crate::commands) struct Offers<'a> {
+    pub(in crate::commands) all: Vec<Offer<'a>>,
     /// What is wrong with some.
-    pub(super) damaged: Vec<String>,
+    pub(in crate::commands) damaged: Vec<String>,
     index: Index,
 }
 
 impl Offers<'_> {
+    /// The entry of a name.
+    pub(in crate::commands) fn entry(&self, name: &str) -> Option<&Descriptor> {
+        self.index.entries().iter().find(|entry| index::shown_name(entry).as_deref() == Some(name))
+    }
+
+    /// The index that was looked at.
+    pub(in crate::commands) fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// Why the image of this name should be made anew, where it should. One that cannot be opened any more is not known to be stale.
-    pub(super) fn stale(&self, store: &Store, policy: &Policy, name: &str) -> Option<String> {
-        let entry =
-            self.index.entries().iter().find(|entry| index::shown_name(entry).as_deref() == Some(name))?;
+    pub(in crate::commands) fn stale(&self, store: &Store, policy: &Policy, name: &str) -> Option<String> {
+        let entry = self.entry(name)?;
         let stale = Freshness::new(store, &self.index, policy, crate::commands::now()).of(entry);
         stale.ok().flatten().map(|stale| stale.to_string())
     }
 }
 
 /// What the images offer, as far as these jobs ask.
-pub(super) fn offers<'a>(context: &Context, store: &Store, jobs: &[&'a Requirements]) -> Outcome<Offers<'a>> {
+pub(in crate::commands) fn offers<'a>(
+    context: &Context,
+    store: &Store,
+    jobs: &[&'a Requirements],
+) -> Outcome<Offers<'a>> {
     let tools = || jobs.iter().flat_map(|job| &job.tools).map(|tool| tool.as_str());
     let packages = jobs.iter().flat_map(|job| &job.packages).map(|package| package.as_str());
     let sought = Sought::new(packages.chain(tools()), tools());
@@ -74,7 +87,7 @@ pub(super) fn offers<'a>(context: &Context, store: &Store, jobs: &[&'a Requireme
 }
 
 /// What is damaged of an image: of those that are known nothing was opened. Each is looked at, and told of, once.
-pub(super) fn damage(store: &Store) -> impl FnMut(&Offer<'_>) -> Option<String> {
+pub(in crate::commands) fn damage(store: &Store) -> impl FnMut(&Offer<'_>) -> Option<String> {
     let mut known: HashMap<Digest, Option<String>> = HashMap::new();
     move |offer| {
         let looked = known.entry(offer.digest).or_insert_with(|| {

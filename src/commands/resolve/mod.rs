@@ -1,9 +1,9 @@
 //! `larder resolve`: the image for a job.
 
-mod answer;
+pub(in crate::commands) mod answer;
 mod file;
-mod look;
-mod workflow;
+pub(in crate::commands) mod look;
+pub(in crate::commands) mod workflow;
 
 use std::path::PathBuf;
 
@@ -21,13 +21,32 @@ use crate::cli::{CommandError, Context, Outcome, fail, line, note, print_json};
 /// and ends with 3. What is not known of the images yet is read first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    asking: Asking,
+
+    /// An image that lacks a package or a tool is no more than a base
+    #[arg(long)]
+    strict_packages: bool,
+
+    /// Show the marks of all candidates, and why the others are none (on stderr)
+    #[arg(long)]
+    explain: bool,
+
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What a job needs, as `resolve` and `ensure` are told.
+#[derive(Debug, clap::Args)]
+pub(in crate::commands) struct Asking {
     /// The operating system, by the words of its os-release: ubuntu:25.04
     #[arg(long, value_name = "NAME:VERSION")]
-    os: Option<Os>,
+    pub(in crate::commands) os: Option<Os>,
 
     /// The architecture: amd64, arm64, x86 … [default: this machine's]
     #[arg(long)]
-    arch: Option<Arch>,
+    pub(in crate::commands) arch: Option<Arch>,
 
     /// A compiler: gcc-15 is served by any 15.x
     #[arg(long, value_name = "FAMILY-VERSION")]
@@ -45,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SUFFIX", value_delimiter = ',')]
     variant: Vec<Suffix>,
 
-    /// Only images that are declared to be for this project
+    /// Only images that are declared to be for this project; `ensure` makes new ones for it
     #[arg(long)]
     project: Option<Project>,
 
@@ -55,7 +74,7 @@ pub(crate) struct Args {
 
     /// A GitHub workflow whose jobs say it; prints `-P LABEL=NAME` for act, once for each label; `-` is stdin
     #[arg(long, value_name = "FILE|-", conflicts_with = "requirements")]
-    workflow: Option<PathBuf>,
+    pub(in crate::commands) workflow: Option<PathBuf>,
 
     /// Only this job of the workflow [default: all that can be told]
     #[arg(long, requires = "workflow")]
@@ -64,18 +83,6 @@ pub(crate) struct Args {
     /// Only entries of the matrix that have this value; repeatable
     #[arg(long, value_name = "KEY=VALUE", requires = "workflow", value_parser = workflow::pair)]
     matrix: Vec<(String, String)>,
-
-    /// An image that lacks a package or a tool is no more than a base
-    #[arg(long)]
-    strict_packages: bool,
-
-    /// Show the marks of all candidates, and why the others are none (on stderr)
-    #[arg(long)]
-    explain: bool,
-
-    /// How to print the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -88,11 +95,10 @@ enum Format {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let flags = flags(args)?;
-    if let Some(path) = &args.workflow {
-        return workflow::run(context, args, path, &flags);
+    if let Some(path) = &args.asking.workflow {
+        return workflow::run(context, args, path);
     }
-    let job = job(context, args, flags)?;
+    let job = job(context, &args.asking, args.asking.flags()?)?;
     let store = context.store()?;
     let policy = settings_of(&store)?.policy;
     let offers = look::offers(context, &store, &[&job])?;
@@ -118,23 +124,26 @@ fn refused(why: String) -> CommandError {
     fail(why).usage()
 }
 
-fn flags(args: &Args) -> Outcome<Asked> {
-    let flags = Asked {
-        project: args.project.clone(),
-        os: args.os.clone(),
-        arch: args.arch.clone(),
-        compiler: args.compiler.clone(),
-        suffixes: args.variant.iter().copied().collect(),
-        packages: args.package.iter().cloned().collect(),
-        tools: args.tool.iter().cloned().collect(),
-    };
-    flags.with_x86_as_architecture().map_err(refused)
+impl Asking {
+    /// What the flags say.
+    pub(in crate::commands) fn flags(&self) -> Outcome<Asked> {
+        let flags = Asked {
+            project: self.project.clone(),
+            os: self.os.clone(),
+            arch: self.arch.clone(),
+            compiler: self.compiler.clone(),
+            suffixes: self.variant.iter().copied().collect(),
+            packages: self.package.iter().cloned().collect(),
+            tools: self.tool.iter().cloned().collect(),
+        };
+        flags.with_x86_as_architecture().map_err(refused)
+    }
 }
 
 /// What flags and file ask for together.
-fn job(context: &Context, args: &Args, flags: Asked) -> Outcome<Requirements> {
+pub(in crate::commands) fn job(context: &Context, asking: &Asking, flags: Asked) -> Outcome<Requirements> {
     let mut asked = flags;
-    if let Some(path) = &args.requirements {
+    if let Some(path) = &asking.requirements {
         let file = file::read(path, &context.cancel)?;
         asked = asked.and(file, ["the flags", &path.display().to_string()]).map_err(refused)?;
     }

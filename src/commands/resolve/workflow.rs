@@ -1,6 +1,7 @@
 //! `larder resolve --workflow`: an image for each entry of a workflow's jobs, as options of act.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::rc::Rc;
 
 use larder_store::descriptor::Platform;
@@ -8,7 +9,7 @@ use larder_store::reference::Reference;
 use larder_store::settings::settings_of;
 use serde_json::{Map, Value, json};
 
-use super::{Args, Format, answer, file, look};
+use super::{Args, Asking, Format, answer, file, look};
 use crate::catalog::resolve::{Answer, Lacking, resolve};
 use crate::catalog::workflow::{Choice, Fault, JobNeeds, Workflow};
 use crate::catalog::{Arch, Asked, Requirements};
@@ -21,25 +22,8 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "expected KEY=VALUE, such as compiler=gcc".to_owned())
 }
 
-pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags: &Asked) -> Outcome {
-    let shown = path.display();
-    let refused = |fault: &Fault| {
-        let error = fail(format!("{shown}: {fault}"));
-        fault.hint().into_iter().fold(error, CommandError::with_hint).usage()
-    };
-    let text = file::text(path, &context.cancel)?;
-    let choice = Choice { job: args.job.as_deref(), compiler: flags.compiler.as_ref(), matrix: &args.matrix };
-    let read = Workflow::read(&text, &choice, &context.cancel);
-    context.cancel.check()?;
-    let Workflow { needs, passed_over } = read.map_err(|fault| refused(&fault))?;
-    let (jobs, no_os) = whole(needs, flags)?;
-    match no_os.first() {
-        Some(fault) if jobs.is_empty() => return Err(refused(fault)),
-        _ => passed_over
-            .iter()
-            .chain(&no_os)
-            .for_each(|fault| note(format_args!("passed over: {shown}: {fault}"))),
-    }
+pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
+    let jobs = jobs(context, &args.asking, path)?;
     let store = context.store()?;
     let asked: Vec<_> = jobs.iter().map(|(_, job)| job).collect();
     let policy = settings_of(&store)?.policy;
@@ -71,13 +55,41 @@ pub(super) fn run(context: &Context, args: &Args, path: &std::path::Path, flags:
     }
     match args.format {
         Format::Json => print_json(&answers.iter().map(value).collect::<Vec<_>>())?,
-        Format::Text => options(&answers)?,
+        Format::Text => {
+            let images: Vec<_> = answers.iter().map(|one| (one.needs, image(&one.answer))).collect();
+            options(&images)?;
+        }
     }
     tell(&answers)
 }
 
 /// Entries, with what each needs.
-type Jobs = Vec<(JobNeeds, Requirements)>;
+pub(in crate::commands) type Jobs = Vec<(JobNeeds, Requirements)>;
+
+/// What the entries of a workflow need, with what the flags say. What is passed over is told.
+pub(in crate::commands) fn jobs(context: &Context, asking: &Asking, path: &Path) -> Outcome<Jobs> {
+    let flags = asking.flags()?;
+    let shown = path.display();
+    let refused = |fault: &Fault| {
+        let error = fail(format!("{shown}: {fault}"));
+        fault.hint().into_iter().fold(error, CommandError::with_hint).usage()
+    };
+    let text = file::text(path, &context.cancel)?;
+    let choice =
+        Choice { job: asking.job.as_deref(), compiler: flags.compiler.as_ref(), matrix: &asking.matrix };
+    let read = Workflow::read(&text, &choice, &context.cancel);
+    context.cancel.check()?;
+    let Workflow { needs, passed_over } = read.map_err(|fault| refused(&fault))?;
+    let (jobs, no_os) = whole(needs, &flags)?;
+    match no_os.first() {
+        Some(fault) if jobs.is_empty() => return Err(refused(fault)),
+        _ => passed_over
+            .iter()
+            .chain(&no_os)
+            .for_each(|fault| note(format_args!("passed over: {shown}: {fault}"))),
+    }
+    Ok(jobs)
+}
 
 /// An entry with its answer.
 struct Answered<'a> {
@@ -114,23 +126,23 @@ fn image<'a>(answer: &Answer<'a>) -> Option<&'a str> {
 
 /// One `-P` for each label. act has one image for a label or a container, so two are refused. It takes a container of a job
 /// whatever its label's image is, but asks for one where the label has none: then it gets any.
-fn options(answers: &[Answered<'_>]) -> Outcome {
+pub(in crate::commands) fn options(images: &[(&JobNeeds, Option<&str>)]) -> Outcome {
     let mut taken: BTreeMap<&str, (&JobNeeds, &str)> = BTreeMap::new();
-    for Answered { needs, answer, .. } in answers {
-        let Some(image) = image(answer) else { continue };
+    for (needs, image) in images {
+        let Some(image) = image else { continue };
         let place = needs.container.as_ref().unwrap_or(&needs.label);
         let (first, other) = *taken.entry(place).or_insert((needs, image));
-        if other != image {
+        if other != *image {
             return Err(apart(place, [(first, other), (needs, image)]));
         }
     }
     let needs_label = |needs: &JobNeeds| needs.container.is_none();
     let bound: BTreeSet<&str> =
-        answers.iter().filter(|one| needs_label(one.needs)).map(|one| &*one.needs.label).collect();
+        images.iter().filter(|(needs, _)| needs_label(needs)).map(|(needs, _)| &*needs.label).collect();
     let mut labels = BTreeSet::new();
-    for Answered { needs, answer, .. } in answers {
+    for (needs, image) in images {
         let is_theirs = needs_label(needs) || !bound.contains(&*needs.label);
-        if let Some(image) = image(answer).filter(|_| is_theirs && labels.insert(&*needs.label)) {
+        if let Some(image) = image.filter(|_| is_theirs && labels.insert(&*needs.label)) {
             line(format!("-P {}={image}", needs.label))?;
         }
     }
@@ -183,20 +195,11 @@ fn value(Answered { needs, answer, stale, .. }: &Answered<'_>) -> Value {
 fn tell(answers: &[Answered<'_>]) -> Outcome {
     let (mut built, mut containers) = (0, BTreeSet::new());
     for Answered { needs, job, answer, stale } in answers {
-        let shown = needs.shown();
         if let Err(error) = answer::tell(job, answer, stale.as_deref()) {
-            error.tell(&format!("{shown}: "));
+            error.tell(&format!("{}: ", needs.shown()));
             built += 1;
         }
-        if let (Some(container), Some(image)) = (&needs.container, image(answer))
-            && containers.insert((container, image))
-        {
-            let what = match container.parse::<Reference>() {
-                Ok(_) => format!("larder export --to-docker {image} --as {container}"),
-                Err(_) => format!("larder cannot give {image} the name {:?}", &**container),
-            };
-            note(format_args!("{shown}: act takes its container whatever -P says: {what}"));
-        }
+        image(answer).into_iter().for_each(|image| tell_container(needs, image, &mut containers));
     }
     match built {
         0 => Ok(()),
@@ -204,5 +207,21 @@ fn tell(answers: &[Answered<'_>]) -> Outcome {
             let all = count(answers.len(), "job");
             Err(fail(format!("there is no image for {built} of {all}")).exits(answer::NO_SUCH_IMAGE))
         }
+    }
+}
+
+/// Says, once for each container and image, what act takes for a job with a container of its own.
+pub(in crate::commands) fn tell_container(
+    needs: &JobNeeds,
+    image: &str,
+    told: &mut BTreeSet<(String, String)>,
+) {
+    let Some(container) = &needs.container else { return };
+    if told.insert((container.to_string(), image.to_owned())) {
+        let what = match container.parse::<Reference>() {
+            Ok(_) => format!("larder export --to-docker {image} --as {container}"),
+            Err(_) => format!("larder cannot give {image} the name {:?}", &**container),
+        };
+        note(format_args!("{}: act takes its container whatever -P says: {what}", needs.shown()));
     }
 }

@@ -76,9 +76,13 @@ fn what_has_to_be_built_is_exit_3_with_the_base_and_what_it_lacks() {
     let sandbox = three();
     let with_base = ["--compiler", "clang-20", "--tool", "cmake,gdb"];
     let said = sandbox.fail(JOB.iter().chain(&with_base), 3);
-    for words in
-        ["ubuntu:25.04 for amd64", "clang-20", "base:latest is the best base", "the tool gdb", "hint: build"]
-    {
+    for words in [
+        "ubuntu:25.04 for amd64",
+        "clang-20",
+        "base:latest is the best base",
+        "the tool gdb",
+        "hint: `larder ensure`",
+    ] {
         assert!(said.contains(words), "{words}: {said}");
     }
     let without = ["resolve", "--os", "debian:12", "--arch", "arm64", "--package", "x"];

@@ -1,0 +1,182 @@
+//! The Dockerfile of an image that has none of its own: the best base of the store, and what it lacks.
+
+use std::path::Path;
+
+use larder_store::base::Base;
+use larder_store::descriptor::Descriptor;
+use larder_store::error::Error;
+use larder_store::manifest::Document;
+use larder_store::reference::Reference;
+
+use super::super::facts;
+use super::super::resolve::answer::{NO_SUCH_IMAGE, system};
+use super::super::resolve::look::{self, Offers};
+use super::base::bring;
+use super::decide::Look;
+use super::plan::{Plan, Source};
+use crate::build::ensure::{Manager, Order, generate};
+use crate::catalog::resolve::{Answer, Candidate, Lacking, Offer, official, resolve};
+use crate::catalog::{Arch, Requirements};
+use crate::cli::{CommandError, Outcome, fail, note};
+
+/// From what a base is chosen.
+pub(super) struct From<'a> {
+    pub(super) offers: &'a Offers<'a>,
+    /// `--base`: none but this.
+    pub(super) base: Option<&'a Reference>,
+    /// The image that is to be made anew, which is no base of itself.
+    pub(super) stale: Option<&'a str>,
+    /// Where the image's own Dockerfile would stand.
+    pub(super) path: &'a Path,
+    pub(super) host: &'a Arch,
+}
+
+/// What a base is, beside what it lacks.
+struct Inside {
+    manager: Option<Manager>,
+    user: Option<String>,
+}
+
+impl From<'_> {
+    /// Completes the plan.
+    pub(super) fn generate(&self, look: &Look<'_>, mut plan: Plan) -> Outcome<Plan> {
+        // Whoever it is for: a base is mostly nobody's.
+        let wanted = Requirements { project: None, ..plan.job.clone() };
+        let usable = self.usable(&plan);
+        let answer = resolve(&wanted, &usable, Lacking::Built, &mut look::damage(look.store));
+        let Some(best) = self.best(look, &answer) else { return Err(self.no_base(&plan, &answer)) };
+        let name = self.name(best, &wanted);
+        if let Some(why) = self.offers.stale(look.store, look.policy, &name) {
+            note(format_args!("{name} is stale: {why}"));
+        }
+        let inside = inside(look, best.offer, &name)?;
+        let missing = &best.missing;
+        let words = |words: &[&'_ crate::catalog::Word]| {
+            words.iter().map(|word| word.to_string()).collect::<Vec<_>>()
+        };
+        let (packages, tools) = (words(&missing.packages), words(&missing.tools));
+        let platform = best.offer.arch.as_ref().filter(|arch| *arch != self.host);
+        let platform = platform.map(|arch| format!("linux/{}", arch.as_str()));
+        let title = plan.reference.familiar();
+        let order = Order {
+            name: title.split(':').next().unwrap_or_default(),
+            base: &name,
+            platform: platform.as_deref(),
+            user: inside.user.as_deref(),
+            manager: inside.manager,
+            compiler: wanted.compiler.as_ref(),
+            has_compiler: missing.compiler.is_none(),
+            suffixes: &if missing.compiler.is_some() {
+                wanted.suffixes.clone()
+            } else {
+                missing.suffixes.iter().copied().collect()
+            },
+            packages: &packages.iter().map(String::as_str).collect::<Vec<_>>(),
+            tools: &tools.iter().map(String::as_str).collect::<Vec<_>>(),
+        };
+        let text = generate(&order).map_err(|why| {
+            let lacks = if missing.is_nothing() { String::new() } else { format!(", which lacks {missing}") };
+            fail(format!("nothing can be put upon {name}{lacks}: {why}")).with_hint(self.own())
+        })?;
+        plan.source = Source::Generated(text);
+        plan.missing = missing.to_string();
+        plan.base = Some(name);
+        Ok(plan)
+    }
+
+    /// Images of the project and of nobody's; what is for another project, or a variant that nobody asked for, is no base. Of each
+    /// only these names.
+    fn usable<'o>(&'o self, plan: &Plan) -> Vec<Offer<'o>> {
+        let target = plan.reference.familiar();
+        let project = plan.job.project.as_ref();
+        let mut usable = Vec::new();
+        for offer in &self.offers.all {
+            let bears = |name: &str| offer.names.iter().any(|(known, _)| known == name);
+            // What is special about it would be so of the new one, too, which does not say it.
+            let is_special = offer.unasked(&plan.job.suffixes).next().is_some();
+            if is_special || self.stale.is_some_and(|stale| bears(stale) || bears(&target)) {
+                continue;
+            }
+            let is_usable = |name: &str, of: Option<&_>| match self.base {
+                Some(base) => name.parse().ok().as_ref() == Some(base),
+                None => of.is_none() || of == project,
+            };
+            let names: Vec<_> =
+                offer.names.iter().filter(|(name, of)| is_usable(name, of.as_ref())).cloned().collect();
+            if !names.is_empty() {
+                let mut offer = offer.clone();
+                offer.names = names;
+                usable.push(offer);
+            }
+        }
+        usable
+    }
+
+    /// That on which the image was made that is made anew; else the best one that is not stale itself.
+    fn best<'b, 'o>(&self, look: &Look<'_>, answer: &'b Answer<'o>) -> Option<&'b Candidate<'o>> {
+        let candidates = &answer.candidates;
+        let before = self.before();
+        let same = candidates.iter().find(|one| before.as_deref().is_some_and(|name| bears(one.offer, name)));
+        let is_fresh = |one: &&Candidate<'_>| self.offers.stale(look.store, look.policy, one.name).is_none();
+        same.or_else(|| candidates.iter().find(is_fresh)).or_else(|| candidates.first())
+    }
+
+    /// The base of the image that is made anew.
+    fn before(&self) -> Option<String> {
+        let entry = self.offers.entry(self.stale?)?;
+        Base::of(&entry.annotations).map(|base| base.name.familiar())
+    }
+
+    /// Of several names that by which others would call it too: what it was called before, or what the official image is called.
+    fn name(&self, best: &Candidate<'_>, wanted: &Requirements) -> String {
+        let known = [self.before(), official(&wanted.os)].into_iter().flatten();
+        let known = known.filter_map(|name| Some(name.parse::<Reference>().ok()?.familiar()));
+        let name =
+            known.into_iter().find(|name| bears(best.offer, name)).unwrap_or_else(|| best.name.to_owned());
+        // Names of other tools may be none.
+        let is_name = name.parse::<Reference>().is_ok();
+        if is_name { name } else { best.offer.digest.to_string() }
+    }
+
+    fn no_base(&self, plan: &Plan, answer: &Answer<'_>) -> CommandError {
+        let wanted = Requirements { project: None, ..plan.job.clone() };
+        let foreign = (wanted.arch != *self.host).then(|| format!("linux/{}", wanted.arch.as_str()));
+        let hint = match &answer.official_base {
+            Some(official) => format!(
+                "bring in the official {official}: {}; or write {}",
+                bring(official, foreign.as_deref()),
+                self.path.display()
+            ),
+            None => format!("import an image of it that can be built on; or {}", self.own()),
+        };
+        let why =
+            format!("there is no image of {} to build {} on", system(&wanted), plan.reference.familiar());
+        fail(why).with_hint(hint).exits(NO_SUCH_IMAGE)
+    }
+
+    fn own(&self) -> String {
+        format!("write the Dockerfile of this image: {}", self.path.display())
+    }
+}
+
+fn bears(offer: &Offer<'_>, name: &str) -> bool {
+    offer.names.iter().any(|(known, _)| known == name)
+}
+
+/// What a base is, as its facts and its config say.
+fn inside(look: &Look<'_>, offer: &Offer<'_>, name: &str) -> Outcome<Inside> {
+    let missing = || Error::damaged(format!("manifest {} of {name}", offer.digest), "is missing");
+    let size = look.store.blobs().contains(&offer.digest)?.ok_or_else(missing)?;
+    let manifest = Descriptor::new(String::new(), offer.digest, size);
+    let facts = facts::of(look.store, &manifest, &look.context.cancel)?.map_err(fail)?;
+    let read = look.store.document(&manifest)?.map(|raw| raw.document);
+    let Some(Document::Image(image)) = read else { return Err(missing().into()) };
+    let (config, _) = look.store.config(&image)?;
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
+    let user = config["config"]["User"].as_str().map(str::to_owned);
+    let manager = facts.and_then(|facts| {
+        let has_program = |name: &str| facts.programs.iter().any(|program| program.name == name);
+        Manager::of(facts.os.as_ref().map_or("", |os| &os.id), &has_program)
+    });
+    Ok(Inside { manager, user })
+}

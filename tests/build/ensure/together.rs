@@ -1,0 +1,59 @@
+//! Several jobs at once that need the same image.
+
+use std::io::Read;
+use std::net::TcpListener;
+
+use super::*;
+use crate::support::store::assert_sound;
+use crate::support::{need, wait_for};
+
+#[test]
+fn four_at_once_build_once() {
+    let sandbox = need!(desk(), "root, runc and busybox");
+    let children: Vec<_> = (0..4).map(|_| begin(&sandbox, &[])).collect();
+    let mut builds = 0;
+    for child in children {
+        let (output, out, said) = end(child);
+        assert!(output.status.success() && out == format!("{NAME}\n"), "{out} {said}");
+        builds += ran(&said);
+    }
+    assert_eq!(builds, 1);
+    assert_sound(&sandbox.store());
+}
+
+#[test]
+fn who_waits_says_for_whom_and_the_build_protects_what_it_needs() {
+    let sandbox = need!(desk(), "root, runc and busybox");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let package = format!("--package=wait-{}", listener.local_addr().unwrap().port());
+    let mut first = begin(&sandbox, &[&package]);
+    // Its command runs now.
+    listener.set_nonblocking(true).unwrap();
+    let running = wait_for(|| {
+        assert_eq!(first.try_wait().unwrap(), None, "it runs until somebody hangs up");
+        listener.accept().ok().map(|(running, _)| running)
+    });
+    let mut second = begin(&sandbox, &[&package]);
+    let mut stderr = second.stderr.take().unwrap();
+    let mut said = String::new();
+    wait_for(|| {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap();
+        said.push(byte[0].into());
+        said.contains("waiting for it").then_some(())
+    });
+    assert!(said.contains(&format!("is built by process {}", first.id())), "{said}");
+    let holds = sandbox.json(["holds"]);
+    assert!(holds.as_array().unwrap().iter().any(|hold| hold["purpose"] == "build"), "{holds}");
+    // Nobody sees it before it is whole; the base is safe.
+    assert_eq!(names(&sandbox.store()), ["debian:12".to_owned()].into());
+    sandbox.ok(["gc"]);
+    // Another name is built meanwhile.
+    assert_eq!(ensured(&sandbox, &["--variant=cov"]).0, "p-debian-12-gcc12-cov:latest\n");
+    drop(running);
+    let (output, out, log) = end(first);
+    assert!(output.status.success() && out == format!("{NAME}\n"), "{log}");
+    let (output, out, _) = end(second);
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(output.status.success() && out == format!("{NAME}\n") && ran(&said) == 0, "{said}");
+}
