@@ -49,8 +49,8 @@ fn who_waits_says_for_whom_and_the_build_protects_what_it_needs() {
     // Another name is built meanwhile.
     assert_eq!(ensured(&sandbox, &["--variant=cov"]).0, "p-debian-12-gcc12-cov:latest\n");
     drop(running);
-    let (output, out, log) = end(first);
-    assert!(output.status.success() && out == format!("{NAME}\n"), "{log}");
+    let (output, out, whole) = end(first);
+    assert!(output.status.success() && out == format!("{NAME}\n"), "{whole}");
     let (output, out, _) = end(second);
     let said = std::fs::read_to_string(&log).unwrap();
     assert!(output.status.success() && out == format!("{NAME}\n") && ran(&said) == 0, "{said}");
