@@ -92,7 +92,11 @@ def main():
     missed = []
     with tempfile.TemporaryDirectory(dir=options.archive.parent, prefix="build.") as work:
         work = pathlib.Path(work)
-        missed = measure(options, work)
+        try:
+            missed = measure(options, work)
+        finally:
+            # buildah leaves its directory mounted on itself.
+            subprocess.run(["umount", "-l", str(work / "containers/overlay")], stderr=subprocess.DEVNULL)
     sys.exit(1 if missed else 0)
 
 
@@ -115,7 +119,8 @@ def measure(options, work):
         return {
             "larder": [*larder, "build", *arg, "-t", "made:1", str(files)],
             "docker": [*docker, "build", "--network=host", *arg, "-t", "made:1", str(files)],
-            "buildah": [*buildah, "bud", "--layers", "--network=host", "--isolation=oci", *arg, "-t", "made:1", "-f", str(theirs), str(files)],
+            "buildah": [*buildah, "bud", "--layers", "--network=host", "--isolation=oci", "--runtime=runc",
+                    "--ulimit=nofile=1024", "--ulimit=nproc=1024", *arg, "-t", "made:1", "-f", str(theirs), str(files)],
         }[name]
 
     with Peak(store) as peak:

@@ -53,7 +53,7 @@ pub(crate) struct Cli {
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    if let Some(code) = build::run::entry().or_else(commands::run_step::entry) {
+    if let Some(code) = build::run::entry() {
         return code;
     }
     let cli = match Cli::try_parse() {

@@ -224,7 +224,7 @@ fn chosen(names: &[(Option<String>, usize)], target: Option<&str>) -> Result<usi
             if known.is_empty() { String::new() } else { format!("; named are {}", known.join(", ")) };
         Problem::of_file(
             format!("--target {target}"),
-            format!("no such stage: there are {} from 0{known}", names.len()),
+            format!("there is no such stage; they are numbered from 0 to {}{known}", names.len() - 1),
         )
     })
 }

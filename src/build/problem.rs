@@ -14,7 +14,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// What is wrong at a line.
-    pub(super) fn new(line: usize, what: impl Into<String>, why: impl Into<String>) -> Problem {
+    pub(in crate::build) fn new(line: usize, what: impl Into<String>, why: impl Into<String>) -> Problem {
         Problem { line: Some(line), what: what.into(), why: why.into(), hint: None }
     }
 

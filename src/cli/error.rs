@@ -16,6 +16,8 @@ pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
 #[derive(Debug)]
 pub(crate) struct CommandError {
     message: String,
+    /// What else is wrong, a line each.
+    more: Vec<String>,
     hint: Option<String>,
     kind: ErrorKind,
 }
@@ -37,7 +39,7 @@ enum ErrorKind {
 
 /// A failure that is said in one sentence.
 pub(crate) fn fail(message: impl ToString) -> CommandError {
-    CommandError { message: message.to_string(), hint: None, kind: ErrorKind::Failed }
+    CommandError { message: message.to_string(), more: Vec::new(), hint: None, kind: ErrorKind::Failed }
 }
 
 impl std::fmt::Display for CommandError {
@@ -112,6 +114,7 @@ impl CommandError {
     /// Tells people on stderr, behind these words.
     pub(crate) fn tell(&self, before: &str) {
         super::note(format_args!("larder: {before}{}", safe(&self.message)));
+        self.more.iter().for_each(|line| super::note(format_args!("larder: {before}{}", safe(line))));
         if let Some(hint) = &self.hint {
             super::note(format_args!("hint: {}", safe(hint)));
         }
@@ -133,7 +136,7 @@ impl From<Error> for CommandError {
             message = format!("{message}: {next}");
             cause = next.source();
         }
-        CommandError { message, hint: error.hint().map(str::to_owned), kind }
+        CommandError { message, more: Vec::new(), hint: error.hint().map(str::to_owned), kind }
     }
 }
 
@@ -143,6 +146,7 @@ impl From<docker::Error> for CommandError {
             docker::Error::Store(error) => error.into(),
             error => CommandError {
                 message: error.to_string(),
+                more: Vec::new(),
                 hint: error.hint().map(str::to_owned),
                 kind: ErrorKind::Failed,
             },
@@ -156,6 +160,7 @@ impl From<build::run::Error> for CommandError {
             build::run::Error::Store(error) => error.into(),
             error => CommandError {
                 message: error.to_string(),
+                more: Vec::new(),
                 hint: error.hint().map(str::to_owned),
                 kind: ErrorKind::Failed,
             },
@@ -166,21 +171,16 @@ impl From<build::run::Error> for CommandError {
 impl From<build::engine::Error> for CommandError {
     fn from(error: build::engine::Error) -> CommandError {
         use build::engine::Error as Built;
-        let (message, hint) = (error.to_string(), error.hint());
-        // With the causes of what went wrong.
-        let at = |place, text, source: CommandError| CommandError {
-            message: format!("{place}: {text}: {}", source.message),
-            hint: source.hint,
-            kind: source.kind,
+        let hint = error.hint();
+        let mut more = error.lines();
+        let message = more.remove(0);
+        let kind = match error {
+            Built::Store(error) => return error.into(),
+            Built::Step { source, .. } => CommandError::from(source).kind,
+            Built::Run { source, .. } => CommandError::from(source).kind,
+            Built::Problems { .. } | Built::Failed { .. } => ErrorKind::Failed,
         };
-        match error {
-            Built::Store(error) => error.into(),
-            Built::Step { place, text, source } => at(place, text, source.into()),
-            Built::Run { place, text, source } => at(place, text, source.into()),
-            Built::Problems { .. } | Built::Failed { .. } => {
-                CommandError { message, hint, kind: ErrorKind::Failed }
-            }
-        }
+        CommandError { message, more, hint, kind }
     }
 }
 

@@ -20,8 +20,8 @@ pub(crate) use error::{CommandError, Outcome, fail};
 pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;
 pub(crate) use signals::Signals;
-pub(crate) use stdin::interruptible_stdin;
-pub(crate) use steps::Steps;
+pub(crate) use stdin::{interruptible, interruptible_stdin};
+pub(crate) use steps::{Steps, plain};
 
 /// How answers are rendered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

@@ -60,7 +60,7 @@ fn show(line: &[u8]) {
 }
 
 /// Takes colours and the like away (ECMA-48: ESC [ … letter), and shows what else steers a terminal.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("\u{1b}[") {

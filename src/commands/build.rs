@@ -1,10 +1,14 @@
 //! `larder build`: an image from a Dockerfile.
 
 use std::collections::BTreeMap;
+use std::env::VarError;
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use larder_store::Error;
 use larder_store::archive::options::Named;
 use larder_store::base::Base;
 use larder_store::cancel::Cancel;
@@ -12,6 +16,7 @@ use larder_store::digest::Digest;
 use larder_store::index::Tagged;
 use larder_store::quantity;
 use larder_store::store::Store;
+use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::facts;
@@ -19,7 +24,9 @@ use super::import::Taking;
 use super::naming::{Flags, Given, Names};
 use crate::build::engine::{self, Built, Request, Source};
 use crate::build::run::Network;
-use crate::cli::{Context, Format, Outcome, Steps, fail, interruptible_stdin, line, note, print_json};
+use crate::cli::{
+    Context, Format, Outcome, Steps, fail, interruptible, interruptible_stdin, line, note, plain, print_json,
+};
 
 /// Make an image from a Dockerfile
 ///
@@ -98,8 +105,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let source = match &args.file {
         Some(file) if file.as_os_str() == "-" => {
             let mut stdin = interruptible_stdin(context.cancel.clone());
-            let text = engine::text_of(&mut stdin as &mut dyn Read, Path::new("-"))?;
+            let text = engine::text_of(&mut stdin as &mut dyn Read, Path::new("stdin"))?;
             Source::of_text(&args.context, "stdin".to_owned(), text)?
+        }
+        // `-f <(…)`, or a pipe that nobody writes to.
+        Some(file) if std::fs::metadata(file).is_ok_and(|metadata| metadata.file_type().is_fifo()) => {
+            let mut options = File::options();
+            let pipe = options.read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(file);
+            let pipe = pipe.map_err(Error::io("open", file))?;
+            let mut pipe = interruptible(pipe, context.cancel.clone());
+            let text = engine::text_of(&mut pipe as &mut dyn Read, file)?;
+            Source::of_text(&args.context, file.display().to_string(), text)?
         }
         Some(file) => Source::read(&args.context, file)?,
         None => Source::read(&args.context, &args.context.join("Dockerfile"))?,
@@ -145,9 +161,21 @@ impl How {
         for arg in &self.build_arg {
             if arg.contains('=') {
                 build_args.extend([pair(arg, "--build-arg")?]);
-            } else {
+                continue;
+            }
+            match std::env::var(arg) {
+                Ok(value) => drop(build_args.insert(arg.clone(), value)),
                 // As Docker has it: what is not set there is not given.
-                build_args.extend(std::env::var(arg).ok().map(|value| (arg.clone(), value)));
+                Err(VarError::NotPresent) if !arg.is_empty() => {}
+                Err(VarError::NotPresent) => {
+                    return Err(fail("--build-arg \"\": expected NAME or NAME=VALUE").usage());
+                }
+                Err(VarError::NotUnicode(_)) => {
+                    return Err(fail(format!(
+                        "--build-arg {arg}: its value in the environment is not UTF-8"
+                    ))
+                    .usage());
+                }
             }
         }
         Ok(Request {
@@ -177,7 +205,7 @@ pub(super) fn make<'s>(store: &'s Store, request: &Request<'_>, cancel: &Cancel)
         let last = error.last_lines();
         if !last.is_empty() {
             note(format_args!("\nThe last lines of what failed:"));
-            last.iter().for_each(|line| note(format_args!("  {line}")));
+            last.iter().for_each(|line| note(format_args!("  {}", plain(line))));
         }
         error.into()
     })
@@ -205,7 +233,10 @@ pub(super) fn register(built: Built<'_>, names: &[Named]) -> Outcome<Vec<Option<
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    quantity::seconds(text).map(Duration::from_secs)
+    match quantity::seconds(text)? {
+        0 => Err("no command is that fast".to_owned()),
+        seconds => Ok(Duration::from_secs(seconds)),
+    }
 }
 
 /// `SOURCE_DATE_EPOCH`, <https://reproducible-builds.org/specs/source-date-epoch/>.

@@ -26,7 +26,6 @@ mod platform;
 mod prune;
 mod resolve;
 mod rm;
-pub(crate) mod run_step;
 mod tag;
 mod to_docker;
 mod to_tree;

@@ -10,7 +10,7 @@ use crate::support::tarball::members_of;
 use crate::support::{Docker, Sandbox, peer};
 
 /// What of Docker's config is the Dockerfile's: not what `docker run` says, nor the name of the step before.
-fn comparable(config: &Value) -> Value {
+pub(super) fn comparable(config: &Value) -> Value {
     let of_containers = [
         "Hostname",
         "Domainname",
@@ -29,7 +29,8 @@ fn comparable(config: &Value) -> Value {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let history = config["history"].as_array().unwrap().iter();
-    let empty: Vec<_> = history.map(|entry| entry.get("empty_layer").is_some()).collect();
+    let empty: Vec<_> =
+        history.map(|entry| entry.get("empty_layer").is_some_and(|empty| empty == true)).collect();
     let mut comparable = json!({"config": fields, "empty_layers": empty});
     if let Some(author) = config.get("author") {
         comparable["author"] = author.clone();

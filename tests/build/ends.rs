@@ -1,122 +1,136 @@
-//! How a step ends: by itself, too late, or because it is not wanted any more.
+//! How a command ends: by itself, too late, or because it is not wanted any more.
 
-use std::io::Read;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
-use serde_json::json;
 
-use super::Steps;
+use super::Builder;
 use crate::support::need;
+use crate::support::store::{index_text, named};
 
 #[test]
-fn the_exit_code_and_the_output_are_the_commands() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    for (script, code, out, err) in [
-        ("echo out; echo err >&2; exit 3", 3, "out\n", "err\nlast: out\nlast: err\n"),
-        ("echo fine", 0, "fine\n", ""),
-        ("sh -c 'kill -9 $$'; exit $?", 137, "", "Killed"),
-        ("exec nothing-of-that-name", 127, "", "sh: exec: line 0: nothing-of-that-name: not found\n"),
+fn a_command_that_fails_is_told_with_its_code_and_its_last_lines_and_changes_nothing() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let before = builder.ok("FROM busybox:1\nRUN echo old > /old\n", &[]);
+    let index = index_text(&builder.sandbox.store());
+    for (script, code, says) in [
+        ("echo out; echo err >&2; exit 3", 3, "out\n  err"),
+        ("sh -c 'kill -9 $$'; exit $?", 137, "Killed"),
+        ("nothing-of-that-name", 127, "/bin/sh: nothing-of-that-name: not found"),
+        ("printf '\\033[31mred\\033[0m\\033]0;title\\007'; exit 1", 1, "red\\u{1b}]0;title\\u{7}"),
     ] {
-        let output = steps.run(&steps.step(script));
-        assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), out, "{script}");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            said.contains(err) || script.contains("err") && said.contains("last: err"),
-            "{script}: {said}"
+        let told = builder.fail(&format!("FROM busybox:1\nRUN {script}\n"), &[], 1);
+        let end = format!(
+            "The last lines of what failed:\n  {says}\nlarder: context/Dockerfile:2: RUN {script}: ended with exit code {code}\n\
+             hint: its last lines are above; nothing was registered\n"
         );
+        assert!(told.ends_with(&end.replace('\u{1b}', "")), "{told}\n--- expected\n{end}");
+        assert_eq!(index_text(&builder.sandbox.store()), index, "{script}");
     }
-    let mut step = steps.step("");
-    step["args"] = json!(["nothing-of-that-name"]);
-    let output = steps.run(&step);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.code() == Some(1) && said.contains("cannot run the step") && said.contains("not found"),
-        "{output:?}"
-    );
-    steps.assert_gone(&[]);
-    assert_eq!(steps.ids(), [""; 0]);
+    let told = builder.fail("FROM busybox:1\nRUN [\"nothing-of-that-name\"]\n", &[], 1);
+    assert!(told.contains("runc cannot run the step: ") && told.contains("not found"), "{told}");
+    assert_eq!(named(&builder.sandbox.store(), "made:1"), Some(before.digest));
+    builder.assert_gone(&[]);
+    builder.assert_clean();
 }
 
 #[test]
 fn much_output_passes_whole_and_the_last_forty_lines_are_repeated() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let output =
-        steps.run(&steps.step("i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; exit 1"));
-    let expected: String = (0..30000).map(|n| format!("line {n}\n")).collect();
-    assert!(output.stdout == expected.as_bytes(), "{} bytes", output.stdout.len());
-    let repeated: String = (29960..30000).map(|n| format!("last: line {n}\n")).collect();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), repeated);
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let told = builder.fail("FROM busybox:1\nRUN seq 0 29999; exit 1\n", &[], 1);
+    let (passed, repeated) = told.split_once("\n\nThe last lines of what failed:\n").unwrap();
+    let passed = passed.split_once("exit 1\n").unwrap().1;
+    let all: Vec<_> = (0..30000).map(|n| n.to_string()).collect();
+    assert!(passed.lines().eq(&all), "{} bytes", passed.len());
+    let repeated: Vec<_> =
+        repeated.lines().take_while(|line| line.starts_with("  ")).map(str::trim).collect();
+    assert_eq!(repeated, all[29960..]);
 }
 
 #[test]
-fn what_a_step_leaves_running_ends_with_it() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let mut step = steps.step("setsid sleep 600 >/dev/null 2>&1 & setsid sleep 600 & echo started");
-    // So that they are found.
-    step["env"] = json!([format!("MARK={}", steps.sandbox.root().display())]);
+fn an_instruction_without_end_is_shortened_where_it_fails() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let told = builder.fail(&format!("FROM busybox:1\nRUN exit 1; {}\n", "true; ".repeat(1000)), &[], 1);
+    let error = told.lines().find(|line| line.starts_with("larder: ")).unwrap();
+    assert!(error.len() < 250 && error.contains("…: ended with exit code 1"), "{error}");
+}
+
+#[test]
+fn what_a_command_leaves_running_ends_with_it() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
     let since = Instant::now();
-    assert_eq!(steps.ok(&step), "started\n");
-    assert!(since.elapsed() < Duration::from_secs(30));
-    steps.assert_gone(&[]);
+    let script = "RUN setsid sleep 600 >/dev/null 2>&1 & setsid sleep 600 & echo started\n";
+    let made = builder.ok(&format!("{}{script}", builder.marked()), &[]);
+    assert_eq!(made.said("RUN setsid"), "started\n");
+    assert!(since.elapsed() < Duration::from_secs(60));
+    builder.assert_gone(&[]);
+    builder.assert_clean();
+}
+
+/// The limit is the one of every build: 16384 processes, half of what a machine has at the least.
+#[test]
+fn a_command_that_forks_for_ever_reaches_its_limit() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let script = "RUN mknod /pipe p; while :; do read line </pipe & done\n";
+    let told = builder.fail(&format!("{}{script}", builder.marked()), &["--timeout", "5m"], 1);
+    assert!(told.contains("can't fork: Resource temporarily unavailable"), "{told}");
+    assert!(told.contains("ended with exit code 2"), "{told}");
+    builder.assert_gone(&[]);
+    builder.assert_clean();
+    assert_eq!(builder.says("FROM busybox:1", "echo the machine lives", &[]), "the machine lives\n");
 }
 
 #[test]
-fn a_step_that_forks_for_ever_reaches_its_limit() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let mut step = steps.step("i=0; while [ $i -lt 300 ]; do sleep 600 & i=$((i+1)); done; echo all of them");
-    step["pids"] = json!(40);
-    let output = steps.run(&step);
-    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("can't fork"), "{output:?}");
-    steps.assert_gone(&[]);
-}
-
-#[test]
-fn a_step_that_hangs_is_ended_in_time() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let mut step = steps.step("trap '' TERM INT HUP; echo before; sleep 600; sleep 600");
-    step["timeout"] = json!({"secs": 2, "nanos": 0});
-    step["env"] = json!([format!("MARK={}", steps.sandbox.root().display())]);
+fn a_command_that_hangs_is_ended_in_time() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let script = "RUN trap '' TERM INT HUP; echo before; setsid sleep 600 & sleep 600; sleep 600\n";
     let since = Instant::now();
-    let output = steps.run(&step);
-    assert!(since.elapsed() < Duration::from_secs(30));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(
-        said.contains("last: before\nlarder: the step ran longer than 2 s and was ended\nhint: --timeout"),
-        "{said}"
+    let told = builder.fail(&format!("{}{script}", builder.marked()), &["--timeout", "2s"], 1);
+    assert!(since.elapsed() < Duration::from_secs(60));
+    let end = format!(
+        "The last lines of what failed:\n  before\nlarder: context/Dockerfile:3: {}: the step ran longer than 2 s and was ended\n\
+         hint: --timeout sets how long a step may take\n",
+        script.trim()
     );
-    steps.assert_gone(&[]);
-    assert_eq!(steps.ids(), [""; 0]);
-    // Also one that never stops writing.
-    let mut step = steps.step("while :; do echo more; done");
-    step["timeout"] = json!({"secs": 1, "nanos": 0});
-    let ended = steps.command(&step).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
-    assert_eq!(ended.code(), Some(1));
+    assert!(told.ends_with(&end), "{told}");
+    builder.assert_gone(&[]);
+    builder.assert_clean();
+    // Also one that never stops writing; and no time is too long.
+    let mut command =
+        builder.command("FROM busybox:1\nRUN while :; do echo more; done\n", &["--timeout", "1s"]);
+    assert_eq!(command.stderr(Stdio::null()).status().unwrap().code(), Some(1));
+    builder.ok("FROM busybox:1\nRUN true\n", &["--timeout", "213503982334601d"]);
 }
 
 #[test]
-fn a_signal_ends_the_step_and_all_that_is_its() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let mut step = steps.step("trap '' TERM INT HUP; echo ready; sleep 600; sleep 600");
-    step["env"] = json!([format!("MARK={}", steps.sandbox.root().display())]);
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let larder = steps.command(&step);
+fn a_signal_ends_the_command_and_all_that_is_the_builds() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let dockerfile = format!(
+        "{}RUN echo done > /done\nRUN trap '' TERM INT HUP; echo ready; setsid sleep 600 & sleep 600; sleep 600\n",
+        builder.marked()
+    );
+    let index = index_text(&builder.sandbox.store());
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let larder = builder.command(&dockerfile, &[]);
         // A test that was started in the background hands on that a signal is ignored.
-        let mut command = steps.sandbox.enclose(std::process::Command::new("env"));
+        let mut command = builder.sandbox.enclose(Command::new("env"));
         command.arg("--default-signal").arg(larder.get_program()).args(larder.get_args());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut ready = [0; 6];
-        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
-        assert_eq!(&ready, b"ready\n");
-        let ids = steps.ids();
+        // As a terminal does it: all of the group get it.
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(told.any(|line| line.unwrap() == "ready"));
+        let ids = builder.ids();
         assert_eq!(ids.len(), 1);
-        rustix::process::kill_process(Pid::from_child(&child), signal).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(code));
-        steps.assert_gone(&ids);
-        assert_eq!(steps.ids(), [""; 0]);
+        rustix::process::kill_process_group(Pid::from_child(&child), signal).unwrap();
+        let last: Vec<_> = told.map(|line| line.unwrap()).collect();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{last:?}");
+        assert!(last.iter().any(|line| line.ends_with(": interrupted")), "{last:?}");
+        assert_eq!(index_text(&builder.sandbox.store()), index);
+        builder.assert_gone(&ids);
+        builder.assert_clean();
     }
 }

@@ -1,44 +1,118 @@
-//! Kill -9, of larder or of the process that attends its step, at any moment.
+//! Ctrl-C, and kill -9 of larder or of the process that attends its command, at any moment of a build.
 
-use std::process::Stdio;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Pid, Signal};
-use serde_json::json;
 
-use super::Steps;
+use super::Builder;
+use crate::support::store::assert_sound;
+use crate::support::tarball::noise;
 use crate::support::{need, wait_for};
 
-/// Until the command runs there are about ten of them.
-const APART: Duration = Duration::from_millis(9);
+/// Each of these is to be done anew.
+const STEPS: &str = "RUN echo one > /one; seq 20000 > /numbers; setsid sleep 600 &\n\
+    COPY file /copied/file\n\
+    RUN rm /numbers /bin/wget; mkdir /two; ln /one /two/one; setsid sleep 600 & sleep 0.05\n\
+    WORKDIR /three\n\
+    RUN echo three > three\n";
 
 #[test]
-fn a_larder_that_is_killed_leaves_no_process_no_mount_and_no_directory() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let mut ids = Vec::new();
-    for moment in 0..20 {
-        ids.extend(kill_at(&steps, APART * moment, |larder| larder));
-        // The attendant clears up.
-        wait_for(|| steps.ids().is_empty().then_some(()));
-    }
-    steps.assert_gone(&ids);
-    assert!(!ids.is_empty());
-    steps.renew("last");
-    assert_eq!(steps.ok(&steps.step("echo works")), "works\n");
+fn a_build_that_is_killed_at_any_of_20_moments_leaves_nothing() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    kill_at_random(builder, 20);
 }
 
 #[test]
-fn what_an_attendant_leaves_that_is_killed_is_taken_by_the_next_run() {
-    let steps = need!(Steps::new(), "root, runc and busybox");
-    let mut ids = Vec::new();
-    for moment in 0..20 {
-        ids.extend(kill_at(&steps, APART * moment, attendant));
+#[ignore = "long: 50 builds are killed"]
+fn a_build_that_is_killed_at_any_of_50_moments_leaves_nothing() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    kill_at_random(builder, 50);
+}
+
+/// Nothing is left for others to clear up.
+#[test]
+fn a_build_that_is_interrupted_at_any_of_10_moments_clears_up_itself() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    std::fs::write(builder.context().join("file"), noise(1, 200_000)).unwrap();
+    let dockerfile = format!("{}{STEPS}", builder.marked());
+    let begun = Instant::now();
+    builder.ok(&dockerfile, &["--no-cache"]);
+    let took = begun.elapsed();
+    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    for random in noise(seed.into(), 10) {
+        let after = took.mul_f64(f64::from(random) / 256.0);
+        let larder = builder.command(&dockerfile, &["--no-cache"]);
+        // A test that was started in the background hands on that a signal is ignored.
+        let mut command = builder.sandbox.enclose(Command::new("env"));
+        command.arg("--default-signal").arg(larder.get_program()).args(larder.get_args());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Before it listens a signal just ends it.
+        wait_for(|| listens(child.id()).then_some(()));
+        std::thread::sleep(after);
+        let _ = rustix::process::kill_process(Pid::from_child(&child), Signal::INT);
+        let code = child.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 130)), "seed {seed}, after {after:?}: {code:?}");
+        builder.assert_gone(&[]);
+        builder.assert_clean();
     }
-    assert!(!steps.ids().is_empty(), "the last one had begun");
-    steps.renew("last");
-    assert_eq!(steps.ok(&steps.step("echo works")), "works\n");
-    steps.assert_gone(&ids);
-    assert_eq!(steps.ids(), [""; 0]);
+}
+
+/// Whether a process has a handler for SIGINT, or has ended.
+fn listens(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    caught.is_none_or(|caught| caught & (1 << 1) != 0) || status.contains("State:\tZ")
+}
+
+fn kill_at_random(mut builder: Builder, moments: usize) {
+    builder.sandbox.set("SOURCE_DATE_EPOCH", "1700000000");
+    std::fs::write(builder.context().join("file"), noise(1, 200_000)).unwrap();
+    let dockerfile = format!("{}{STEPS}", builder.marked());
+    let begun = Instant::now();
+    let expected = builder.ok(&dockerfile, &["--no-cache"]).digest;
+    let took = begun.elapsed();
+    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    let random = noise(seed.into(), 2 * moments);
+    let (mut ids, mut killed) = (Vec::new(), 0);
+    for pair in random.chunks(2) {
+        let after = took.mul_f64(f64::from(pair[0]) / 256.0);
+        let is_attendant = pair[1] % 3 == 0;
+        killed += usize::from(kill_after(&builder, &dockerfile, after, is_attendant, &mut ids));
+        // Whoever is left of a command has seen it and ends; what the kernel ends takes its time.
+        wait_for(|| builder.processes().is_empty().then_some(()));
+        assert_eq!(mounted(&builder), [""; 0], "seed {seed}, after {after:?}");
+        assert_sound(&builder.sandbox.store());
+    }
+    assert!(killed > moments / 3, "seed {seed}: {killed} of {moments} were killed");
+    builder.sandbox.ok(["verify"]);
+    let made = builder.ok(&dockerfile, &["--no-cache"]);
+    assert_eq!(made.digest, expected, "seed {seed}");
+    assert_eq!(builder.ok(&dockerfile, &[]).digest, expected, "seed {seed}");
+    builder.sandbox.ok(["gc"]);
+    builder.assert_gone(&ids);
+    builder.assert_clean();
+}
+
+/// Starts a build and kills a process of it after a while; whether that was there to be killed.
+fn kill_after(
+    builder: &Builder,
+    dockerfile: &str,
+    after: Duration,
+    is_attendant: bool,
+    ids: &mut Vec<String>,
+) -> bool {
+    let mut command = builder.command(dockerfile, &["--no-cache"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after);
+    ids.extend(builder.ids());
+    let larder = Pid::from_child(&child);
+    let whom = if is_attendant { attendant(larder) } else { larder };
+    // One that has just ended is a zombie until it is waited for, and may be killed; an attendant is gone.
+    let was_there = rustix::process::kill_process(whom, Signal::KILL).is_ok();
+    let status = child.wait().unwrap();
+    was_there && !status.success()
 }
 
 /// The first child of larder, or larder itself where there is none yet.
@@ -48,17 +122,13 @@ fn attendant(larder: Pid) -> Pid {
     children.split_whitespace().next().and_then(|pid| Pid::from_raw(pid.parse().unwrap())).unwrap_or(larder)
 }
 
-/// Starts a step and kills a process of it after a while; the IDs that were there. All processes have ended.
-fn kill_at(steps: &Steps, after: Duration, whom: impl Fn(Pid) -> Pid) -> Vec<String> {
-    let mut step = steps.step("trap '' TERM INT HUP; setsid sleep 600 & sleep 600");
-    step["env"] = json!([format!("MARK={}", steps.sandbox.root().display())]);
-    steps.renew(&format!("{after:?}"));
-    let mut child = steps.command(&step).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(after);
-    let ids = steps.ids();
-    rustix::process::kill_process(whom(Pid::from_child(&child)), Signal::KILL).unwrap();
-    let status = child.wait().unwrap();
-    assert!(!status.success());
-    wait_for(|| steps.processes().is_empty().then_some(()));
-    ids
+/// What is mounted of the sandbox in the namespace of any process.
+fn mounted(builder: &Builder) -> Vec<String> {
+    let mark = builder.sandbox.root().to_str().unwrap();
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let mounts = std::fs::read_to_string(process.path().join("mountinfo")).unwrap_or_default();
+        found.extend(mounts.lines().filter(|line| line.contains(mark)).map(str::to_owned));
+    }
+    found
 }

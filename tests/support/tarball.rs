@@ -14,7 +14,7 @@ pub struct Tarball {
 }
 
 impl Tarball {
-    /// An empty one.
+    /// An empty one. Members are root's, from the beginning of time.
     pub fn new() -> Self {
         Self { builder: Builder::new(Vec::new()) }
     }
@@ -32,6 +32,11 @@ impl Tarball {
     /// Adds a symbolic link.
     pub fn link(&mut self, path: &str, target: &str) -> &mut Self {
         self.member(path, EntryType::Symlink, target, 0o777, b"")
+    }
+
+    /// Adds a hard link.
+    pub fn hard_link(&mut self, path: &str, target: &str) -> &mut Self {
+        self.member(path, EntryType::Link, target, 0o644, b"")
     }
 
     fn member(&mut self, path: &str, kind: EntryType, target: &str, mode: u32, content: &[u8]) -> &mut Self {

@@ -19,6 +19,10 @@ use crate::build::run::{self, Ended, Root, SCRIPTS, Script};
 
 /// What a step calls its machine.
 const HOSTNAME: &str = "larder";
+/// Bytes: with less than that free a disk is called full.
+const FULL: u64 = 1 << 20;
+/// Inodes: what a command needs beside its own files is less.
+const FEW: u64 = 64;
 /// Said once a build.
 const COPIES: &str =
     "overlayfs cannot be mounted here: each RUN works on a copy of all files, which takes longer";
@@ -52,6 +56,7 @@ impl<'a> Work<'a, '_> {
                 text: at.text.clone(),
                 code: ended.code,
                 last_lines: ended.last_lines,
+                is_full: new.files().is_ok_and(|files| is_full(&files)),
             });
         }
         self.keep(new, form, stage, &below).map_err(at.failed())
@@ -127,4 +132,11 @@ impl<'a> Work<'a, '_> {
 /// The step is run by another process.
 fn absolute(dir: &Dir) -> Result<PathBuf, StoreError> {
     std::path::absolute(dir.path()).map_err(|error: io::Error| StoreError::io("look at", dir.path())(error))
+}
+
+/// Whether a disk has no room, or no inodes, for what a command writes.
+fn is_full(dir: &Dir) -> bool {
+    rustix::fs::statvfs(dir.path()).is_ok_and(|stat| {
+        stat.f_bavail.saturating_mul(stat.f_frsize) < FULL || stat.f_files > 0 && stat.f_favail < FEW
+    })
 }

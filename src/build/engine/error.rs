@@ -1,14 +1,21 @@
 //! How a build fails.
 
-use std::fmt::Write;
+use std::error::Error as _;
 
 use larder_store::Error as StoreError;
+use larder_store::error::Kind;
 
 use crate::build::problem::Problem;
 use crate::build::run;
 
 /// The result of building.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What to do where an image is missing.
+const BASES: &str =
+    "images come from the store alone: `larder images` lists what is there, `larder import` brings more in";
+/// What to do where a command has filled the disk.
+const FULL: &str = "free space, then build again; nothing was registered, and what the command wrote is gone";
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +24,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// What is wrong with a Dockerfile or a `.dockerignore`; at least one thing.
-    #[error("{}", shown(file, problems))]
+    #[error("{}", all(file, problems).join("; "))]
     Problems {
         /// The file, as people call it.
         file: String,
@@ -45,7 +52,7 @@ pub(crate) enum Error {
         source: run::Error,
     },
     /// A command ended with another code than 0.
-    #[error("{place}: {text}: ended with {code}")]
+    #[error("{place}: {text}: ended with exit code {code}{}", if *is_full { "; the disk of the store is full" } else { "" })]
     Failed {
         /// File and line.
         place: String,
@@ -55,6 +62,8 @@ pub(crate) enum Error {
         code: i32,
         /// The end of its output.
         last_lines: Vec<String>,
+        /// Whether there was no more room for what it writes.
+        is_full: bool,
     },
 }
 
@@ -62,11 +71,30 @@ impl Error {
     /// What to do next, where there is something to say.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            Error::Step { source, .. } if source.kind() == Kind::NoSuchImage => Some(BASES.to_owned()),
             Error::Store(error) | Error::Step { source: error, .. } => error.hint().map(str::to_owned),
             Error::Run { source, .. } => source.hint().map(str::to_owned),
             // Each is said with its problem.
             Error::Problems { .. } => None,
+            Error::Failed { is_full: true, .. } => Some(FULL.to_owned()),
             Error::Failed { .. } => Some("its last lines are above; nothing was registered".to_owned()),
+        }
+    }
+
+    /// All that is wrong, each by itself.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        match self {
+            Error::Problems { file, problems } => all(file, problems),
+            one => {
+                let mut line = one.to_string();
+                // What is within it is a part of its own words.
+                let mut cause = one.source().and_then(|within| within.source());
+                while let Some(next) = cause {
+                    line = format!("{line}: {next}");
+                    cause = next.source();
+                }
+                vec![line]
+            }
         }
     }
 
@@ -80,13 +108,7 @@ impl Error {
     }
 }
 
-fn shown(file: &str, problems: &[Problem]) -> String {
-    let mut text = String::new();
-    for (at, problem) in problems.iter().enumerate() {
-        let _ = write!(text, "{}{}", if at == 0 { "" } else { "\n" }, problem.of(file));
-        if let Some(hint) = problem.hint() {
-            let _ = write!(text, " ({hint})");
-        }
-    }
-    text
+fn all(file: &str, problems: &[Problem]) -> Vec<String> {
+    let hint = |problem: &Problem| problem.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    problems.iter().map(|problem| format!("{}{}", problem.of(file), hint(problem))).collect()
 }

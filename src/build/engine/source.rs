@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use larder_store::Error as StoreError;
+use larder_store::blob::from_io;
 
 use super::error::{Error, Result};
 use crate::build::ignore::{self, Ignore};
@@ -60,17 +61,20 @@ impl Source {
 /// Reads a text of a bounded length.
 pub(crate) fn text_of(source: &mut dyn Read, path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
-    source.take(LONGEST + 1).read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
-    let problem = |why: String| Error::Problems {
-        file: path.display().to_string(),
-        problems: vec![Problem::of_file("the text", why)],
-    };
+    let read = source.take(LONGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| from_io(error, StoreError::io("read", path)))?;
+    let wrong = |problem| Error::Problems { file: path.display().to_string(), problems: vec![problem] };
     if bytes.len() as u64 > LONGEST {
-        return Err(problem(format!("is longer than the {LONGEST} bytes that are read")));
+        let why = format!("only {} MiB are read", LONGEST >> 20);
+        return Err(wrong(Problem::of_file("too long", why)));
+    }
+    let line = |before: &[u8]| before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        // No word of a command and no file could have it.
+        return Err(wrong(Problem::new(line(&bytes[..at]), "a zero byte", "this is no text")));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line =
-            error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-        problem(format!("is not UTF-8 on line {}", line + 1))
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        wrong(Problem::new(line(before), "not UTF-8", "this is no text that can be read"))
     })
 }

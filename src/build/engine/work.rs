@@ -25,7 +25,7 @@ use crate::build::dockerfile::{self, Instruction, Step};
 use crate::build::history;
 use crate::build::plan::{Base, Origin, Plan, Planned};
 use crate::build::problem::Problem;
-use crate::build::run::Runner;
+use crate::build::run::{self, Runner};
 
 pub(super) struct Work<'a, 's> {
     pub(super) store: &'s Store,
@@ -81,23 +81,18 @@ impl<'a, 's> Work<'a, 's> {
         observer: &'a mut dyn Observer,
         cancel: &'a Cancel,
     ) -> Result<Work<'a, 's>> {
-        let all = || plan.stages.iter().flat_map(|stage| &stage.steps);
-        let needs_runtime = all().any(|step| matches!(step.instruction, Instruction::Run(_)));
-        let needs_root = |step: &Step| {
-            use Instruction::{Add, Copy, Run, Workdir};
-            matches!(step.instruction, Run(_) | Copy(_) | Add(_) | Workdir(_))
-        };
-        if let Some(step) = all().find(|step| needs_root(step))
-            && !rustix::process::geteuid().is_root()
-        {
-            let problem = Problem::new(step.line, step.text.clone(), "only root can do this")
-                .with_hint("layers have files of all owners; run larder as root, with a store of root's");
-            return Err(Error::Problems { file: request.source.name.clone(), problems: vec![problem] });
-        }
         let building = store.layout().private().ensure_dir("building")?;
         let runs =
             std::path::absolute(building.path()).map_err(StoreError::io("look at", building.path()))?;
-        let runner = needs_runtime.then(|| Runner::find(&runs.join("run"))).transpose();
+        // Whether it is needed is known when all images are.
+        let runner = match Runner::find(&runs.join("run")) {
+            Err(run::Error::NoRuntime) => None,
+            found => Some(found.map_err(|error| Error::Run {
+                place: request.source.name.clone(),
+                text: "RUN".to_owned(),
+                source: error,
+            })?),
+        };
         let mut work = Work {
             store,
             request,
@@ -109,11 +104,7 @@ impl<'a, 's> Work<'a, 's> {
             lease: store.lease("build")?,
             snapshots,
             steps,
-            runner: runner.map_err(|source| Error::Run {
-                place: request.source.name.clone(),
-                text: "RUN".to_owned(),
-                source,
-            })?,
+            runner,
             can_stack: true,
             context: None,
             images: BTreeMap::new(),
@@ -125,10 +116,15 @@ impl<'a, 's> Work<'a, 's> {
         };
         for planned in &plan.stages {
             if let Base::Image(name) = &planned.base {
-                let at = work.at(planned.line, &format!("FROM {name}"));
-                work.image(name, planned.platform.as_deref(), &at)?;
+                let text = format!("FROM {name}");
+                let at = work.at(planned.line, &text);
+                let begun = Stage::on(work.image(name, planned.platform.as_deref(), &at)?);
+                let triggers = work.triggers(planned, &text, begun)?.1;
+                work.count += triggers.len();
+                triggers.iter().try_for_each(|step| work.needs(step))?;
             }
             for step in &planned.steps {
+                work.needs(step)?;
                 if let Some(Origin::Image(name)) = work.origin(planned, step)? {
                     let at = work.at(step.line, &step.text);
                     work.image(&name, None, &at)?;
@@ -138,8 +134,41 @@ impl<'a, 's> Work<'a, 's> {
         Ok(work)
     }
 
+    /// Whether what a step needs of the machine is there.
+    fn needs(&self, step: &Step) -> Result<()> {
+        use Instruction::{Add, Copy, Run, Workdir};
+        let is_run = matches!(step.instruction, Run(_));
+        if !is_run && !matches!(step.instruction, Copy(_) | Add(_) | Workdir(_)) {
+            return Ok(());
+        }
+        if !rustix::process::geteuid().is_root() {
+            let problem = Problem::new(step.line, shortened(&step.text), "only root can do this")
+                .with_hint("layers have files of all owners; run larder as root, with a store of root's");
+            return Err(self.wrong(problem));
+        }
+        if is_run && self.runner.is_none() {
+            let At { place, text } = self.at(step.line, &step.text);
+            return Err(Error::Run { place, text, source: run::Error::NoRuntime });
+        }
+        Ok(())
+    }
+
+    /// What a stage begins with, and the steps that its base wants done first.
+    fn triggers(
+        &self,
+        planned: &Planned,
+        text: &str,
+        begun: Result<(Stage, Vec<String>), String>,
+    ) -> Result<(Stage, Vec<Step>)> {
+        let (stage, triggers) =
+            begun.map_err(|why| self.wrong(Problem::new(planned.line, text.to_owned(), why)))?;
+        let triggers = triggers.iter().map(|text| dockerfile::trigger(planned.line, text));
+        let triggers = triggers.collect::<Result<_, _>>().map_err(|problem| self.wrong(problem))?;
+        Ok((stage, triggers))
+    }
+
     pub(super) fn at(&self, line: usize, text: &str) -> At {
-        At { place: format!("{}:{line}", self.request.source.name), text: text.to_owned() }
+        At { place: format!("{}:{line}", self.request.source.name), text: shortened(text) }
     }
 
     pub(super) fn wrong(&self, problem: Problem) -> Error {
@@ -191,11 +220,12 @@ impl<'a, 's> Work<'a, 's> {
             }
         };
         self.say(planned, &text, false);
-        let (mut stage, triggers) =
-            begun.map_err(|why| self.wrong(Problem::new(planned.line, text.clone(), why)))?;
-        let triggers = triggers.iter().map(|text| dockerfile::trigger(planned.line, text));
-        let triggers = triggers.collect::<Result<Vec<_>, _>>().map_err(|problem| self.wrong(problem))?;
-        self.count += triggers.len();
+        let (mut stage, triggers) = self.triggers(planned, &text, begun)?;
+        if let Base::Stage(_) = planned.base {
+            // Those of images were counted before.
+            self.count += triggers.len();
+            triggers.iter().try_for_each(|step| self.needs(step))?;
+        }
         for step in triggers.iter().chain(&planned.steps) {
             self.cancel.check()?;
             self.step(planned, &mut stage, step)?;
@@ -272,5 +302,14 @@ impl<'a, 's> Work<'a, 's> {
         let created = self.request.epoch.unwrap_or(created);
         let (entry, image_id) = image::write(&mut self.tx, &stage, created, now)?;
         Ok(Built { tx: self.tx, entry, image_id, base: stage.base, steps: self.did })
+    }
+}
+
+/// An instruction for a message: its output is further up, and its text in the file.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 120;
+    match text.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}…", text[..at].trim_end()),
+        None => text.to_owned(),
     }
 }

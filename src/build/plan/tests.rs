@@ -44,7 +44,7 @@ fn only_what_the_target_needs_is_planned() {
     for wrong in ["5", "none", ""] {
         let problems = planned(MANY, Some(wrong), &[]).unwrap_err();
         let said = format!(
-            "Dockerfile: --target {wrong}: no such stage: there are 5 from 0; named are base, build, lint, alpine, last"
+            "Dockerfile: --target {wrong}: there is no such stage; they are numbered from 0 to 4; named are base, build, lint, alpine, last"
         );
         assert_eq!(problems, [said]);
     }

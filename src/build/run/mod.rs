@@ -34,7 +34,6 @@ pub(crate) use abilities::{Abilities, abilities};
 pub(crate) use entry::entry;
 pub(crate) use error::{Error, Result};
 pub(crate) use runtime::Runtime;
-pub(crate) use stream::Stream;
 
 /// What a step runs, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

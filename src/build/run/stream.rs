@@ -64,8 +64,10 @@ impl Runner {
             tail.push(bytes);
             output(stream, bytes);
         };
-        let deadline = Instant::now() + step.timeout;
-        let passed = pass_on(&mut attendant, &socket, &mut output, deadline, cancel);
+        // One beyond what the clock can say never comes.
+        let deadline = Instant::now().checked_add(step.timeout);
+        let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let passed = pass_on(&mut attendant, &socket, &mut output, &is_over, cancel);
         if passed.is_err() {
             stop(&socket);
         }
@@ -82,7 +84,7 @@ impl Runner {
                 Err(larder_store::Error::Interrupted.into())
             }
             Ok(Report::Stopped) => Err(Error::TimedOut { after: step.timeout, last_lines }),
-            Err(_) if Instant::now() >= deadline => Err(Error::TimedOut { after: step.timeout, last_lines }),
+            Err(_) if is_over() => Err(Error::TimedOut { after: step.timeout, last_lines }),
             Err(_) => Err(Error::not_run("the process that attends the step was killed")),
         }
     }
@@ -99,7 +101,7 @@ fn pass_on(
     attendant: &mut Child,
     socket: &UnixStream,
     output: &mut dyn FnMut(Stream, &[u8]),
-    deadline: Instant,
+    is_over: &dyn Fn() -> bool,
     cancel: &Cancel,
 ) -> Result<()> {
     let failed = |error: Errno| Error::io("read the output of", "the step")(error.into());
@@ -111,7 +113,7 @@ fn pass_on(
     let mut stopped: Option<Instant> = None;
     while streams.iter().any(|(_, fd)| fd.is_some()) {
         match stopped {
-            None if cancel.is_raised() || Instant::now() >= deadline => {
+            None if cancel.is_raised() || is_over() => {
                 stop(socket);
                 stopped = Some(Instant::now());
             }

@@ -21,6 +21,7 @@ use rustix::fs::{self as sys, AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 pub use copy::copy_stack;
+pub(crate) use node::is_whiteout;
 pub use node::{Kind, Node, Time, read_content};
 pub(crate) use place::{Meta, NewFile};
 pub use stack::Stack;

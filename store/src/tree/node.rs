@@ -84,10 +84,21 @@ impl Node {
         }
     }
 
-    /// Whether overlayfs takes it for a name that is hidden (Documentation/filesystems/overlayfs.rst).
+    /// Whether it is a name that is hidden: as overlayfs knows it, or in its place.
     pub fn is_whiteout(&self) -> bool {
-        self.kind == Kind::Char && self.device == (0, 0)
+        self.kind == Kind::Char && is_whiteout(self.device)
     }
+}
+
+/// The device that overlayfs takes for a name that is hidden (Documentation/filesystems/overlayfs.rst).
+pub(super) const WHITEOUT: (u32, u32) = (0, 0);
+
+/// What stands for it on an overlay, where nobody may make that device, and nothing is ever mounted. No driver has major number 0.
+pub(super) const STAND_IN: (u32, u32) = (0, 0xf_ffff);
+
+/// Whether a character device of these numbers hides its name.
+pub(crate) fn is_whiteout(device: (u32, u32)) -> bool {
+    [WHITEOUT, STAND_IN].contains(&device)
 }
 
 /// Fills the buffer from a file, less only at its end; how much.

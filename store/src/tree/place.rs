@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{self as sys, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
+use super::node::{STAND_IN, WHITEOUT};
 use super::{Directory, Node, Time, Xattrs};
 use crate::error::{Error, Result};
 
@@ -161,7 +162,13 @@ impl Directory {
 
     /// Hides a name of the layers below; whether the name was free.
     pub(crate) fn new_whiteout(&self, name: &[u8]) -> Result<bool> {
-        let made = sys::mknodat(&self.fd, name, FileType::CharacterDevice, Mode::empty(), 0);
+        let make = |(major, minor)| {
+            sys::mknodat(&self.fd, name, FileType::CharacterDevice, Mode::empty(), sys::makedev(major, minor))
+        };
+        let made = match make(WHITEOUT) {
+            Err(Errno::PERM) => make(STAND_IN),
+            made => made,
+        };
         Ok(self.unless_taken("create", name, made)?.is_some())
     }
 

@@ -16,6 +16,8 @@ pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Hides what lies below a directory; its value is `y`.
 pub const OPAQUE: &str = "trusted.overlay.opaque";
+/// The same on overlayfs itself, which keeps its own attributes to itself.
+const OUR_OPAQUE: &str = "trusted.larder.opaque";
 
 /// Whether a layer may carry it.
 pub fn is_kept(name: &[u8]) -> bool {
@@ -82,7 +84,11 @@ pub(crate) fn set(fd: impl AsFd, name: &[u8], value: &[u8]) -> Result<(), Errno>
 impl Directory {
     /// Whether overlayfs shows nothing of what lies below this directory.
     pub fn is_opaque(&self) -> Result<bool> {
-        match get(&self.fd, OPAQUE.as_bytes()) {
+        let found = match get(&self.fd, OPAQUE.as_bytes()) {
+            Err(Errno::OPNOTSUPP) => get(&self.fd, OUR_OPAQUE.as_bytes()),
+            found => found,
+        };
+        match found {
             Ok(value) => Ok(value == b"y"),
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
             Err(e) => Err(self.error("read an attribute of", b"")(e)),
@@ -91,7 +97,11 @@ impl Directory {
 
     /// Makes overlayfs show nothing of what lies below this directory.
     pub fn make_opaque(&self) -> Result<()> {
-        set(&self.fd, OPAQUE.as_bytes(), b"y").map_err(self.error("mark as opaque", b""))
+        let marked = match set(&self.fd, OPAQUE.as_bytes(), b"y") {
+            Err(Errno::OPNOTSUPP) => set(&self.fd, OUR_OPAQUE.as_bytes(), b"y"),
+            marked => marked,
+        };
+        marked.map_err(self.error("mark as opaque", b""))
     }
 
     /// The attributes of this directory that a layer may carry.

@@ -13,7 +13,7 @@ use rustix::fs::FileType;
 use super::{Limits, Unpacked};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Meta, NewFile, Node, Stack, Time, join, split};
+use crate::tree::{Directory, Kind, Meta, NewFile, Node, Stack, Time, is_whiteout, join, split};
 
 /// The layer.
 pub(crate) struct Upper<'a> {
@@ -203,8 +203,8 @@ impl<'a> Upper<'a> {
         device: (u32, u32),
         meta: &Meta,
     ) -> Result<()> {
-        if kind == FileType::CharacterDevice && device == (0, 0) {
-            return Err(refused("is a device 0:0, which overlayfs takes for a hidden name"));
+        if kind == FileType::CharacterDevice && is_whiteout(device) {
+            return Err(refused("is a device 0:0 (or what stands for it), which hides a name"));
         }
         self.make(place, name, |dir| dir.new_node(name, kind, device, meta))
     }
