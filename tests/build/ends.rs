@@ -73,7 +73,7 @@ fn what_a_command_leaves_running_ends_with_it() {
     builder.assert_clean();
 }
 
-/// The limit is the one of every build: 16384 processes, half of what a machine has at the least.
+/// The limit is the one of every build: 4096 processes, an eighth of what a machine has at the least.
 #[test]
 fn a_command_that_forks_for_ever_reaches_its_limit() {
     let builder = need!(Builder::new(), "root, runc and busybox");
