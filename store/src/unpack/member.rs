@@ -194,8 +194,10 @@ impl<'r> Members<'r> {
             // The largest one means "as it is" to the kernel.
             id.filter(|id| *id != u32::MAX).ok_or_else(|| named("has an owner or group that is none"))
         };
-        let (uid, gid) = (id(extended.uid, header.uid())?, id(extended.gid, header.gid())?);
-        let ustar_time = || header.mtime().ok().and_then(|time| i64::try_from(time).ok());
+        let old = header.as_old();
+        let uid = id(extended.uid, number(&old.uid, header.uid()))?;
+        let gid = id(extended.gid, number(&old.gid, header.gid()))?;
+        let ustar_time = || number(&old.mtime, header.mtime()).ok().and_then(|time| i64::try_from(time).ok());
         let modified = extended.modified.or_else(|| Some(Time { seconds: ustar_time()?, nanos: 0 }));
         let modified = modified.ok_or_else(|| named("has a time that is none"))?;
         let mode = header.mode().map_err(|_| named("has a mode that is none"))? & 0o7777;
@@ -204,6 +206,11 @@ impl<'r> Members<'r> {
         self.expect(size)?;
         Ok(Member { path, what, mode, uid, gid, modified, size, xattrs: extended.xattrs })
     }
+}
+
+/// A number in a header. Nothing at all is 0, as for Go and GNU tar.
+fn number(field: &[u8], parsed: std::io::Result<u64>) -> std::io::Result<u64> {
+    if field.iter().all(|byte| [0, b' '].contains(byte)) { Ok(0) } else { parsed }
 }
 
 /// A path without what makes no difference; what is wrong with it.
