@@ -9,7 +9,7 @@ use larder_store::tree::{Kind, Level, join, split};
 use super::From;
 use crate::build::dockerfile::Copy;
 use crate::build::path::{in_context, in_stage};
-use crate::build::pattern::{Pattern, is_pattern};
+use crate::build::pattern::Pattern;
 
 /// Names in a pattern with `/` between: for each a directory is open.
 const MOST_PARTS: usize = 100;
@@ -56,12 +56,13 @@ pub(crate) fn find(from: From<'_>, copy: &Copy, is_add: bool, cancel: &Cancel) -
                 .ok_or_else(|| Error::invalid(format!("{word:?}"), "leads out of the context"))?,
             From::Layers(_) => in_stage(word),
         };
-        let mut named: Vec<_> = match is_pattern(&path) {
-            true => Vec::new(),
-            false => named(&tree, from, path.as_bytes(), cancel)?.into_iter().collect(),
+        let is_plain = !path.contains(['*', '?', '[']);
+        let mut named: Vec<_> = match is_plain {
+            true => named(&tree, from, path.as_bytes(), cancel)?.into_iter().collect(),
+            false => Vec::new(),
         };
-        // Docker 20.10 takes a backslash without a `*`, `?` or `[` as it is, BuildKit as in a pattern.
-        if named.is_empty() && path.contains(['*', '?', '[', '\\']) {
+        // Docker 20.10 takes a backslash as it is where there is nothing else of a pattern, BuildKit as in a pattern.
+        if named.is_empty() && (!is_plain || path.contains('\\')) {
             named = matching(&tree, from, &path, cancel).map_err(|e| e.within(format!("{word:?}")))?;
         }
         if named.is_empty() {
