@@ -22,19 +22,6 @@ enum Part {
     Class(bool, Vec<(char, char)>),
 }
 
-/// Whether a source of COPY is a pattern.
-pub(crate) fn is_pattern(source: &str) -> bool {
-    let mut chars = source.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' | '?' | '[' => return true,
-            '\\' => drop(chars.next()),
-            _ => {}
-        }
-    }
-    false
-}
-
 impl Pattern {
     /// A pattern of COPY.
     pub(crate) fn of_source(text: &str) -> Result<Pattern, String> {
@@ -216,12 +203,6 @@ mod tests {
         for wrong in ["[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "[", "[^", "[^bc", "a[", "a\\"] {
             assert!(Pattern::of_source(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_pattern_is_told_from_a_path() {
-        assert!(["a*", "?", "[ab]"].iter().all(|source| is_pattern(source)));
-        assert!(["a", "a\\*", "\\[a]"].iter().all(|source| !is_pattern(source)));
     }
 
     /// The same by trying all: slow, and as the rules are written.

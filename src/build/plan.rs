@@ -204,7 +204,7 @@ fn step_origin(
             Err(problem(format!("that stage comes later, on line {line}"))
                 .with_hint("put the stage that is copied from first"))
         }
-        Some(_) => Err(problem(format!("there are {} stages, numbered from 0", names.len()))),
+        Some(_) => Err(problem(format!("stages are numbered from 0 to {}", names.len() - 1))),
         None => Ok(Some(Origin::Image(from.clone()))),
     }
 }

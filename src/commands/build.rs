@@ -118,7 +118,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             Source::of_text(&args.context, file.display().to_string(), text)?
         }
         Some(file) => Source::read(&args.context, file)?,
-        None => Source::read(&args.context, &args.context.join("Dockerfile"))?,
+        None => {
+            let file = args.context.join("Dockerfile");
+            if matches!(file.try_exists(), Ok(false)) {
+                return Err(fail(format!("{}: there is no such file", file.display()))
+                    .with_hint("-f names the Dockerfile, and `-f -` takes it from stdin"));
+            }
+            Source::read(&args.context, &file)?
+        }
     };
     let request = Request { encoding: args.taking.compression, ..args.how.request(&args.context, &source)? };
     let request = Request { jobs: super::jobs(args.taking.jobs), ..request };

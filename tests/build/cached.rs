@@ -5,8 +5,8 @@ use std::fs;
 use super::{Builder, Made};
 use crate::support::need;
 
-const STEPS: &str = "FROM busybox:1\nARG NUMBER=1\nENV WORD=one\nWORKDIR /here\nRUN echo first > first\n\
-    COPY file other/\nRUN date +%s%N > time; cat /proc/sys/kernel/random/uuid > once\n";
+const STEPS: &str = "FROM busybox:1\nARG NUMBER=1\nENV WORD=one\nWORKDIR /here\nRUN echo first > first; cat /proc/sys/kernel/random/uuid > one\n\
+    COPY file other/\nRUN date +%s%N > time; cat /proc/sys/kernel/random/uuid > two\n";
 
 /// The instructions of these steps that were done, by their first words.
 fn done(made: &Made) -> Vec<&str> {

@@ -32,6 +32,9 @@ fn a_command_that_fails_is_told_with_its_code_and_its_last_lines_and_changes_not
     }
     let told = builder.fail("FROM busybox:1\nRUN [\"nothing-of-that-name\"]\n", &[], 1);
     assert!(told.contains("runc cannot run the step: ") && told.contains("not found"), "{told}");
+    assert!(told.ends_with("\nhint: the command, or its shell, is looked for in the image: is it there, and on the PATH of the image?\n"), "{told}");
+    let told = builder.fail("FROM scratch\nRUN ls\n", &[], 1);
+    assert!(told.contains("\"/bin/sh\"") && told.contains("\nhint: the command, or its shell"), "{told}");
     assert_eq!(named(&builder.sandbox.store(), "made:1"), Some(before.digest));
     builder.assert_gone(&[]);
     builder.assert_clean();
@@ -70,7 +73,7 @@ fn what_a_command_leaves_running_ends_with_it() {
     builder.assert_clean();
 }
 
-/// The limit is the one of every build: 16384 processes, half of what a machine has at the least.
+/// The limit is the one of every build: 4096 processes, an eighth of what a machine has at the least.
 #[test]
 fn a_command_that_forks_for_ever_reaches_its_limit() {
     let builder = need!(Builder::new(), "root, runc and busybox");

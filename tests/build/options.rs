@@ -36,7 +36,10 @@ fn a_dockerfile_that_is_none_is_refused_by_name() {
         assert!(told.starts_with(&format!("larder: {context} is no directory\nhint: CONTEXT is")), "{told}");
     }
     let told = builder.sandbox.fail(["build", "context", "-t", "made:1"], 1);
-    assert_eq!(told, "larder: cannot open context/Dockerfile: No such file or directory (os error 2)\n");
+    assert_eq!(
+        told,
+        "larder: context/Dockerfile: there is no such file\nhint: -f names the Dockerfile, and `-f -` takes it from stdin\n"
+    );
 }
 
 #[test]

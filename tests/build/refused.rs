@@ -90,7 +90,7 @@ const REFUSED: [(&str, i32, &str); 24] = [
     (
         "FROM busybox:1\nCOPY --from=7 /x /y\n",
         1,
-        "larder: context/Dockerfile:2: COPY --from=7: there are 1 stages, numbered from 0\n",
+        "larder: context/Dockerfile:2: COPY --from=7: stages are numbered from 0 to 0\n",
     ),
     ("FROM a AS a\n", 3, "larder: context/Dockerfile:1: FROM a: a: no such image in STORE\n"),
     (

@@ -81,7 +81,7 @@ ENV A='
             "Dockerfile:2: COPY --from=a: a stage cannot copy from itself",
             "Dockerfile:3: COPY --from=1: that stage comes later, on line 8",
             "Dockerfile:4: COPY --from=B: that stage comes later, on line 8",
-            "Dockerfile:5: COPY --from=7: there are 2 stages, numbered from 0",
+            "Dockerfile:5: COPY --from=7: stages are numbered from 0 to 1",
             "Dockerfile:6: COPY --from=: the stage or image is missing",
             "Dockerfile:7: COPY --from=$X: variables are not expanded here",
             "Dockerfile:9: ENV: a single quote has no end",

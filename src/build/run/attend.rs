@@ -26,6 +26,10 @@ use super::{SCRIPTS, Step, cgroups, entry, spec, user};
 /// `/etc/passwd` and `/etc/group` of a root are not longer, in bytes.
 const LONGEST: u64 = 8 << 20;
 
+/// What to do where there is no program of the command's name.
+const MISSING: &str =
+    "the command, or its shell, is looked for in the image: is it there, and on the PATH of the image?";
+
 /// What is asked of an attendant.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
@@ -105,7 +109,10 @@ fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStrea
     let log = fs::read_to_string(state.at(state::LOG)).unwrap_or_default();
     match runtime::last_error(&log) {
         Some(error) if !status.success() => {
-            Err(Error::not_run(format!("{} cannot run the step: {error}", runtime.program.display())))
+            let why = Error::not_run(format!("{} cannot run the step: {error}", runtime.program.display()));
+            let is_missing =
+                ["no such file", "not found"].iter().any(|text| error.to_lowercase().contains(text));
+            Err(if is_missing { why.with_hint(MISSING) } else { why })
         }
         _ => Ok(Report::Ended {
             code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),

@@ -81,7 +81,7 @@ pub(crate) const SCRIPTS: &str = "/dev/pipes";
 
 /// Enough for any build, and less than a machine has.
 pub(crate) const fn default_pids() -> i64 {
-    16384
+    4096
 }
 
 /// Where the root file system comes from.

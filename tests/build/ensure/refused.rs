@@ -10,7 +10,7 @@ fn a_build_that_fails_fails_the_job_with_its_log() {
     let said = sandbox.fail(JOB.iter().chain(&["--package=missing"]), 1);
     // As it came, and once more at the end.
     assert!(said.matches("E: Unable to locate package missing").count() >= 2, "{said}");
-    assert!(said.contains("ended with 100"), "{said}");
+    assert!(said.contains("ended with exit code 100"), "{said}");
     assert_nothing_registered(&sandbox);
     assert_nothing_pending(&sandbox.store());
     // What is asked for otherwise is not in its way.

@@ -1,6 +1,5 @@
 //! Several jobs at once that need the same image.
 
-use std::io::Read;
 use std::net::TcpListener;
 
 use super::*;
@@ -33,14 +32,13 @@ fn who_waits_says_for_whom_and_the_build_protects_what_it_needs() {
         assert_eq!(first.try_wait().unwrap(), None, "it runs until somebody hangs up");
         listener.accept().ok().map(|(running, _)| running)
     });
-    let mut second = begin(&sandbox, &[&package]);
-    let mut stderr = second.stderr.take().unwrap();
-    let mut said = String::new();
-    wait_for(|| {
-        let mut byte = [0];
-        stderr.read_exact(&mut byte).unwrap();
-        said.push(byte[0].into());
-        said.contains("waiting for it").then_some(())
+    let log = sandbox.path("second.log");
+    let mut second = sandbox.command(JOB.iter().chain(&[package.as_str()]));
+    second.stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
+    let second = second.spawn().unwrap();
+    let said = wait_for(|| {
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.contains("waiting for it").then_some(said)
     });
     assert!(said.contains(&format!("is built by process {}", first.id())), "{said}");
     let holds = sandbox.json(["holds"]);
@@ -51,9 +49,9 @@ fn who_waits_says_for_whom_and_the_build_protects_what_it_needs() {
     // Another name is built meanwhile.
     assert_eq!(ensured(&sandbox, &["--variant=cov"]).0, "p-debian-12-gcc12-cov:latest\n");
     drop(running);
-    let (output, out, log) = end(first);
-    assert!(output.status.success() && out == format!("{NAME}\n"), "{log}");
+    let (output, out, whole) = end(first);
+    assert!(output.status.success() && out == format!("{NAME}\n"), "{whole}");
     let (output, out, _) = end(second);
-    stderr.read_to_string(&mut said).unwrap();
+    let said = std::fs::read_to_string(&log).unwrap();
     assert!(output.status.success() && out == format!("{NAME}\n") && ran(&said) == 0, "{said}");
 }
