@@ -115,14 +115,14 @@ fn docker20_makes_the_same_and_larder_the_same_again() {
     let (ours, theirs) = std::thread::scope(|scope| {
         let theirs = scope.spawn(|| peers::docker(&docker, &corpus.sandbox, &corpus.base, &known));
         let ours = corpus.larder(&corpus.recipes);
-        again.larder(&again.recipes);
+        peers::larder_unread(&again.sandbox, &again.base, &again.recipes);
         (ours, theirs.join().unwrap())
     });
     let mut wrong = model(&docker, &corpus, &theirs);
     wrong.extend(judge(Peer::Docker20, ours, theirs));
     let once = corpus.digests();
     // The steps are known now.
-    corpus.larder(&corpus.recipes);
+    peers::larder_unread(&corpus.sandbox, &corpus.base, &corpus.recipes);
     for (what, digests) in [("in another store", again.digests()), ("the second time", corpus.digests())] {
         let differs = once.iter().filter(|(name, digest)| digests.get(*name) != Some(*digest));
         wrong.extend(differs.map(|(name, _)| format!("{name} has another digest {what}")));

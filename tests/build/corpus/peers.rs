@@ -178,13 +178,25 @@ pub(super) fn larder_copying(sandbox: &Sandbox, base: &Base, recipes: &[Recipe])
 
 /// larder, in the sandbox's store; several builds at once.
 pub(super) fn larder(sandbox: &Sandbox, base: &Base, recipes: &[Recipe]) -> Built {
-    let archive = base.archive.as_os_str();
-    sandbox.ok(["import".as_ref(), archive]);
+    let built = larder_unread(sandbox, base, recipes);
+    let reference = |name: &str| recipes.iter().find(|recipe| recipe.name == name).unwrap().reference();
+    let read = |(name, built): (String, Result<(), String>)| {
+        let image = built.map(|()| stored(&sandbox.store(), &reference(&name)));
+        (name, image)
+    };
+    built.into_iter().map(read).collect()
+}
+
+/// The same, and nobody looks at the images.
+pub(super) fn larder_unread(
+    sandbox: &Sandbox,
+    base: &Base,
+    recipes: &[Recipe],
+) -> BTreeMap<String, Result<(), String>> {
+    sandbox.ok(["import".as_ref(), base.archive.as_os_str()]);
     each(recipes, |recipe| {
-        let reference = recipe.reference();
-        let mut command = sandbox.command(["build", "--network=none", "--tag", &reference]);
-        attempt(command.args(&recipe.options).arg(&recipe.context))?;
-        Ok(stored(&sandbox.store(), &reference))
+        let mut command = sandbox.command(["build", "--network=none", "--tag", &recipe.reference()]);
+        attempt(command.args(&recipe.options).arg(&recipe.context))
     })
 }
 
