@@ -230,3 +230,17 @@ fn clean(raw: &[u8]) -> Result<Vec<u8>, &'static str> {
     }
     if path.contains(&0) { Err("has a zero byte in its name") } else { Ok(path) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_of_nothing_is_zero_and_nonsense_is_not() {
+        let wrong = || Err(std::io::Error::other("no number"));
+        assert_eq!(number(&[0; 8], wrong()).ok(), Some(0));
+        assert_eq!(number(b"       \0", wrong()).ok(), Some(0));
+        assert_eq!(number(b"0000007\0", Ok(7)).ok(), Some(7));
+        assert!(number(b"nobody \0", wrong()).is_err());
+    }
+}
