@@ -143,7 +143,9 @@ fn look_at_index<T>(
 ) -> Outcome<((T, Vec<String>), Index)> {
     /// So often the index may move on: where something is damaged too, that has to be said in the end.
     const TIMES: usize = 20;
-    let mut index = store.index()?;
+    /// What another tool takes for a small blob.
+    const MOMENT: std::time::Duration = std::time::Duration::from_millis(200);
+    let (mut index, mut has_waited) = (store.index()?, false);
     for _ in 1..TIMES {
         let looked = look(&index);
         if matches!(&looked, Ok((_, damaged)) if damaged.is_empty()) {
@@ -151,7 +153,12 @@ fn look_at_index<T>(
         }
         let now = store.index()?;
         if now == index {
-            return Ok((looked?, index));
+            if has_waited {
+                return Ok((looked?, index));
+            }
+            // Other tools write a blob anew in its place, and it is empty for a moment.
+            std::thread::sleep(MOMENT);
+            has_waited = true;
         }
         index = now;
     }

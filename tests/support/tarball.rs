@@ -14,7 +14,7 @@ pub struct Tarball {
 }
 
 impl Tarball {
-    /// An empty one. Members are root's, from the beginning of time.
+    /// An empty one. Members say nothing of owner and time, which is root and the beginning of time.
     pub fn new() -> Self {
         Self { builder: Builder::new(Vec::new()) }
     }
@@ -47,9 +47,6 @@ impl Tarball {
         header.set_entry_type(kind);
         header.set_size(content.len() as u64);
         header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
         header.set_cksum();
         self.builder.append(&header, content).unwrap();
         self
