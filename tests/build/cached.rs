@@ -142,3 +142,30 @@ fn heredocs_are_scripts_of_the_shell_or_of_what_their_first_line_names() {
     let other = builder.ok(&dockerfile.replace("by awk", "by another"), &[]);
     assert_eq!(done(&other).len(), 4, "{}", other.told);
 }
+
+#[test]
+fn the_root_directory_stays_as_a_step_left_it() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let stat = "RUN stat -c '%a %u' /\n";
+    let made = builder.ok(&format!("FROM busybox:1\nRUN chmod 711 /; chown 5 /\nRUN echo > /y\n{stat}"), &[]);
+    assert_eq!(made.said("RUN stat"), "711 5\n");
+    assert_eq!(builder.layers("made:1").len(), 3, "a step that changes nothing has no layer");
+}
+
+#[test]
+fn without_a_step_of_its_own_an_image_is_as_old_as_its_base() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    builder.ok("FROM busybox:1\nRUN echo > /y\n", &["-t", "base:1"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let made = builder.ok("FROM base:1\n", &[]);
+    assert_eq!(builder.config("made:1")["created"], builder.config("base:1")["created"]);
+    assert_eq!(builder.ok("FROM base:1\n", &[]).digest, made.digest);
+}
+
+#[test]
+fn a_proxy_of_the_image_goes_before_one_that_is_given() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let steps = "FROM busybox:1\nENV HTTP_PROXY=http://image\nRUN echo $HTTP_PROXY $https_proxy\n";
+    let given = ["--build-arg", "HTTP_PROXY=http://given", "--build-arg", "https_proxy=http://other"];
+    assert_eq!(builder.ok(steps, &given).said("RUN echo"), "http://image http://other\n");
+}

@@ -27,7 +27,7 @@ fn a_dockerfile_that_is_none_is_refused_by_name() {
         ("latin1", 1, "larder: latin1:2: not UTF-8: this is no text that can be read\n"),
         ("long", 1, "larder: long: too long: only 4 MiB are read\n"),
         ("binary", 1, "larder: binary:1: a zero byte: this is no text\n"),
-        ("/dev/null", 1, "larder: /dev/null: no FROM: an image is made from another, or from scratch\n"),
+        ("/dev/null", 1, "larder: /dev/null: is no file that can be read\n"),
     ] {
         assert_eq!(builder.sandbox.fail(["build", "context", "-t", "made:1", "-f", name], code), says);
     }
@@ -202,4 +202,12 @@ fn no_time_of_an_image_is_later_than_the_epoch() {
         builder.fail(dockerfile, &["--timeout", wrong], 2);
     }
     assert!(Path::new(&builder.context()).is_dir());
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_no_dockerignore() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    crate::support::run(Command::new("mkfifo").arg(builder.context().join(".dockerignore")));
+    let told = builder.fail("FROM busybox:1\n", &[], 1);
+    assert!(told.contains(".dockerignore: is no file that can be read"), "{told}");
 }

@@ -36,6 +36,11 @@ impl<'a> Work<'a, '_> {
             false => self.in_a_copy(stage, run, &below, at)?,
             true => {
                 let new = self.fresh().map_err(at.failed())?;
+                // Overlayfs takes the root directory from the uppermost layer.
+                if let Some(lower) = below.last() {
+                    let like = || Directory::of(&new.files()?)?.describe_as(&Directory::of(&lower.files)?);
+                    like().map_err(at.failed())?;
+                }
                 match self.stacked(stage, run, &below, &new) {
                     Err(run::Error::NoOverlay(why)) => {
                         self.can_stack = false;
@@ -103,7 +108,10 @@ impl<'a> Work<'a, '_> {
         let mut env = state.environment();
         let set = |(name, value): (&str, &str)| format!("{name}={value}");
         let args: Vec<_> = state.args().for_command(&env).into_iter().map(set).collect();
-        env.extend(args.into_iter().chain(self.given.proxies().map(set)));
+        let is_set =
+            |name: &str| env.iter().any(|set| set.split_once('=').is_some_and(|(known, _)| known == name));
+        let proxies: Vec<_> = self.given.proxies().filter(|(name, _)| !is_set(name)).map(set).collect();
+        env.extend(args.into_iter().chain(proxies));
         let (args, scripts) = match run {
             Run::Command(command) => (command.words(&state.shell()), Vec::new()),
             Run::Script { name, content } => {

@@ -9,7 +9,7 @@ use crate::build::run::Network;
 use crate::build::state::State;
 
 /// Changes when larder does something else for the same instruction.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What a step begins with, and what it does.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,9 @@ pub(super) fn key(on: &Depends<'_>) -> Digest {
     let environment = on.before.environment();
     let is_command = matches!(on.instruction, Instruction::Run(_));
     let of_commands = is_command.then(|| {
-        json!({"network": on.network, "proxies": on.proxies, "args": on.before.args().for_command(&environment)})
+        let is_set = |name: &str| environment.iter().any(|set| set.split('=').next() == Some(name));
+        let proxies: Vec<_> = on.proxies.iter().filter(|(name, _)| !is_set(name)).collect();
+        json!({"network": on.network, "proxies": proxies, "args": on.before.args().for_command(&environment)})
     });
     let text = json!([
         VERSION,

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use larder_store::Error as StoreError;
 use larder_store::blob::from_io;
+use rustix::fs::OFlags;
 
 use super::error::{Error, Result};
 use crate::build::ignore::{self, Ignore};
@@ -29,13 +31,13 @@ impl Source {
     /// Reads a Dockerfile, and the `.dockerignore` beside it or at the root of the context.
     pub(crate) fn read(context: &Path, file: &Path) -> Result<Source> {
         let name = file.display().to_string();
-        let mut source = File::open(file).map_err(StoreError::io("open", file))?;
-        let is_directory = source.metadata().is_ok_and(|metadata| metadata.is_dir());
-        if is_directory {
+        let mut source = open(file).map_err(StoreError::io("open", file))?;
+        if source.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(
                 StoreError::invalid(name, "is a directory and no Dockerfile; -f names the file").into()
             );
         }
+        check(&source, file)?;
         let text = text_of(&mut source, file)?;
         Source::of_text(context, name, text)
     }
@@ -44,17 +46,31 @@ impl Source {
     pub(crate) fn of_text(context: &Path, name: String, text: String) -> Result<Source> {
         let [beside, inside] = ignore::places(&name);
         for path in [Path::new(&beside), &context.join(inside)] {
-            let mut file = match File::open(path) {
+            let mut file = match open(path) {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                     continue;
                 }
                 opened => opened.map_err(StoreError::io("open", path))?,
             };
+            check(&file, path)?;
             let of = |problems| Error::Problems { file: path.display().to_string(), problems };
             let ignore = Ignore::parse(&text_of(&mut file, path)?).map_err(of)?;
             return Ok(Source { name, text, ignore });
         }
         Ok(Source { name, text, ignore: Ignore::default() })
+    }
+}
+
+/// Without waiting: a pipe may have nobody who writes.
+fn open(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    File::options().read(true).custom_flags(flags.bits() as i32).open(path)
+}
+
+fn check(file: &File, path: &Path) -> Result<()> {
+    match file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        true => Ok(()),
+        false => Err(StoreError::invalid(path.display(), "is no file that can be read").into()),
     }
 }
 

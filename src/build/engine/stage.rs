@@ -19,6 +19,8 @@ pub(super) struct Stage {
     pub(super) history: Vec<Value>,
     /// When the youngest of its own steps was done (seconds since 1970).
     pub(super) created: i64,
+    /// When the image below all was made, as it says.
+    pub(super) base_created: Option<i64>,
     /// The image below all.
     pub(super) base: Option<Base>,
 }
@@ -27,15 +29,23 @@ impl Stage {
     /// Without anything below.
     pub(super) fn scratch(platform: &str) -> Stage {
         let state = State::scratch(platform);
-        Stage { state, layers: Vec::new(), history: Vec::new(), created: 0, base: None }
+        Stage { state, layers: Vec::new(), history: Vec::new(), created: 0, base_created: None, base: None }
     }
 
     /// On an image; and what that wants done first.
     pub(super) fn on(image: &BaseImage) -> Result<(Stage, Vec<String>), String> {
         let (state, triggers) = State::from_base(&image.document)?;
         let history = image.document["history"].as_array().cloned().unwrap_or_default();
-        let stage =
-            Stage { state, layers: image.layers.clone(), history, created: 0, base: image.base.clone() };
+        let created =
+            image.document["created"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        let stage = Stage {
+            state,
+            layers: image.layers.clone(),
+            history,
+            created: 0,
+            base_created: created.map(jiff::Timestamp::as_second),
+            base: image.base.clone(),
+        };
         Ok((stage, triggers))
     }
 

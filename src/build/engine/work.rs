@@ -296,9 +296,15 @@ impl<'a, 's> Work<'a, 's> {
     pub(super) fn finish(mut self) -> Result<Built<'s>> {
         let target = self.plan.stages.last().and_then(|planned| self.stages.remove(&planned.number));
         let stage = target.ok_or_else(|| StoreError::invalid("the build", "has no stage"))?;
+        // While the bases are still protected: who gives the image its name may take a while.
+        let wanted: Vec<_> =
+            stage.layers.iter().map(|layer| (layer.descriptor.digest, layer.descriptor.size)).collect();
+        let there = self.tx.reuse(&wanted)?;
+        if let Some((gone, _)) = wanted.iter().find(|(digest, _)| !there.contains(digest)) {
+            return Err(StoreError::damaged(format!("layer {gone}"), "is missing").into());
+        }
         let now = (self.request.now)();
-        // An image without a step of its own was made just now.
-        let created = if stage.created == 0 { now } else { stage.created };
+        let created = if stage.created == 0 { stage.base_created.unwrap_or(now) } else { stage.created };
         let created = self.request.epoch.unwrap_or(created);
         let (entry, image_id) = image::write(&mut self.tx, &stage, created, now)?;
         Ok(Built { tx: self.tx, entry, image_id, base: stage.base, steps: self.did })

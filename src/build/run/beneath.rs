@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -38,15 +38,16 @@ impl Beneath {
 
     /// The text of a file of at most `most` bytes; empty where there is none. What is no UTF-8 in it is replaced.
     pub(super) fn text(&self, path: &str, most: u64) -> io::Result<String> {
-        // A pipe would make us wait.
-        let file = match self.at(Path::new(path), OFlags::RDONLY | OFlags::NONBLOCK) {
+        // Looked at before it is opened: a pipe would make us wait, and to open a device may do something.
+        let there = match self.at(Path::new(path), OFlags::PATH) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(String::new()),
-            opened => opened?,
+            found => found?,
         };
-        let is_file = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) == FileType::RegularFile;
+        let is_file = FileType::from_raw_mode(rustix::fs::fstat(&there)?.st_mode) == FileType::RegularFile;
         let mut bytes = Vec::new();
         if is_file {
-            std::fs::File::from(file).take(most + 1).read_to_end(&mut bytes)?;
+            let handle = format!("/proc/self/fd/{}", there.as_raw_fd());
+            std::fs::File::open(handle)?.take(most + 1).read_to_end(&mut bytes)?;
         }
         if !is_file || bytes.len() as u64 > most {
             return Err(io::Error::other(format!("it is no file of at most {most} bytes")));

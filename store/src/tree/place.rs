@@ -123,6 +123,13 @@ impl Directory {
         describe(&self.fd, meta).map_err(self.error("set the owner and attributes of", b""))
     }
 
+    /// Gives this directory what belongs to another one: owner, permissions, attributes and time.
+    pub fn describe_as(&self, other: &Directory) -> Result<()> {
+        let meta = Meta::of(&other.node()?, other.xattrs()?);
+        self.describe(&meta)?;
+        self.set_time(meta.modified)
+    }
+
     /// Sets this directory's time.
     pub(crate) fn set_time(&self, modified: Time) -> Result<()> {
         sys::futimens(&self.fd, &times(modified)).map_err(self.error("set the time of", b""))
