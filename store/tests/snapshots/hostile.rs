@@ -63,7 +63,7 @@ fn is_refused_by_name() {
         ("hides what is no name", vec![new().file(".wh..", b"")]),
         ("hides what is no name", vec![new().file("a/.wh...", b"")]),
         ("hides what is no name", vec![new().file(".wh.", b"")]),
-        ("takes for a hidden name", vec![new().file("etc/passwd", b""), new().device("etc/passwd", 0, 0)]),
+        ("which hides a name", vec![new().file("etc/passwd", b""), new().device("etc/passwd", 0, 0)]),
         ("zero byte", vec![new().pax(&[("path", b"a\0b")]).file("x", b"")]),
         ("longer path", vec![new().pax(&[("path", deep.as_bytes())]).file("x", b"")]),
         ("File name too long", vec![new().pax(&[("path", "n".repeat(300).as_bytes())]).file("x", b"")]),
