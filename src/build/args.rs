@@ -56,13 +56,13 @@ impl Given {
         Given { build_args, platform: platforms }
     }
 
-    /// The proxies that were given, for the environment of commands only.
-    pub(crate) fn proxies(&self) -> impl Iterator<Item = (&str, &str)> {
-        let is_proxy = |name: &str| PROXIES.contains(&name);
-        self.build_args
-            .iter()
-            .filter(move |(name, _)| is_proxy(name))
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+    /// The proxies that were given and that an image does not set, for the environment of commands only.
+    pub(crate) fn proxies<'a>(
+        &'a self,
+        environment: &'a [String],
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let given = self.build_args.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        given.filter(move |(name, _)| PROXIES.contains(name) && !is_set(environment, name))
     }
 
     /// What was given, is no proxy, and none of these names.
@@ -121,10 +121,11 @@ impl Args {
 
     /// What a command sees beside its environment, in the order of the names.
     pub(crate) fn for_command(&self, environment: &[String]) -> BTreeMap<&str, &str> {
-        let is_set = |name: &str| {
-            environment.iter().any(|set| set.split_once('=').is_some_and(|(known, _)| known == name))
-        };
         let valued = self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?)));
-        valued.filter(|(name, _)| !is_set(name)).collect()
+        valued.filter(|(name, _)| !is_set(environment, name)).collect()
     }
+}
+
+fn is_set(environment: &[String], name: &str) -> bool {
+    environment.iter().any(|set| set.split_once('=').is_some_and(|(known, _)| known == name))
 }

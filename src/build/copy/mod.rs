@@ -10,7 +10,6 @@ mod place;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "the verb `build` will put the parts together")]
 pub(crate) use self::{
     context::{Context, From},
     find::{Found, find},

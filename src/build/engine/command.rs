@@ -108,9 +108,7 @@ impl<'a> Work<'a, '_> {
         let mut env = state.environment();
         let set = |(name, value): (&str, &str)| format!("{name}={value}");
         let args: Vec<_> = state.args().for_command(&env).into_iter().map(set).collect();
-        let is_set =
-            |name: &str| env.iter().any(|set| set.split_once('=').is_some_and(|(known, _)| known == name));
-        let proxies: Vec<_> = self.given.proxies().filter(|(name, _)| !is_set(name)).map(set).collect();
+        let proxies: Vec<_> = self.given.proxies(&env).map(set).collect();
         env.extend(args.into_iter().chain(proxies));
         let (args, scripts) = match run {
             Run::Command(command) => (command.words(&state.shell()), Vec::new()),

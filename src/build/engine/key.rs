@@ -4,6 +4,7 @@ use larder_store::digest::Digest;
 use larder_store::ids::ChainId;
 use serde_json::json;
 
+use crate::build::args::Given;
 use crate::build::dockerfile::Instruction;
 use crate::build::run::Network;
 use crate::build::state::State;
@@ -22,8 +23,8 @@ pub(super) struct Depends<'a> {
     pub(super) instruction: &'a Instruction,
     /// What commands see of the network.
     pub(super) network: Network,
-    /// What is given to commands beside their arguments.
-    pub(super) proxies: &'a [(&'a str, &'a str)],
+    /// What is given from outside: proxies for commands.
+    pub(super) given: &'a Given,
     /// The files that it reads.
     pub(super) reads: Option<Digest>,
     /// No time of its layer is later.
@@ -36,8 +37,7 @@ pub(super) fn key(on: &Depends<'_>) -> Digest {
     let environment = on.before.environment();
     let is_command = matches!(on.instruction, Instruction::Run(_));
     let of_commands = is_command.then(|| {
-        let is_set = |name: &str| environment.iter().any(|set| set.split('=').next() == Some(name));
-        let proxies: Vec<_> = on.proxies.iter().filter(|(name, _)| !is_set(name)).collect();
+        let proxies: Vec<_> = on.given.proxies(&environment).collect();
         json!({"network": on.network, "proxies": proxies, "args": on.before.args().for_command(&environment)})
     });
     let text = json!([

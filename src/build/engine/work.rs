@@ -251,7 +251,7 @@ impl<'a, 's> Work<'a, 's> {
             before: &before,
             instruction: &done.instruction,
             network: self.request.network,
-            proxies: &self.given.proxies().collect::<Vec<_>>(),
+            given: self.given,
             reads: files.as_ref().map(Files::digest),
             epoch: self.request.epoch,
         });

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::super::build::{make, register};
 use super::decide::{Decision, Look};
-use super::plan::{Plan, Source};
+use super::plan::{Plan, Source, directory};
 use crate::build::engine;
 use crate::build::ensure::Manager;
 use crate::catalog::resolve::{Offer, Why, lacks};
@@ -216,9 +216,10 @@ fn compilers(offer: &Offer<'_>) -> Vec<String> {
 /// What is built, and from what files: an image's own Dockerfile stands in the directory that it copies from; one that was generated copies nothing.
 fn source(plan: &Plan, nothing: &Path) -> Outcome<(PathBuf, engine::Source)> {
     match &plan.source {
-        Source::Own { path, .. } => {
-            let context = path.parent().unwrap_or(Path::new(".")).to_path_buf();
-            let source = engine::Source::read(&context, path)?;
+        Source::Own { path, text } => {
+            let context = directory(path).to_path_buf();
+            // As it was when it was planned.
+            let source = engine::Source::of_text(&context, path.display().to_string(), text.clone())?;
             Ok((context, source))
         }
         Source::Generated(text) => {

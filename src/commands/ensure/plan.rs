@@ -1,18 +1,13 @@
 //! What is to be built, under which name, and from what text.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use larder_store::error::Error;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
+use crate::build::engine;
 use crate::catalog::{Declared, Requirements};
-use crate::cli::{Outcome, fail};
-
-/// Bytes of a Dockerfile.
-const MAX_BYTES: u64 = 1 << 20;
+use crate::cli::Outcome;
 
 /// An image to be made.
 pub(super) struct Plan {
@@ -82,15 +77,13 @@ impl Plan {
 
 /// The project's own Dockerfile, where it has one.
 pub(super) fn own(path: &Path) -> Outcome<Option<String>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(Error::io("open", path))?,
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(fail(format!("{}: has more than the {MAX_BYTES} bytes that are read", path.display())));
+    if matches!(path.try_exists(), Ok(false)) {
+        return Ok(None);
     }
-    let text = String::from_utf8(bytes).map_err(|_| fail(format!("{}: is not text", path.display())))?;
-    Ok(Some(text))
+    Ok(Some(engine::Source::read(directory(path), path)?.text))
+}
+
+/// Where an own Dockerfile stands, which is what it copies from.
+pub(super) fn directory(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }

@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use larder_store::settings::settings_of;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::super::resolve::workflow::{jobs, options, tell_container};
+use super::super::resolve::workflow::{jobs, options, tell_container, value};
 use super::decide::Look;
 use super::give::Give;
 use super::make::Ensured;
 use super::{Args, Format, show};
 use crate::catalog::Requirements;
-use crate::catalog::workflow::JobNeeds;
 use crate::cli::{Context, Outcome, count, fail, print_json};
 
 pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
@@ -47,7 +46,10 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     give.give(&images.into_iter().collect::<Vec<_>>())?;
     match args.format {
         Format::Json => {
-            let rows: Vec<_> = jobs.iter().map(|(needs, job)| value(needs, of(job))).collect();
+            let rows: Vec<_> = jobs
+                .iter()
+                .map(|(needs, job)| value(needs, "image", json!(of(job).map(Ensured::value))))
+                .collect();
             print_json(&rows)?;
         }
         Format::Text if args.dry_run => {
@@ -72,17 +74,4 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     }
     let error = fail(format!("there is no image for {failed} of {}", count(jobs.len(), "job")));
     Err(if failed < jobs.len() { error.in_part() } else { error })
-}
-
-/// For programs; docs/json.md has the fields.
-fn value(needs: &JobNeeds, ensured: Option<&Ensured>) -> Value {
-    let matrix: Map<String, Value> =
-        needs.entry.pairs().map(|(key, value)| (key.to_owned(), json!(&*value))).collect();
-    json!({
-        "job": needs.job,
-        "matrix": matrix,
-        "label": &*needs.label,
-        "container": needs.container.as_deref(),
-        "image": ensured.map(Ensured::value),
-    })
 }

@@ -54,7 +54,12 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
         }
     }
     match args.format {
-        Format::Json => print_json(&answers.iter().map(value).collect::<Vec<_>>())?,
+        Format::Json => {
+            let row = |Answered { needs, answer, stale, .. }: &Answered<'_>| {
+                value(needs, "answer", answer::value(answer, stale.as_deref()))
+            };
+            print_json(&answers.iter().map(row).collect::<Vec<_>>())?;
+        }
         Format::Text => {
             let images: Vec<_> = answers.iter().map(|one| (one.needs, image(&one.answer))).collect();
             options(&images)?;
@@ -178,17 +183,18 @@ fn quoted(text: &str) -> Option<String> {
     }
 }
 
-/// For programs; docs/json.md has the fields.
-fn value(Answered { needs, answer, stale, .. }: &Answered<'_>) -> Value {
+/// An entry, for programs, with what was found for it under a name of its own; docs/json.md has the fields.
+pub(in crate::commands) fn value(needs: &JobNeeds, name: &str, found: Value) -> Value {
     let matrix: Map<String, Value> =
         needs.entry.pairs().map(|(key, value)| (key.to_owned(), json!(&*value))).collect();
-    json!({
+    let mut value = json!({
         "job": needs.job,
         "matrix": matrix,
         "label": &*needs.label,
         "container": needs.container.as_deref(),
-        "answer": answer::value(answer, stale.as_deref()),
-    })
+    });
+    value[name] = found;
+    value
 }
 
 /// What people should know of each entry; that some need a build is the error.
