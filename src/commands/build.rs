@@ -212,7 +212,7 @@ pub(super) fn make<'s>(store: &'s Store, request: &Request<'_>, cancel: &Cancel)
         let last = error.last_lines();
         if !last.is_empty() {
             note(format_args!("\nThe last lines of what failed:"));
-            last.iter().for_each(|line| note(format_args!("  {}", plain(line))));
+            last.iter().for_each(|line| note(format_args!("  {}", plain(line).replace('\t', "    "))));
         }
         error.into()
     })

@@ -42,6 +42,11 @@ fn what_is_wrong_with_a_dockerfile_is_told_with_its_line() {
     own(&sandbox, "FROM debian:99\n");
     let said = sandbox.fail(JOB, 3);
     assert!(said.contains("debian:99"), "{said}");
+    let path = sandbox.path("images/p/Dockerfile.p-debian-12-gcc12");
+    std::fs::remove_file(&path).unwrap();
+    crate::support::run(std::process::Command::new("mkfifo").arg(&path));
+    let said = sandbox.fail(JOB, 1);
+    assert!(said.contains("Dockerfile.p-debian-12-gcc12: is no file that can be read"), "{said}");
     assert_nothing_registered(&sandbox);
 }
 
