@@ -1,6 +1,6 @@
 //! Several builds at a time, and GC in between.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Builder;
@@ -14,11 +14,11 @@ fn two_builds_of_the_same_at_a_time_make_the_same() {
     std::fs::write(builder.context().join("file"), "x").unwrap();
     let dockerfile =
         "FROM busybox:1\nRUN seq 1000 > /one\nCOPY file /two/\nRUN seq 2000 > /three\nWORKDIR /four\n";
-    let start = |name: &str| -> Child {
-        let mut command = builder.command(dockerfile, &["-t", name]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    };
-    let children: Vec<_> = ["a:1", "b:1", "c:1"].into_iter().map(start).collect();
+    // All are told before the first runs: telling one writes the Dockerfile that they read.
+    let mut commands = ["a:1", "b:1", "c:1"].map(|name| builder.command(dockerfile, &["-t", name]));
+    let start =
+        |command: &mut Command| command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let children: Vec<Child> = commands.iter_mut().map(start).collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{output:?}");
