@@ -10,6 +10,8 @@ mod commands;
 mod docker;
 #[cfg(test)]
 mod floors;
+#[allow(dead_code, reason = "pull and login are on their way")]
+mod registry;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

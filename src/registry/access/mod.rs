@@ -1,0 +1,148 @@
+//! How a registry's host is asked: with which credentials, which certificates, and which other hosts are asked before it.
+//!
+//! [`access`] answers that for a host from what this machine's user and administrator wrote down: docker's and podman's
+//! files of credentials and their helpers, `certs.d`, and larder's own configuration. It opens no connection. A store's
+//! configuration has no part in it: a store that was copied may be hostile.
+
+mod error;
+mod secret;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use larder_store::cancel::Cancel;
+
+pub(crate) use error::{Error, Result};
+pub(crate) use secret::Secret;
+
+/// How a host is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Who asks.
+    pub(crate) credentials: Credentials,
+    /// Where the credentials were found, for messages such as "the credentials of ~/.docker/config.json were refused".
+    pub(crate) credentials_from: Option<String>,
+    /// Whom to trust, and how to show who is asking.
+    pub(crate) tls: Tls,
+    /// Whether the host is asked over plain HTTP, and not over TLS: `--plain-http` was given. What a loopback host may
+    /// do beyond that is the client's rule.
+    pub(crate) plain_http: bool,
+    /// Which hosts are asked before this one, in this order; each has an [`Access`] of its own, with no further mirrors.
+    pub(crate) mirrors: Vec<Mirror>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// Nobody in particular.
+    Anonymous,
+    /// A user: for basic authentication, and for the service that gives tokens.
+    Basic { user: String, password: Secret },
+    /// What the service that gives tokens takes for a password: an OAuth 2 refresh token.
+    IdentityToken(Secret),
+    /// A token that the registry takes as it is.
+    Bearer(Secret),
+}
+
+/// Certificates and keys, PEM in files that are there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Tls {
+    /// Authorities that are trusted beside those of the system.
+    pub(crate) authorities: Vec<PathBuf>,
+    /// The certificate of the client, and its key.
+    pub(crate) client: Option<(PathBuf, PathBuf)>,
+}
+
+/// A host that is asked before another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mirror {
+    /// The host, with its port where it has one: `mirror.example.com:5000`.
+    pub(crate) host: String,
+    /// What stands before the name of each repository there, without slashes at its ends: empty, or `proxy/hub`.
+    pub(crate) prefix: String,
+}
+
+impl Mirror {
+    /// The name that a repository has at the mirror.
+    pub(crate) fn repository(&self, repository: &str) -> String {
+        match self.prefix.as_str() {
+            "" => repository.to_owned(),
+            prefix => format!("{prefix}/{repository}"),
+        }
+    }
+}
+
+/// What this host's configuration and the command line say about registries.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Settings {
+    /// The file that says `offline = true`, where one does: no request leaves.
+    pub(crate) offline: Option<PathBuf>,
+    /// By host: which hosts are asked before it, in this order.
+    pub(crate) mirrors: BTreeMap<String, Vec<Mirror>>,
+    /// `--plain-http`: no file says it.
+    pub(crate) plain_http: bool,
+}
+
+/// Where the files are that say how hosts are asked: paths and variables of the process, handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Environment {
+    /// `/etc`.
+    pub(crate) etc: PathBuf,
+    /// `HOME`.
+    pub(crate) home: Option<PathBuf>,
+    /// `XDG_CONFIG_HOME`.
+    pub(crate) config_home: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// `DOCKER_CONFIG`: a directory.
+    pub(crate) docker_config: Option<PathBuf>,
+    /// `REGISTRY_AUTH_FILE`.
+    pub(crate) registry_auth_file: Option<PathBuf>,
+    /// `PATH`: where credential helpers are.
+    pub(crate) path: OsString,
+}
+
+impl Environment {
+    /// From variables by their names. Empty ones count as not set, and directories of XDG that are not absolute too, as
+    /// its specification has it.
+    pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Environment {
+        let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let absolute = |name| set(name).filter(|path| path.is_absolute());
+        Environment {
+            etc: "/etc".into(),
+            home: absolute("HOME"),
+            config_home: absolute("XDG_CONFIG_HOME"),
+            runtime_dir: absolute("XDG_RUNTIME_DIR"),
+            docker_config: set("DOCKER_CONFIG"),
+            registry_auth_file: set("REGISTRY_AUTH_FILE"),
+            path: variable("PATH").unwrap_or_default(),
+        }
+    }
+}
+
+/// How a host is asked for a repository. `docker.io` is meant by that name, whatever the host that is really asked is
+/// called; `repository` is what follows the host in a reference (`library/debian`), as credentials may be for a part of a
+/// host alone. Runs a credential helper where one is configured, for a minute at the most, and not beyond a signal.
+///
+/// Errors: the host's configuration says `offline = true`; a file is damaged; a helper fails.
+pub(crate) fn access(
+    host: &str,
+    repository: &str,
+    settings: &Settings,
+    environment: &Environment,
+    cancel: &Cancel,
+) -> Result<Access> {
+    let _ = (repository, environment);
+    cancel.check()?;
+    if let Some(file) = &settings.offline {
+        return Err(Error::Offline { host: host.to_owned(), file: file.display().to_string() });
+    }
+    Ok(Access {
+        credentials: Credentials::Anonymous,
+        credentials_from: None,
+        tls: Tls::default(),
+        plain_http: settings.plain_http,
+        mirrors: settings.mirrors.get(host).cloned().unwrap_or_default(),
+    })
+}
