@@ -11,8 +11,9 @@ use larder_store::descriptor::{Annotations, Descriptor};
 use larder_store::digest::Digest;
 use larder_store::facts::{self, Sought};
 use larder_store::ids::ImageId;
-use larder_store::index;
+use larder_store::index::{self, Index};
 use larder_store::manifest::Document;
+use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use super::super::build::{make, register};
@@ -121,14 +122,17 @@ impl Look<'_> {
         let (context, source) = source(&plan, nothing.path())?;
         let mut request = self.args.how.request(&context, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
-        request.not_before = self.not_before(&plan);
+        request.not_before = self.not_before(&plan)?;
         // It is young or old by when it was made.
         request.epoch = None;
         let built = make(self.store, &request, &self.context.cancel)?;
         self.check_base(&plan, built.base.as_ref())?;
         let mut declared = self.check(&plan, &built.entry)?.annotations();
         if let (Some(base), None) = (&built.base, &self.args.base) {
-            declared.extend(self.foreign_base(&plan, base)?);
+            let base = foreign_base(&self.store.index()?, &plan, base.clone());
+            if base.name != plan.reference {
+                base.write(&mut declared);
+            }
         }
         let named = Named { reference: plan.reference.clone(), declared, known: Annotations::new() };
         let (digest, image_id, steps) = (built.entry.digest, built.image_id, built.steps);
@@ -142,13 +146,15 @@ impl Look<'_> {
     }
 
     /// Steps of before are as old as the image may not be.
-    fn not_before(&self, plan: &Plan) -> Option<i64> {
-        let noted =
-            || Some(Base::of(&self.store.index().ok()?.named(&plan.reference).next()?.annotations)?.name);
+    fn not_before(&self, plan: &Plan) -> Outcome<Option<i64>> {
+        let index = self.store.index()?;
+        let entry = |name: &Reference| index.named(name).next();
+        let base = plan.base.as_ref().and_then(|base| Base::from_entry(entry(&base.parse().ok()?)?).ok());
+        let base = base.map(|base| foreign_base(&index, plan, base));
         // Only a build tells what an own Dockerfile begins with: what it began with the last time has rules of its own.
-        let base = plan.base.as_ref().map_or_else(noted, |base| base.parse().ok());
-        let most = self.policy.rebuild_after(&[plan.reference.familiar()], base.as_ref())?;
-        Some(super::super::now().saturating_sub_unsigned(most).saturating_add(1))
+        let base = base.or_else(|| Base::of(&entry(&plan.reference)?.annotations)).map(|base| base.name);
+        let most = self.policy.rebuild_after(&[plan.reference.familiar()], base.as_ref());
+        Ok(most.map(|most| super::super::now().saturating_sub_unsigned(most).saturating_add(1)))
     }
 
     /// `--base` is what an own Dockerfile has to begin with.
@@ -163,33 +169,6 @@ impl Look<'_> {
         let asked = asked.familiar();
         let why = format!("{name}: {path} builds on {built}, and not on {asked}; nothing was registered");
         Err(fail(why).with_hint(format!("write FROM {asked} there, or leave out --base")))
-    }
-
-    /// What the image stands on in the end: images of its own project, and that one's own earlier version, are followed to what those were
-    /// made on, so that all of them become old when that moves.
-    fn foreign_base(&self, plan: &Plan, base: &Base) -> Outcome<Annotations> {
-        let index = self.store.index()?;
-        let (mut base, mut passed) = (base.clone(), BTreeSet::new());
-        while let Some(digest) = base.digest.filter(|digest| passed.insert(*digest)) {
-            let is_ours = |entry: &&Descriptor| {
-                let project = || Declared::of(&entry.annotations).project;
-                entry.digest == digest
-                    && (base.name == plan.reference
-                        || index::reference(entry).as_ref() == Some(&base.name)
-                            && project() == plan.job.project)
-            };
-            let Some(next) =
-                index.entries().iter().find(is_ours).and_then(|entry| Base::of(&entry.annotations))
-            else {
-                break;
-            };
-            base = next;
-        }
-        let mut annotations = Annotations::new();
-        if base.name != plan.reference {
-            base.write(&mut annotations);
-        }
-        Ok(annotations)
     }
 
     /// Whether what was asked for is in the image, and what is declared of it then. Nothing has a name yet: what is not right is as if it
@@ -259,6 +238,24 @@ impl Look<'_> {
         }
         declared
     }
+}
+
+/// What an image stands on in the end: images of its own project, and that one's own earlier version, are followed to what those were made
+/// on, so that all of them become old when that moves.
+fn foreign_base(index: &Index, plan: &Plan, mut base: Base) -> Base {
+    let mut passed = BTreeSet::new();
+    while let Some(digest) = base.digest.filter(|digest| passed.insert(*digest)) {
+        let is_ours = |entry: &&Descriptor| {
+            let is_named = || index::reference(entry).as_ref() == Some(&base.name);
+            let project = || Declared::of(&entry.annotations).project;
+            entry.digest == digest
+                && (base.name == plan.reference || is_named() && project() == plan.job.project)
+        };
+        let entry = index.entries().iter().find(is_ours);
+        let Some(next) = entry.and_then(|entry| Base::of(&entry.annotations)) else { break };
+        base = next;
+    }
+    base
 }
 
 /// What is declared of an image that has all: that, and what earlier jobs asked for as far as it is there, or nobody can see whether it is.
