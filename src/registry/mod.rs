@@ -5,3 +5,4 @@
 //! prints.
 
 pub(crate) mod access;
+pub(crate) mod sync;
