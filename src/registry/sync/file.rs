@@ -14,9 +14,6 @@ use serde_saphyr::UserMessageFormatter;
 
 use super::choose::Choice;
 
-/// Where images come from that name no registry.
-const DEFAULT: &str = "docker.io";
-
 /// A repository, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
@@ -112,8 +109,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
 }
 
 fn entry(written: Written) -> Result<Entry, String> {
-    let registry = written.registry.as_ref().map_or(DEFAULT, |Text(registry)| registry);
-    let repository = repository(&format!("{registry}/{}", written.repository.0))?;
+    let Text(path) = &written.repository;
+    let repository = match &written.registry {
+        Some(Text(registry)) => repository_of(&format!("{registry}/{path}"), "registry")?,
+        None => repository(path)?,
+    };
     let mut choice = Choice { newest: written.newest, ..Choice::default() };
     (choice.names, choice.patterns) = tags(written.tags)?;
     if let Some(Text(range)) = &written.semver {
@@ -143,7 +143,7 @@ fn entry(written: Written) -> Result<Entry, String> {
             Platforms::These(list)
         }
     };
-    let to = written.to.map(|Text(to)| repository_of(&to)).transpose()?;
+    let to = written.to.map(|Text(to)| repository_of(&to, "to")).transpose()?;
     Ok(Entry { repository, choice, platforms, to })
 }
 
@@ -172,12 +172,12 @@ fn repository(text: &str) -> Result<Reference, String> {
     text.parse().map_err(|why: larder_store::reference::ParseError| why.to_string())
 }
 
-/// Where something goes to names its registry.
-fn repository_of(text: &str) -> Result<Reference, String> {
+/// One that names its registry.
+fn repository_of(text: &str, key: &str) -> Result<Reference, String> {
     let has_registry =
         text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
     if !has_registry {
-        return Err(format!("to: {text:?} names no registry: expected HOST/REPOSITORY"));
+        return Err(format!("{key}: {text:?} names no registry: expected HOST/REPOSITORY"));
     }
     repository(text)
 }
