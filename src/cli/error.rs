@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use larder_store::error::{Error, Kind};
 
 use super::output::safe;
-use crate::{build, docker};
+use crate::registry::access::Error as AccessError;
+use crate::{build, docker, registry};
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
@@ -137,6 +138,24 @@ impl From<Error> for CommandError {
             cause = next.source();
         }
         CommandError { message, more: Vec::new(), hint: error.hint().map(str::to_owned), kind }
+    }
+}
+
+impl From<registry::Error> for CommandError {
+    fn from(error: registry::Error) -> CommandError {
+        let error = match error {
+            registry::Error::Store(error) | registry::Error::Access(AccessError::Store(error)) => {
+                return error.into();
+            }
+            error => error,
+        };
+        let kind = match error.kind() {
+            Some(registry::Kind::NoSuchImage) => ErrorKind::NoSuchImage,
+            Some(registry::Kind::Damaged) => ErrorKind::Damaged,
+            _ => ErrorKind::Failed,
+        };
+        let hint = error.hint().map(str::to_owned);
+        CommandError { message: error.to_string(), more: Vec::new(), hint, kind }
     }
 }
 
