@@ -4,8 +4,15 @@
 //! files of credentials and their helpers, `certs.d`, and larder's own configuration. It opens no connection. A store's
 //! configuration has no part in it: a store that was copied may be hostile.
 
+mod certs;
+mod config;
 mod error;
+mod files;
+mod find;
+mod helper;
+mod host;
 mod secret;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +21,12 @@ use std::path::PathBuf;
 use larder_store::cancel::Cancel;
 
 pub(crate) use error::{Error, Result};
+pub(crate) use find::{Source, sources};
+pub(crate) use host::{HUB, is_host};
 pub(crate) use secret::Secret;
+pub(crate) use settings::{paths as settings_paths, settings};
+
+use host::normal;
 
 /// How a host is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +107,8 @@ pub(crate) struct Environment {
     pub(crate) config_home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// The user's number.
+    pub(crate) user: u32,
     /// `DOCKER_CONFIG`: a directory.
     pub(crate) docker_config: Option<PathBuf>,
     /// `REGISTRY_AUTH_FILE`.
@@ -106,10 +120,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// From variables by their names. Empty ones count as not set, and directories of XDG that are not absolute too, as
     /// its specification has it.
-    pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Environment {
+    pub(crate) fn new(user: u32, variable: impl Fn(&str) -> Option<OsString>) -> Environment {
         let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let absolute = |name| set(name).filter(|path| path.is_absolute());
         Environment {
+            user,
             etc: "/etc".into(),
             home: absolute("HOME"),
             config_home: absolute("XDG_CONFIG_HOME"),
@@ -117,6 +132,14 @@ impl Environment {
             docker_config: set("DOCKER_CONFIG"),
             registry_auth_file: set("REGISTRY_AUTH_FILE"),
             path: variable("PATH").unwrap_or_default(),
+        }
+    }
+
+    /// Where podman and skopeo keep what holds until the user logs out or the machine is started again.
+    fn containers_run(&self) -> PathBuf {
+        match &self.runtime_dir {
+            Some(dir) => dir.join("containers"),
+            None => format!("/run/containers/{}", self.user).into(),
         }
     }
 }
@@ -133,15 +156,16 @@ pub(crate) fn access(
     environment: &Environment,
     cancel: &Cancel,
 ) -> Result<Access> {
-    let _ = (repository, environment);
     cancel.check()?;
     if let Some(file) = &settings.offline {
         return Err(Error::Offline { host: host.to_owned(), file: file.display().to_string() });
     }
+    let host = &normal(host);
+    let (credentials, credentials_from) = find::credentials(host, repository, environment, cancel)?;
     Ok(Access {
-        credentials: Credentials::Anonymous,
-        credentials_from: None,
-        tls: Tls::default(),
+        credentials,
+        credentials_from,
+        tls: certs::of(host, environment)?,
         plain_http: settings.plain_http,
         mirrors: settings.mirrors.get(host).cloned().unwrap_or_default(),
     })
