@@ -17,6 +17,8 @@ mod images;
 mod import;
 mod init;
 mod inspect;
+mod login;
+mod logout;
 mod man;
 mod naming;
 mod pace;
@@ -72,6 +74,8 @@ pub(crate) enum Verb {
     Gc(gc::Args),
     Prune(prune::Args),
     Verify(verify::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -101,6 +105,8 @@ impl Verb {
             Verb::Gc(args) => gc::run(context, args),
             Verb::Prune(args) => prune::run(context, args),
             Verb::Verify(args) => verify::run(context, args),
+            Verb::Login(args) => login::run(context, args),
+            Verb::Logout(args) => logout::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),

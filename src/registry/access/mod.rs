@@ -6,11 +6,13 @@
 
 mod certs;
 mod config;
+mod edit;
 mod error;
 mod files;
 mod find;
 mod helper;
 mod host;
+mod login;
 mod secret;
 mod settings;
 
@@ -23,6 +25,7 @@ use larder_store::cancel::Cancel;
 pub(crate) use error::{Error, Result};
 pub(crate) use find::{Source, sources};
 pub(crate) use host::{HUB, is_host};
+pub(crate) use login::Keeper;
 pub(crate) use secret::Secret;
 pub(crate) use settings::{paths as settings_paths, settings};
 
@@ -96,6 +99,16 @@ pub(crate) struct Settings {
     pub(crate) plain_http: bool,
 }
 
+impl Settings {
+    /// Refuses to ask a host where no request may leave.
+    pub(crate) fn may_ask(&self, host: &str) -> Result<()> {
+        match &self.offline {
+            Some(file) => Err(Error::Offline { host: host.to_owned(), file: file.display().to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Where the files are that say how hosts are asked: paths and variables of the process, handed in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Environment {
@@ -157,9 +170,7 @@ pub(crate) fn access(
     cancel: &Cancel,
 ) -> Result<Access> {
     cancel.check()?;
-    if let Some(file) = &settings.offline {
-        return Err(Error::Offline { host: host.to_owned(), file: file.display().to_string() });
-    }
+    settings.may_ask(host)?;
     let host = &normal(host);
     let (credentials, credentials_from) = find::credentials(host, repository, environment, cancel)?;
     Ok(Access {
