@@ -17,6 +17,8 @@ mod images;
 mod import;
 mod init;
 mod inspect;
+mod login;
+mod logout;
 mod man;
 mod naming;
 mod pace;
@@ -74,6 +76,8 @@ pub(crate) enum Verb {
     Gc(gc::Args),
     Prune(prune::Args),
     Verify(verify::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -104,6 +108,8 @@ impl Verb {
             Verb::Gc(args) => gc::run(context, args),
             Verb::Prune(args) => prune::run(context, args),
             Verb::Verify(args) => verify::run(context, args),
+            Verb::Login(args) => login::run(context, args),
+            Verb::Logout(args) => logout::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),

@@ -10,8 +10,10 @@ use larder_store::reference::Reference;
 use super::import::{row, say_gone, say_replaced, take_facts, value};
 use super::naming::{Flags, Given, Names};
 use super::platform;
-use crate::cli::{Bar, CommandError, Context, Format, Outcome, fail, human, line, note, print_json};
-use crate::registry::access::{Environment, Settings};
+use crate::cli::{
+    Bar, CommandError, Context, Format, Outcome, environment, fail, human, line, note, print_json,
+};
+use crate::registry::access;
 use crate::registry::pull::{Notice, Platforms, Request, pull};
 use crate::registry::{Patience, Registries};
 
@@ -81,9 +83,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let given = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
+    let environment = environment();
+    let settings = access::Settings { plain_http: args.plain_http, ..access::settings(&environment)? };
     let registries = Registries {
-        settings: Settings { plain_http: args.plain_http, ..Settings::default() },
-        environment: Environment::new(|name| std::env::var_os(name)),
+        settings,
+        environment,
         patience: Patience::default(),
         cancel: context.cancel.clone(),
     };
