@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use larder_store::error::{Error, Kind};
 
 use super::output::safe;
-use crate::{build, docker};
+use crate::{build, docker, registry};
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
@@ -145,10 +145,41 @@ impl From<Error> for CommandError {
     }
 }
 
+impl From<registry::Error> for CommandError {
+    fn from(error: registry::Error) -> CommandError {
+        let error = match error {
+            registry::Error::Store(error) => return error.into(),
+            registry::Error::Access(error) => return error.into(),
+            error => error,
+        };
+        let kind = match error.kind() {
+            Some(registry::Kind::NoSuchImage) => ErrorKind::NoSuchImage,
+            Some(registry::Kind::Damaged) => ErrorKind::Damaged,
+            _ => ErrorKind::Failed,
+        };
+        let hint = error.hint().map(str::to_owned);
+        CommandError { message: error.to_string(), more: Vec::new(), hint, kind }
+    }
+}
+
 impl From<docker::Error> for CommandError {
     fn from(error: docker::Error) -> CommandError {
         match error {
             docker::Error::Store(error) => error.into(),
+            error => CommandError {
+                message: error.to_string(),
+                more: Vec::new(),
+                hint: error.hint().map(str::to_owned),
+                kind: ErrorKind::Failed,
+            },
+        }
+    }
+}
+
+impl From<registry::access::Error> for CommandError {
+    fn from(error: registry::access::Error) -> CommandError {
+        match error {
+            registry::access::Error::Store(error) => error.into(),
             error => CommandError {
                 message: error.to_string(),
                 more: Vec::new(),

@@ -4,6 +4,7 @@ mod child;
 mod error;
 mod output;
 mod progress;
+mod prompt;
 mod signals;
 mod stdin;
 mod steps;
@@ -15,10 +16,13 @@ use clap::ValueEnum;
 use larder_store::Store;
 use larder_store::cancel::Cancel;
 
+use crate::registry::access::Environment;
+
 pub(crate) use child::run as run_child;
 pub(crate) use error::{CommandError, Outcome, fail};
 pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
 pub(crate) use progress::Bar;
+pub(crate) use prompt::{all, ask, ask_hidden, can_ask};
 pub(crate) use signals::Signals;
 pub(crate) use stdin::{interruptible, interruptible_stdin};
 pub(crate) use steps::{Steps, plain};
@@ -39,6 +43,11 @@ pub(crate) struct Context {
     pub(crate) lock_timeout: Duration,
     pub(crate) cancel: Cancel,
     pub(crate) signals: Signals,
+}
+
+/// Where this process looks for what its user and its host say of registries.
+pub(crate) fn environment() -> Environment {
+    Environment::new(rustix::process::getuid().as_raw(), |name| std::env::var_os(name))
 }
 
 impl Context {

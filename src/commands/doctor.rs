@@ -1,5 +1,6 @@
 //! `larder doctor`: what this host has, and what is wrong with it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use larder_store::abilities::{Abilities, probe};
@@ -13,10 +14,13 @@ use larder_store::store::Store;
 use serde::Serialize;
 
 use crate::build;
-use crate::cli::{CommandError, Context, Format, Outcome, count, fail, human, pairs, print_json};
+use crate::cli::{
+    CommandError, Context, Format, Outcome, count, environment, fail, human, pairs, print_json,
+};
 use crate::docker::Engine;
+use crate::registry::access::{self, Source};
 
-/// Look at the store, its file system, its locks, and the Docker engine
+/// Look at the store, its file system, its locks, the Docker engine, and where credentials of registries are
 ///
 /// Changes nothing but for a file that is written and removed to try what the file system can do. Ends with 1 where
 /// the store cannot be used as it is; that no engine answers is no failure.
@@ -47,9 +51,25 @@ struct Findings {
     quarantine: Held,
     /// What there is for building images.
     builds: Option<build::run::Abilities>,
+    /// Where registries and their credentials are told of.
+    registries: Registries,
     engine: Option<EngineFindings>,
     engine_error: Option<String>,
     problems: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Registries {
+    /// The host's configuration: the files that are there.
+    settings: Vec<PathBuf>,
+    /// The file that says that no request may leave.
+    offline: Option<PathBuf>,
+    /// Hosts with mirrors.
+    mirrors: Vec<String>,
+    /// Files of credentials, in the order in which they are asked; never what is in them.
+    credentials: Vec<Source>,
+    /// What is wrong with the configuration.
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +89,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         found.problems.extend(looked.err().map(|error| error.to_string()));
     }
     found.builds = Some(build::run::abilities());
+    found.registries = registries();
     match Engine::connect(&context.cancel) {
         Ok(engine) => {
             found.engine = Some(EngineFindings {
@@ -130,6 +151,53 @@ fn is_left_over(ingest: &Dir, name: &str) -> bool {
     dir.fd().try_clone().is_ok_and(|fd| std::fs::File::from(fd).try_lock_shared().is_ok())
 }
 
+fn registries() -> Registries {
+    let environment = environment();
+    let paths = access::settings_paths(&environment);
+    let mut found = Registries {
+        settings: paths.into_iter().filter(|path| path.exists()).collect(),
+        credentials: access::sources(&environment),
+        ..Registries::default()
+    };
+    match access::settings(&environment) {
+        Ok(settings) => {
+            found.offline = settings.offline;
+            found.mirrors = settings.mirrors.into_keys().collect();
+        }
+        Err(error) => found.error = Some(CommandError::from(error).to_string()),
+    }
+    found
+}
+
+fn show_registries(found: &Registries, rows: &mut Vec<(&'static str, String)>) {
+    let shown = |paths: &[PathBuf]| {
+        let paths: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+        if paths.is_empty() { "none".to_owned() } else { paths.join(", then ") }
+    };
+    let settings = found.error.clone().unwrap_or_else(|| shown(&found.settings));
+    rows.push(("Host's configuration", settings));
+    match &found.offline {
+        Some(file) => {
+            rows.push(("Registries", format!("none is asked: {} says `offline = true`", file.display())))
+        }
+        None if found.mirrors.is_empty() => {}
+        None => rows.push(("Mirrors", format!("of {}", found.mirrors.join(", ")))),
+    }
+    if found.credentials.is_empty() {
+        rows.push(("Credentials", "none".to_owned()));
+    }
+    for Source { file, entries, helpers, error } in &found.credentials {
+        let helpers = helpers.iter().map(String::as_str);
+        let entries = match entries {
+            1 => "1 entry".to_owned(),
+            entries => format!("{entries} entries"),
+        };
+        let what: Vec<_> = std::iter::once(entries.as_str()).chain(helpers).collect();
+        let text = || format!("{} ({})", file.display(), what.join(", "));
+        rows.push(("Credentials", error.clone().unwrap_or_else(text)));
+    }
+}
+
 fn show(found: &Findings) -> Outcome {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let mut rows = vec![("Store", found.store.clone())];
@@ -176,6 +244,7 @@ fn show(found: &Findings) -> Outcome {
         rows.push(("Control groups", can.without_control_groups.clone().unwrap_or_else(|| "yes".into())));
         rows.push(("User namespaces", format!("{} (builds run as root)", yes(can.user_namespaces))));
     }
+    show_registries(&found.registries, &mut rows);
     match (&found.engine, &found.engine_error) {
         (Some(engine), _) => {
             let EngineFindings { address, version, image_store, platform, reads_zstd } = engine;

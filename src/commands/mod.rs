@@ -17,6 +17,8 @@ mod images;
 mod import;
 mod init;
 mod inspect;
+mod login;
+mod logout;
 mod man;
 mod naming;
 mod pace;
@@ -24,6 +26,7 @@ mod packed;
 mod pin;
 mod platform;
 mod prune;
+mod pull;
 mod resolve;
 mod rm;
 mod tag;
@@ -49,6 +52,7 @@ pub(crate) const HOLD_FAILED: u8 = 125;
 pub(crate) enum Verb {
     Init(init::Args),
     Import(import::Args),
+    Pull(pull::Args),
     Catalog(catalog::Args),
     #[command(visible_alias = "ls")]
     Images(images::Args),
@@ -72,6 +76,8 @@ pub(crate) enum Verb {
     Gc(gc::Args),
     Prune(prune::Args),
     Verify(verify::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -83,6 +89,7 @@ impl Verb {
         let done = match self {
             Verb::Init(args) => init::run(context, args),
             Verb::Import(args) => import::run(context, args),
+            Verb::Pull(args) => pull::run(context, args),
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),
@@ -101,6 +108,8 @@ impl Verb {
             Verb::Gc(args) => gc::run(context, args),
             Verb::Prune(args) => prune::run(context, args),
             Verb::Verify(args) => verify::run(context, args),
+            Verb::Login(args) => login::run(context, args),
+            Verb::Logout(args) => logout::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),

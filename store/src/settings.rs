@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::policy::{self, Policy};
 use crate::store::Store;
 
+/// How every `larder.toml` is read, the host's too.
+pub use crate::policy::read;
+
 /// The file of `.larder/`.
 const FILE: &str = "larder.toml";
 const MAX_SIZE: u64 = 1 << 20;
@@ -39,7 +42,7 @@ struct Written {
 /// Reads settings; the error says the line.
 pub fn parse(text: &str) -> Result<Settings, String> {
     let policy = policy::parse(text)?;
-    let Written { naming } = policy::read(text)?;
+    let Written { naming } = read(text)?;
     Ok(Settings { naming, policy })
 }
 
@@ -72,6 +75,9 @@ mod tests {
             ("naming = \"strict\"\nname = \"strict\"", 2, "name"),
             ("naming = \"strict\"\nnaming = \"free\"", 2, "duplicate"),
             ("[[rule]]\npattern = \"*\"\nnaming = \"strict\"", 3, "naming"),
+            // Which registries are asked, and how, is the host's to say.
+            ("offline = false", 1, "offline"),
+            ("\n[mirrors]\n\"docker.io\" = [\"evil.example.com\"]", 2, "mirrors"),
         ] {
             let why = parse(text).expect_err(text);
             assert!(why.starts_with(&format!("line {line}: ")) && why.contains(word), "{text:?}: {why}");

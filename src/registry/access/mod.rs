@@ -4,8 +4,17 @@
 //! files of credentials and their helpers, `certs.d`, and larder's own configuration. It opens no connection. A store's
 //! configuration has no part in it: a store that was copied may be hostile.
 
+mod certs;
+mod config;
+mod edit;
 mod error;
+mod files;
+mod find;
+mod helper;
+mod host;
+mod login;
 mod secret;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,7 +23,13 @@ use std::path::PathBuf;
 use larder_store::cancel::Cancel;
 
 pub(crate) use error::{Error, Result};
+pub(crate) use find::{Source, sources};
+pub(crate) use host::{HUB, is_host};
+pub(crate) use login::Keeper;
 pub(crate) use secret::Secret;
+pub(crate) use settings::{paths as settings_paths, settings};
+
+use host::normal;
 
 /// How a host is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +99,16 @@ pub(crate) struct Settings {
     pub(crate) plain_http: bool,
 }
 
+impl Settings {
+    /// Refuses to ask a host where no request may leave.
+    pub(crate) fn may_ask(&self, host: &str) -> Result<()> {
+        match &self.offline {
+            Some(file) => Err(Error::Offline { host: host.to_owned(), file: file.display().to_string() }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Where the files are that say how hosts are asked: paths and variables of the process, handed in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Environment {
@@ -95,6 +120,8 @@ pub(crate) struct Environment {
     pub(crate) config_home: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// The user's number.
+    pub(crate) user: u32,
     /// `DOCKER_CONFIG`: a directory.
     pub(crate) docker_config: Option<PathBuf>,
     /// `REGISTRY_AUTH_FILE`.
@@ -106,10 +133,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// From variables by their names. Empty ones count as not set, and directories of XDG that are not absolute too, as
     /// its specification has it.
-    pub(crate) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Environment {
+    pub(crate) fn new(user: u32, variable: impl Fn(&str) -> Option<OsString>) -> Environment {
         let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let absolute = |name| set(name).filter(|path| path.is_absolute());
         Environment {
+            user,
             etc: "/etc".into(),
             home: absolute("HOME"),
             config_home: absolute("XDG_CONFIG_HOME"),
@@ -117,6 +145,14 @@ impl Environment {
             docker_config: set("DOCKER_CONFIG"),
             registry_auth_file: set("REGISTRY_AUTH_FILE"),
             path: variable("PATH").unwrap_or_default(),
+        }
+    }
+
+    /// Where podman and skopeo keep what holds until the user logs out or the machine is started again.
+    fn containers_run(&self) -> PathBuf {
+        match &self.runtime_dir {
+            Some(dir) => dir.join("containers"),
+            None => format!("/run/containers/{}", self.user).into(),
         }
     }
 }
@@ -133,15 +169,14 @@ pub(crate) fn access(
     environment: &Environment,
     cancel: &Cancel,
 ) -> Result<Access> {
-    let _ = (repository, environment);
     cancel.check()?;
-    if let Some(file) = &settings.offline {
-        return Err(Error::Offline { host: host.to_owned(), file: file.display().to_string() });
-    }
+    settings.may_ask(host)?;
+    let host = &normal(host);
+    let (credentials, credentials_from) = find::credentials(host, repository, environment, cancel)?;
     Ok(Access {
-        credentials: Credentials::Anonymous,
-        credentials_from: None,
-        tls: Tls::default(),
+        credentials,
+        credentials_from,
+        tls: certs::of(host, environment)?,
         plain_http: settings.plain_http,
         mirrors: settings.mirrors.get(host).cloned().unwrap_or_default(),
     })

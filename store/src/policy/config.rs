@@ -17,7 +17,7 @@ pub fn parse(text: &str) -> Result<Policy, String> {
 }
 
 /// Reads TOML; the error says the line, and the key of a value that cannot be read.
-pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| {
         let message = error.message().trim().replace('\n', "; ");
         let Some(span) = error.span() else { return message };

@@ -19,8 +19,7 @@ use crate::quantity::Amount;
 use crate::reference::Reference;
 
 pub use build::{BuildLimits, StepCandidate, StepDecision, StepDropped, Wanted, decide_steps};
-pub use config::parse;
-pub(crate) use config::read;
+pub use config::{parse, read};
 pub use decide::decide;
 pub use rules::NamePattern;
 

@@ -1,0 +1,76 @@
+//! Credentials of a host: file by file, and in each its helper before its own entries, as docker and podman look.
+
+use std::path::{Path, PathBuf};
+
+use larder_store::cancel::Cancel;
+
+use super::config::{self, Config};
+use super::helper::Helper;
+use super::{Credentials, Environment, Error, Result, files};
+
+/// What is there for a repository of a host, and where it was found.
+pub(super) fn credentials(
+    host: &str,
+    repository: &str,
+    environment: &Environment,
+    cancel: &Cancel,
+) -> Result<(Credentials, Option<String>)> {
+    for path in files::credentials(environment) {
+        let Some(config) = read(&path)? else { continue };
+        let asked = config.helper(host).map_err(|why| damaged(&path, why))?;
+        if let Some(asked) = &asked {
+            let helper = Helper::find(&asked.helper, host, &environment.path, cancel)?;
+            if let Some(found) = helper.get(&asked.server)? {
+                return Ok((found, Some(format!("{} ({})", helper.program(), path.display()))));
+            }
+        }
+        if asked.is_some_and(|asked| asked.alone) {
+            continue;
+        }
+        if let Some(found) = config.entry(host, repository).map_err(|why| damaged(&path, why))? {
+            return Ok((found, Some(path.display().to_string())));
+        }
+    }
+    Ok((Credentials::Anonymous, None))
+}
+
+/// Reads a file of credentials; `None` where there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Config>> {
+    let Some(bytes) = files::read(path)? else { return Ok(None) };
+    config::parse(&bytes).map(Some).map_err(|why| damaged(path, why))
+}
+
+/// A file of credentials that is not what it should be.
+pub(super) fn damaged(path: &Path, why: String) -> Error {
+    Error::File {
+        file: path.display().to_string(),
+        why,
+        hint: "put it right, or move it away and log in again (nothing of it is shown, as it holds secrets)",
+    }
+}
+
+/// A file of credentials that is there, and what it is good for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Source {
+    /// Which.
+    pub(crate) file: PathBuf,
+    /// Of how many hosts, and parts of them, it has credentials itself.
+    pub(crate) entries: usize,
+    /// Programs that keep those of others.
+    pub(crate) helpers: Vec<String>,
+    /// Why it cannot be read.
+    pub(crate) error: Option<String>,
+}
+
+/// Which files of credentials there are, in the order in which they are asked. No helper is run.
+pub(crate) fn sources(environment: &Environment) -> Vec<Source> {
+    let look = |file: PathBuf| match read(&file) {
+        Ok(None) => None,
+        Ok(Some(config)) => {
+            let helpers = config.programs().iter().map(|name| format!("docker-credential-{name}")).collect();
+            Some(Source { file, entries: config.count(), helpers, error: None })
+        }
+        Err(error) => Some(Source { file, entries: 0, helpers: Vec::new(), error: Some(error.to_string()) }),
+    };
+    files::credentials(environment).into_iter().filter_map(look).collect()
+}
