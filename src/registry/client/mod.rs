@@ -16,6 +16,7 @@ mod endpoint;
 mod failure;
 mod manifest;
 mod referrers;
+mod tags;
 mod wire;
 
 use std::cell::Cell;
