@@ -29,6 +29,7 @@ mod prune;
 mod pull;
 mod resolve;
 mod rm;
+mod sync;
 mod tag;
 mod to_docker;
 mod to_tree;
@@ -53,6 +54,7 @@ pub(crate) enum Verb {
     Init(init::Args),
     Import(import::Args),
     Pull(pull::Args),
+    Sync(sync::Args),
     Catalog(catalog::Args),
     #[command(visible_alias = "ls")]
     Images(images::Args),
@@ -90,6 +92,7 @@ impl Verb {
             Verb::Init(args) => init::run(context, args),
             Verb::Import(args) => import::run(context, args),
             Verb::Pull(args) => pull::run(context, args),
+            Verb::Sync(args) => sync::run(context, args),
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),

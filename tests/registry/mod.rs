@@ -4,6 +4,7 @@ mod bad;
 mod broken;
 mod pull;
 mod referrers;
+mod sync;
 
 use std::path::Path;
 

@@ -12,8 +12,8 @@ use super::referrers::next_page;
 
 /// Tags that are asked for at a time.
 const PAGE: usize = 1000;
-/// Tags that are read; a repository with more has tags that nobody chooses from by name.
-const MOST: usize = 200_000;
+/// Pages that are read: with fewer tags on each than are asked for that is a hundred thousand still.
+const MAX_PAGES: usize = 1000;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -28,18 +28,19 @@ impl Line {
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
         let mut all = Vec::new();
         let mut path = format!("tags/list?n={PAGE}");
-        loop {
-            let (page, next) = self.tags_page(&path, all.len())?;
+        for pages_left in (0..MAX_PAGES).rev() {
+            let (page, next) = self.tags_page(&path, pages_left)?;
             all.extend(page);
             match next {
                 Some(next) => path = next,
-                None => return Ok(all),
+                None => break,
             }
         }
+        Ok(all)
     }
 
     /// A page, and the path of the next one.
-    fn tags_page(&self, path: &str, before: usize) -> Result<(Vec<String>, Option<String>)> {
+    fn tags_page(&self, path: &str, pages_left: usize) -> Result<(Vec<String>, Option<String>)> {
         self.ask(async |endpoint, wire| {
             let ask = Ask::new(Method::GET, path.to_owned());
             let (answer, bytes) = self.document(endpoint, wire, &ask, MAX_DOCUMENT).await?;
@@ -48,10 +49,16 @@ impl Line {
             let tags = listed.tags.unwrap_or_default();
             let link = answer.response.headers().get(LINK).and_then(|link| link.to_str().ok());
             let next = link.and_then(|link| next_page(link, "/tags/"));
-            // A page without a tag that leads to another one leads on for ever.
-            if before + tags.len() > MOST || tags.is_empty() && next.is_some() {
-                let why = format!("its list of tags does not end within {MOST}");
-                return Err(answer.asked.failed(Kind::Failed, why, "name the tags, and no list is asked for"));
+            // One without a tag, or that leads to itself, leads on for ever.
+            let leads_nowhere =
+                next.as_ref().is_some_and(|next| tags.is_empty() || next == path || pages_left == 0);
+            if leads_nowhere {
+                let why = "its list of tags does not end";
+                return Err(answer.asked.failed(
+                    Kind::Failed,
+                    why,
+                    "name the tags, and no list is asked for",
+                ));
             }
             Ok((tags, next))
         })

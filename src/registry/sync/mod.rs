@@ -4,5 +4,4 @@
 mod choose;
 mod file;
 
-pub(crate) use choose::{Choice, Chosen};
 pub(crate) use file::{Entry, Platforms, parse};
