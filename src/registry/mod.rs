@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod host;
 pub(crate) mod pull;
+pub(crate) mod push;
 
 use larder_store::cancel::Cancel;
 

@@ -15,13 +15,16 @@ mod challenge;
 mod endpoint;
 mod failure;
 mod manifest;
+mod push;
 mod referrers;
+mod sending;
+mod upload;
 mod wire;
 
 use std::cell::Cell;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use larder_store::Error as StoreError;
@@ -38,6 +41,8 @@ use super::access::access;
 use super::error::{Kind, Result};
 
 pub(crate) use self::manifest::Which;
+pub(crate) use self::push::Put;
+pub(crate) use self::upload::Mounted;
 pub(crate) use self::wire::Patience;
 
 /// A repository and the hosts that have it.
@@ -45,6 +50,8 @@ pub(crate) use self::wire::Patience;
 pub(crate) struct Repository {
     /// Mirrors first, the registry itself last.
     endpoints: Vec<Endpoint>,
+    /// The registry once more for each repository that blobs may be mounted from: a token has to be good for both.
+    mounts: OnceLock<Vec<(String, Endpoint)>>,
     patience: Patience,
     cancel: Cancel,
 }
@@ -65,7 +72,7 @@ impl Repository {
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
         let (patience, cancel) = (registries.patience, registries.cancel.clone());
-        Ok(Arc::new(Repository { endpoints, patience, cancel }))
+        Ok(Arc::new(Repository { endpoints, mounts: OnceLock::new(), patience, cancel }))
     }
 
     /// Connections for one thread.
