@@ -21,9 +21,9 @@ mod sending;
 mod upload;
 mod wire;
 
-use std::cell::Cell;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(crate) struct Repository {
     endpoints: Vec<Endpoint>,
     /// The registry once more for each repository that blobs may be mounted from: a token has to be good for both.
     mounts: OnceLock<Vec<(String, Endpoint)>>,
+    /// The endpoint that answered last: who has the manifest has its blobs.
+    first: AtomicUsize,
     patience: Patience,
     cancel: Cancel,
 }
@@ -72,7 +74,12 @@ impl Repository {
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
         let (patience, cancel) = (registries.patience, registries.cancel.clone());
-        Ok(Arc::new(Repository { endpoints, mounts: OnceLock::new(), patience, cancel }))
+        let (first, mounts) = (AtomicUsize::new(0), OnceLock::new());
+        Ok(Arc::new(Repository { endpoints, mounts, first, patience, cancel }))
+    }
+
+    fn first(&self) -> usize {
+        self.first.load(Ordering::Relaxed)
     }
 
     /// Connections for one thread.
@@ -81,7 +88,7 @@ impl Repository {
         let runtime = runtime.map_err(StoreError::io("start the runtime for", "a registry"))?;
         let wire = |endpoint: &Endpoint| Wire::new(self.patience, endpoint.is_loopback());
         let wires = self.endpoints.iter().map(wire).collect();
-        Ok(Line { repository: Arc::clone(self), wires, runtime, first: Cell::new(0) })
+        Ok(Line { repository: Arc::clone(self), wires, runtime })
     }
 }
 
@@ -92,8 +99,6 @@ pub(crate) struct Line {
     /// As the endpoints are.
     wires: Vec<Wire>,
     runtime: Runtime,
-    /// The endpoint that answered last: who has the manifest has its blobs.
-    first: Cell<usize>,
 }
 
 impl Line {
@@ -106,22 +111,26 @@ impl Line {
     /// own error counts, and not that of a mirror.
     fn ask<T>(&self, work: impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
         let last = self.repository.endpoints.len().saturating_sub(1);
-        for at in self.first.get()..last {
+        for at in self.repository.first()..last {
             match self.ask_one(at, &work) {
                 Err(error) if error.is_stop() => return Err(error),
                 Err(_) => {}
                 Ok(done) => {
-                    self.first.set(at);
+                    self.repository.first.store(at, Ordering::Relaxed);
                     return Ok(done);
                 }
             }
         }
         let done = self.ask_one(last, &work)?;
-        self.first.set(last);
+        self.repository.first.store(last, Ordering::Relaxed);
         Ok(done)
     }
 
-    fn ask_one<T>(&self, at: usize, work: &impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
+    fn ask_one<T>(
+        &self,
+        at: usize,
+        work: &impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>,
+    ) -> Result<T> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
             let mut backoff = Backoff::default();

@@ -1,5 +1,6 @@
 //! What only pushing asks for: a registry without its mirrors, tokens that are good for writing, manifests that are put there.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ impl Repository {
         Ok(Arc::new(Repository {
             endpoints: vec![endpoint.for_scopes(vec![write(repository)])],
             mounts: OnceLock::new(),
+            first: AtomicUsize::new(0),
             // While a blob is sent the registry has nothing to say; how long it may take is counted there.
             patience: Patience { silence: Duration::from_secs(24 * 3600), ..registries.patience },
             cancel: cancel.clone(),
