@@ -112,7 +112,7 @@ fn basic(credentials: &Credentials) -> Option<String> {
 async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     let url = Url::parse(&service.realm).ok();
     let shown = url.as_ref().map_or("?", Url::path).to_owned();
-    let host = url.as_ref().and_then(|url| Some(host_of(url)?)).unwrap_or_else(|| how.host.to_owned());
+    let host = url.as_ref().and_then(host_of).unwrap_or_else(|| how.host.to_owned());
     let is_identity = matches!(how.access.credentials, Credentials::IdentityToken(_));
     let method = if is_identity { Method::POST } else { Method::GET };
     let asked =
