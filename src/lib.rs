@@ -10,7 +10,7 @@ mod commands;
 mod docker;
 #[cfg(test)]
 mod floors;
-#[allow(dead_code, reason = "pull and login are on their way")]
+#[allow(dead_code, reason = "push and login are on their way")]
 mod registry;
 
 use std::path::PathBuf;

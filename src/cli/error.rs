@@ -140,6 +140,23 @@ impl From<Error> for CommandError {
     }
 }
 
+impl From<registry::Error> for CommandError {
+    fn from(error: registry::Error) -> CommandError {
+        let error = match error {
+            registry::Error::Store(error) => return error.into(),
+            registry::Error::Access(error) => return error.into(),
+            error => error,
+        };
+        let kind = match error.kind() {
+            Some(registry::Kind::NoSuchImage) => ErrorKind::NoSuchImage,
+            Some(registry::Kind::Damaged) => ErrorKind::Damaged,
+            _ => ErrorKind::Failed,
+        };
+        let hint = error.hint().map(str::to_owned);
+        CommandError { message: error.to_string(), more: Vec::new(), hint, kind }
+    }
+}
+
 impl From<docker::Error> for CommandError {
     fn from(error: docker::Error) -> CommandError {
         match error {

@@ -26,6 +26,7 @@ mod packed;
 mod pin;
 mod platform;
 mod prune;
+mod pull;
 mod resolve;
 mod rm;
 mod tag;
@@ -51,6 +52,7 @@ pub(crate) const HOLD_FAILED: u8 = 125;
 pub(crate) enum Verb {
     Init(init::Args),
     Import(import::Args),
+    Pull(pull::Args),
     Catalog(catalog::Args),
     #[command(visible_alias = "ls")]
     Images(images::Args),
@@ -87,6 +89,7 @@ impl Verb {
         let done = match self {
             Verb::Init(args) => init::run(context, args),
             Verb::Import(args) => import::run(context, args),
+            Verb::Pull(args) => pull::run(context, args),
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),

@@ -2,6 +2,29 @@
 //! github.com/opencontainers/distribution-spec).
 //!
 //! Everything asynchronous stays in here; what callers see is synchronous and ends when a signal comes. Nothing in here
-//! prints.
+//! prints: what happens on the way goes to a watcher that is handed in.
 
 pub(crate) mod access;
+mod client;
+mod error;
+mod host;
+pub(crate) mod pull;
+
+use larder_store::cancel::Cancel;
+
+use self::access::{Environment, Settings};
+pub(crate) use self::client::Patience;
+pub(crate) use self::error::{Error, Kind};
+
+/// How registries are asked from here.
+#[derive(Debug, Clone)]
+pub(crate) struct Registries {
+    /// What this host's configuration and the command line say.
+    pub(crate) settings: Settings,
+    /// Where the files with credentials and certificates are.
+    pub(crate) environment: Environment,
+    /// How long the other side may take.
+    pub(crate) patience: Patience,
+    /// Asks to stop.
+    pub(crate) cancel: Cancel,
+}

@@ -43,7 +43,7 @@ pub(super) fn made_entry(made: &MadeImage, manifest: &RawManifest, size: u64, no
 pub(super) fn kept_entry(kept: &KeptImage, size: u64, now: i64) -> Descriptor {
     let mut entry = kept.root.clone();
     entry.annotations = kept.annotations.clone();
-    entry.annotations.extend(ours(now, "oci-archive", size, kept.image_id));
+    entry.annotations.extend(ours(now, &kept.origin, size, kept.image_id));
     let is_index = matches!(kept.documents.first().map(|raw| &raw.document), Some(Document::Index(_)));
     if is_index {
         let children: Vec<_> = kept.documents.iter().skip(1).map(|raw| raw.digest.to_string()).collect();

@@ -26,7 +26,7 @@ use crate::base::begin_with;
 use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
-use crate::index::{Index, Tagged};
+use crate::index::{self, Index, Tagged};
 use crate::lock::SharedGuard;
 use crate::progress::Event;
 use crate::reference::Reference;
@@ -186,9 +186,44 @@ fn import_stream(
     Ok(imported)
 }
 
+/// Whether the image is what the entry's name is by now where the entry came from: such a name moves without being asked.
+fn is_next(entry: &Descriptor, image: &PlannedImage) -> bool {
+    match &image.content {
+        Planned::Kept(kept) => kept.origin.contains('/') && entry.annotation(index::ORIGIN) == Some(&kept.origin),
+        Planned::Made(_) => false,
+    }
+}
+
+/// Publishes images that are all there, under the names that they do not have yet.
+pub(super) fn name_all(
+    tx: Transaction<'_>,
+    images: &[PlannedImage],
+    ready: Vec<Ready>,
+    existing: Existing,
+    options: &Options<'_>,
+) -> Result<Vec<Imported>> {
+    let store = tx.store();
+    tx.commit(|index| {
+        let mut imported = Vec::new();
+        // Read again under the lock: the name may have gone to somebody else meanwhile.
+        check_names(index, store, images, options)?;
+        // To look through the index for each of ten thousand new names would take seconds.
+        let mut taken: HashSet<_> = by_name(index).into_keys().collect();
+        for (image, ready) in images.iter().zip(ready) {
+            // Somebody may have brought in the same image meanwhile, under another manifest.
+            let keeps = |entry: &Descriptor| match existing {
+                Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
+                Existing::Verified => Ok(false),
+            };
+            name_it(index, ready, &mut taken, &keeps, options.naming, options.now, &mut imported)?;
+        }
+        Ok(imported)
+    })
+}
+
 /// Nothing has to be brought: what the index says is what this import promises. The lock of the look ends here, before anybody
 /// is told, or another one is waited for.
-fn all_is_there(store: &Store, _guard: SharedGuard) -> Result<()> {
+pub(super) fn all_is_there(store: &Store, _guard: SharedGuard) -> Result<()> {
     store.settle_index()
 }
 
@@ -261,7 +296,12 @@ fn is_wanted(image: &mut PlannedImage, wanted: &str) -> bool {
 }
 
 /// Refuses a name that another image has, unless it may be replaced.
-fn check_names(index: &Index, store: &Store, images: &[PlannedImage], options: &Options<'_>) -> Result<()> {
+pub(super) fn check_names(
+    index: &Index,
+    store: &Store,
+    images: &[PlannedImage],
+    options: &Options<'_>,
+) -> Result<()> {
     if options.replace {
         return Ok(());
     }
@@ -269,7 +309,7 @@ fn check_names(index: &Index, store: &Store, images: &[PlannedImage], options: &
     for image in images {
         for name in &image.names {
             for entry in named.get(name).into_iter().flatten() {
-                if !is_same(store, entry, image)? {
+                if !is_same(store, entry, image)? && !is_next(entry, image) {
                     return Err(Error::NameTaken { reference: name.familiar(), existing: entry.digest });
                 }
             }
@@ -291,22 +331,7 @@ fn bring_in(
     let mut bring = Bring::new(tx, store.layers()?, options, todo.existing, consume, watch_reads);
     let ready = bring.all(contents, images)?;
     options.cancel.check()?;
-    bring.into_transaction().commit(|index| {
-        let mut imported = Vec::new();
-        // Read again under the lock: the name may have gone to somebody else meanwhile.
-        check_names(index, store, images, options)?;
-        // To look through the index for each of ten thousand new names would take seconds.
-        let mut taken: HashSet<_> = by_name(index).into_keys().collect();
-        for (image, ready) in images.iter().zip(ready) {
-            // Somebody may have brought in the same image meanwhile, under another manifest.
-            let keeps = |entry: &Descriptor| match todo.existing {
-                Existing::Trusted => Ok(matches!(standing(store, Some(entry), image)?, Standing::Whole(..))),
-                Existing::Verified => Ok(false),
-            };
-            name_it(index, ready, &mut taken, &keeps, options.naming, options.now, &mut imported)?;
-        }
-        Ok(imported)
-    })
+    name_all(bring.into_transaction(), images, ready, todo.existing, options)
 }
 
 /// Gives an image its names, which are `taken` then; one whose entry `keeps` the same image stays as it is.

@@ -14,6 +14,7 @@ mod consume;
 pub mod contents;
 pub mod directory;
 mod entry;
+pub mod fetched;
 pub mod image;
 pub mod import;
 mod naming;

@@ -2,10 +2,14 @@
 //!
 //! An ingest is one flocked directory below `.larder/ingest/`; GC takes the directory once its lock is free. A
 //! writer that is dropped leaves nothing behind, and neither does a staged blob that was not published.
+//! A blob whose digest is known from the beginning may be suspended instead ([`BlobWriter::suspend`]): its file bears the digest's hex
+//! form, stays when its process ends, and another ingest goes on with it ([`Ingest::adopt`]). It may be of any content then: it is hashed again first.
 //! How much is still to come is said by the name of an empty file in it, so that others leave the room; with its owner dead it says nothing.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,11 +61,64 @@ impl Ingest {
         let name = self.inner.counter.fetch_add(1, Ordering::Relaxed).to_string();
         let file = self.inner.dir.create_new(&name)?;
         Ok(BlobWriter {
-            slot: Some(Slot { ingest: self.clone(), name }),
+            slot: Some(Slot { ingest: self.clone(), name, is_suspended: false }),
             file: Some(file),
             hasher: Some(Hasher::new()),
         })
     }
+
+    /// Starts a blob of a known digest and size, or goes on with what there is of it, which is hashed now. One at a time for each digest.
+    pub fn writer_of(&self, digest: &Digest, size: u64) -> Result<BlobWriter> {
+        let (dir, name) = (&self.inner.dir, digest.hex());
+        let mut file = dir.open_or_create(&name)?;
+        let slot = Slot { ingest: self.clone(), name, is_suspended: false };
+        let shown = dir.at(&slot.name);
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let count = file.read(&mut buffer).map_err(Error::io("read", &shown))?;
+            if count == 0 || hasher.size() + count as u64 > size {
+                break;
+            }
+            hasher.update(&buffer[..count]);
+        }
+        // What is longer than the blob is none of it.
+        file.set_len(hasher.size()).map_err(Error::io("cut", &shown))?;
+        file.seek(SeekFrom::Start(hasher.size())).map_err(Error::io("seek in", &shown))?;
+        Ok(BlobWriter { slot: Some(slot), file: Some(file), hasher: Some(hasher) })
+    }
+
+    /// Takes over what ingests of dead processes have of these digests, and says how many bytes there are of each. The
+    /// caller holds the store lock shared: nobody sweeps them meanwhile.
+    pub fn adopt(&self, wanted: &[Digest]) -> Result<HashMap<Digest, u64>> {
+        let mut adopted: HashMap<Digest, u64> = HashMap::new();
+        let uid = rustix::process::geteuid().as_raw();
+        for name in self.inner.parent.names()?.into_iter().filter(|name| *name != self.inner.name) {
+            let Ok(dir) = self.inner.parent.sub(&name) else { continue };
+            let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
+            if lock.try_lock().is_err() {
+                continue;
+            }
+            for digest in wanted {
+                let hex = digest.hex();
+                let Some(stat) = dir.stat(&hex)?.filter(|stat| stat.is_file && stat.uid == uid) else { continue };
+                // Who has a second name for it could change it behind our back.
+                let is_ours = dir.open_file(&hex)?.and_then(|file| file.metadata().ok()).is_some_and(|m| m.nlink() == 1);
+                if is_ours && adopted.get(digest).is_none_or(|have| *have < stat.size) {
+                    dir.rename(&hex, &self.inner.dir, &hex)?;
+                    adopted.insert(*digest, stat.size);
+                }
+            }
+            // It goes where it was all that there was.
+            let _ = self.inner.parent.rmdir(&name);
+        }
+        Ok(adopted)
+    }
+}
+
+/// Whether a file of an ingest is a blob that another one may go on with, by its name.
+pub(crate) fn is_resumable(name: &str) -> bool {
+    Digest::from_hex(name).is_some()
 }
 
 impl Ingest {
@@ -145,10 +202,14 @@ impl Drop for Inner {
 struct Slot {
     ingest: Ingest,
     name: String,
+    is_suspended: bool,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        if self.is_suspended {
+            return;
+        }
         let _ = self.ingest.inner.dir.unlink(&self.name);
     }
 }
@@ -165,6 +226,15 @@ impl BlobWriter {
     /// Bytes written so far.
     pub fn size(&self) -> u64 {
         self.hasher.as_ref().map_or(0, Hasher::size)
+    }
+
+    /// Stops for now: what is there of a blob whose digest is known stays for whoever goes on with it. Nothing is promised: it may
+    /// be gone by then, and GC takes it in the end.
+    pub fn suspend(mut self) {
+        let is_empty = self.size() == 0;
+        if let Some(slot) = self.slot.as_mut().filter(|slot| !is_empty && is_resumable(&slot.name)) {
+            slot.is_suspended = true;
+        }
     }
 
     /// Ends the blob: its content is durable and read-only, and bears its digest, but is not visible yet.

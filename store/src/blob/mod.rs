@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 pub use files::FileBlobs;
+pub(crate) use ingest::is_resumable;
 pub use ingest::{BlobWriter, Ingest, Staged};
 pub(crate) use verify::into_io;
 pub use verify::{VerifyReader, from_io};

@@ -88,7 +88,7 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
         let steps = Steps::decide(&mut view, Some(&limits), Wanted::default(), options.now)?;
         let found = view.without(HashSet::new(), &steps.gone)?;
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
-        let mut leftovers = leftovers(store, options.now, |digest| view.knows(digest))?;
+        let mut leftovers = leftovers(store, options.grace, options.now, |digest| view.knows(digest))?;
         // A layer that goes takes its files along.
         let most = limits.snapshots_max_size.of(store.disk_space()?.1);
         leftovers.extend(snapshots_to_go(store, &view, &plan, 0, most)?);

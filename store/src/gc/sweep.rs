@@ -4,6 +4,7 @@ use std::fs::File;
 
 use super::plan::Plan;
 use super::roots::{Found, UNNEEDED};
+use crate::blob::is_resumable;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
@@ -39,8 +40,14 @@ impl Leftover {
 }
 
 /// Finds ingests, snapshots and leases that nobody holds, and uses of images that are not `known`. With the store lock to ourselves, a free
-/// flock means a dead owner. Nothing is made here: a dry run looks as well.
-pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool) -> Result<Vec<Leftover>> {
+/// flock means a dead owner. Nothing is made here: a dry run looks as well. Transfers that were suspended stay for `grace` seconds,
+/// counted from their last byte: at the worst they begin again.
+pub(crate) fn leftovers(
+    store: &Store,
+    grace: u64,
+    now: i64,
+    known: impl Fn(&Digest) -> bool,
+) -> Result<Vec<Leftover>> {
     let private = store.layout().private();
     let mut found = Vec::new();
     if let Some(ingests) = private.sub_if_there("ingest")? {
@@ -48,9 +55,15 @@ pub(crate) fn leftovers(store: &Store, now: i64, known: impl Fn(&Digest) -> bool
             // What is no directory is none of ours.
             let Ok(dir) = ingests.sub(&name) else { continue };
             if is_free(File::from(dir.fd().try_clone().map_err(crate::Error::io("open", dir.path()))?)) {
-                let mut bytes = 0;
+                let (mut bytes, mut is_waiting) = (0, false);
                 for file in dir.names()? {
-                    bytes += dir.stat(&file)?.map_or(0, |stat| stat.size);
+                    let Some(stat) = dir.stat(&file)? else { continue };
+                    bytes += stat.size;
+                    let age = now.saturating_sub(stat.modified).unsigned_abs();
+                    is_waiting |= is_resumable(&file) && age < grace;
+                }
+                if is_waiting {
+                    continue;
                 }
                 found.push(Leftover { place: "ingest", name, bytes });
             }

@@ -32,7 +32,7 @@ impl Look {
         let found = view.without(HashSet::new(), &HashSet::new())?;
         let unneeded: u64 =
             plan(found.unneeded.iter().copied(), options.grace, options.now).sweep.values().sum();
-        let left = leftovers(store, options.now, |digest| view.knows(digest))?;
+        let left = leftovers(store, options.grace_of_transfers(), options.now, |digest| view.knows(digest))?;
         let left: u64 = left.iter().map(|left| left.bytes).sum();
         // The disk first: what another sweep frees in between counts once, or not at all.
         let (free, total) = store.disk_space()?;

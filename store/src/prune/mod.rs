@@ -44,6 +44,16 @@ pub struct Options<'a> {
     pub cancel: &'a Cancel,
 }
 
+impl Options<'_> {
+    /// Seconds that suspended transfers are left alone: where room is needed, none.
+    fn grace_of_transfers(&self) -> u64 {
+        match self.occasion {
+            Occasion::Prune => self.grace,
+            Occasion::Incoming(_) => 0,
+        }
+    }
+}
+
 /// An image and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
@@ -133,7 +143,8 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
             false => view.without(gone.clone(), steps)?,
         };
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);
-        let mut left = leftovers(store, options.now, |digest| view.knows(digest) && !gone.contains(digest))?;
+        let is_known = |digest: &Digest| view.knows(digest) && !gone.contains(digest);
+        let mut left = leftovers(store, options.grace_of_transfers(), options.now, is_known)?;
         evicted.follow(store, &view, &plan, &mut look.free)?;
         left.extend(evicted.leftovers());
         options.cancel.check()?;

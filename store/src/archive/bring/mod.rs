@@ -1,6 +1,7 @@
 //! The middle of an import: what is in the store is leased and used, what is not is read, checked and published.
 
 mod eaten;
+mod fetched;
 pub(super) mod layers;
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +12,7 @@ use super::consume::Consume;
 use super::contents::Contents;
 use super::entry::{Ready, kept_entry, made_entry};
 use super::options::{Existing, Options};
-use super::plan::{KeptBlob, KeptImage, MadeImage, MadeLayer, Planned, PlannedImage};
+use super::plan::{KeptBlob, MadeImage, MadeLayer, Planned, PlannedImage};
 use super::room::Room;
 use crate::blob::Staged;
 use crate::descriptor::Descriptor;
@@ -115,7 +116,7 @@ impl<'s, 'o> Bring<'s, 'o> {
         for image in images {
             ready.push(match &image.content {
                 Planned::Made(made) => self.make_image(image, made)?,
-                Planned::Kept(kept) => self.keep_image(image, kept)?,
+                Planned::Kept(_) => self.keep_image(image)?,
             });
         }
         Ok(ready)
@@ -245,7 +246,8 @@ impl<'s, 'o> Bring<'s, 'o> {
         Ok(self.ready(image, entry, &parts))
     }
 
-    fn keep_image(&mut self, image: &PlannedImage, kept: &KeptImage) -> Result<Ready> {
+    fn keep_image(&mut self, image: &PlannedImage) -> Result<Ready> {
+        let Planned::Kept(kept) = &image.content else { return Err(Error::invalid(image.label(), "is to be made")) };
         // Children first: at no time does a stored document name one that is not there.
         for raw in kept.documents.iter().rev() {
             self.put(&raw.bytes)?;

@@ -1,14 +1,15 @@
 //! An image that came with digests: everything that its root leads to, and where the archive has it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::documents::{Documents, check_size, missing};
-use super::{KeptBlob, KeptImage};
+use super::{Config, KeptBlob, KeptImage};
 use crate::base::Base;
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Annotations, Descriptor};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ids::DiffId;
+use crate::ids::{DiffId, ImageId};
 use crate::index;
 use crate::manifest::{Document, ImageManifest, RawManifest};
 use crate::media_type::{self, Compression};
@@ -36,14 +37,28 @@ pub(super) fn kept(documents: &mut Documents<'_>, root: &Descriptor, raw: RawMan
     if is_empty && matches!(all[0].document, Document::Index(_)) {
         return Err(Error::damaged(format!("index {}", root.digest), "none of its images is in the archive"));
     }
-    let mut layers = HashMap::new();
-    for raw in &all {
-        if let Document::Image(image) = &raw.document {
-            layers_of(documents, image, &mut layers)?;
-        }
-    }
+    let layers = layers_in(&all, &mut |image| documents.config_of(image))?;
     let blobs = blobs(documents, parts, &layers)?;
-    let image = match all.first().map(|raw| &raw.document) {
+    let Described { root, annotations, image_id } =
+        described(root, &all, &mut |image| documents.config_of(image))?;
+    Ok(KeptImage { root, annotations, documents: all, blobs, image_id, origin: "oci-archive".to_owned() })
+}
+
+/// How the entry of a kept image is described.
+pub(in crate::archive) struct Described {
+    /// Without annotations.
+    pub(in crate::archive) root: Descriptor,
+    pub(in crate::archive) annotations: Annotations,
+    pub(in crate::archive) image_id: Option<ImageId>,
+}
+
+/// Describes the entry of a kept image by its documents, the root first, and by its config, where it is one image.
+pub(in crate::archive) fn described(
+    root: &Descriptor,
+    documents: &[RawManifest],
+    config_of: &mut dyn FnMut(&ImageManifest) -> Result<Arc<Config>>,
+) -> Result<Described> {
+    let image = match documents.first().map(|raw| &raw.document) {
         Some(Document::Image(image)) if image.is_container() => Some(image),
         _ => None,
     };
@@ -52,9 +67,9 @@ pub(super) fn kept(documents: &mut Documents<'_>, root: &Descriptor, raw: RawMan
     annotations
         .retain(|key, _| key != index::REF_NAME && key != index::FULL_NAME && !key.starts_with(index::OURS));
     let mut root = root.clone();
-    let config = image.map(|image| documents.config_of(image)).transpose()?;
+    let config = image.map(config_of).transpose()?;
     if Base::of(&annotations).is_none()
-        && let Some(base) = Base::of_image(all.first(), config.as_ref().map_or(&[], |config| &config.bytes))
+        && let Some(base) = Base::of_image(documents.first(), config.as_ref().map_or(&[], |config| &config.bytes))
     {
         base.write(&mut annotations);
     }
@@ -65,17 +80,34 @@ pub(super) fn kept(documents: &mut Documents<'_>, root: &Descriptor, raw: RawMan
     }
     root.annotations.clear();
     root.extra.retain(|key, _| key == "artifactType");
-    if let Some(raw) = all.first() {
+    if let Some(raw) = documents.first() {
         root.media_type.clone_from(&raw.media_type);
     }
-    Ok(KeptImage { root, annotations, documents: all, blobs, image_id })
+    Ok(Described { root, annotations, image_id })
+}
+
+/// What is known of layers before they are read, by their blobs.
+pub(in crate::archive) type Layers = HashMap<Digest, (Compression, DiffId)>;
+
+/// The compression and the diff IDs of all layers whose compression is known.
+pub(in crate::archive) fn layers_in(
+    documents: &[RawManifest],
+    config_of: &mut dyn FnMut(&ImageManifest) -> Result<Arc<Config>>,
+) -> Result<Layers> {
+    let mut layers = HashMap::new();
+    for raw in documents {
+        if let Document::Image(image) = &raw.document {
+            layers_of(config_of, image, &mut layers)?;
+        }
+    }
+    Ok(layers)
 }
 
 /// Configs and layers, each once, and where they are.
 fn blobs(
     documents: &Documents<'_>,
     parts: Vec<(Descriptor, Role)>,
-    layers: &HashMap<Digest, (Compression, DiffId)>,
+    layers: &Layers,
 ) -> Result<Vec<KeptBlob>> {
     let mut blobs = Vec::new();
     let mut seen = HashSet::new();
@@ -110,15 +142,14 @@ fn is_hollow(documents: &Documents<'_>, raw: &RawManifest) -> Result<bool> {
 
 /// Pairs the layers of a container image with the diff IDs of its config.
 fn layers_of(
-    documents: &mut Documents<'_>,
+    config_of: &mut dyn FnMut(&ImageManifest) -> Result<Arc<Config>>,
     image: &ImageManifest,
-    layers: &mut HashMap<Digest, (Compression, DiffId)>,
+    layers: &mut Layers,
 ) -> Result<()> {
     let known: Option<Vec<_>> =
         image.layers.iter().map(|layer| Compression::of_layer(&layer.media_type)).collect();
     let Some(compressions) = known.filter(|_| image.is_container()) else { return Ok(()) };
-    let path = Documents::blob_path(&image.config.digest);
-    let config = documents.config_of(image)?;
+    let config = config_of(image)?;
     let diff_ids = config.parsed.diff_ids();
     if diff_ids.len() != image.layers.len() {
         let why = format!(
@@ -126,7 +157,7 @@ fn layers_of(
             diff_ids.len(),
             image.layers.len()
         );
-        return Err(Error::damaged(format!("entry {path:?}"), why));
+        return Err(Error::damaged(format!("config {}", image.config.digest), why));
     }
     for ((layer, compression), diff_id) in image.layers.iter().zip(compressions).zip(diff_ids) {
         if layers.insert(layer.digest, (compression, *diff_id)).is_some_and(|other| other.1 != *diff_id) {

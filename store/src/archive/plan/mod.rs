@@ -6,7 +6,7 @@
 
 mod docker;
 mod documents;
-mod kept;
+pub(super) mod kept;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -90,6 +90,8 @@ pub struct KeptImage {
     pub blobs: Vec<KeptBlob>,
     /// The config's digest, where it is one container image.
     pub image_id: Option<ImageId>,
+    /// Where it comes from: `oci-archive`, or its full name in a registry.
+    pub origin: String,
 }
 
 /// A blob that is kept as it came.

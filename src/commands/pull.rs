@@ -1,0 +1,161 @@
+//! `larder pull`: brings images in from registries.
+
+use std::num::NonZeroUsize;
+
+use larder_store::archive::options::{Existing, Options, Source};
+use larder_store::codec::Encoding;
+use larder_store::descriptor::Platform;
+use larder_store::reference::Reference;
+
+use super::import::{row, say_gone, say_replaced, take_facts, value};
+use super::naming::{Flags, Given, Names};
+use super::platform;
+use crate::cli::{
+    Bar, CommandError, Context, Format, Outcome, environment, fail, human, line, note, print_json,
+};
+use crate::registry::access;
+use crate::registry::pull::{Notice, Platforms, Request, pull};
+use crate::registry::{Patience, Registries};
+
+/// Bring images in from registries
+///
+/// Only what the store lacks is fetched: an image that is there already costs one request, and one that is asked for by its
+/// digest none. A transfer that breaks goes on where it stopped, also in the next pull. Of an image for several platforms
+/// that of this machine is taken; the index is kept as it is. Prints a line for each image, as `import` does:
+/// reference, digest, image ID, bytes written (new=), bytes that were there (reused=).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The images: debian:12, ghcr.io/me/app@sha256:…
+    #[arg(required = true, value_name = "REF")]
+    images: Vec<Reference>,
+
+    /// Take the image for this platform, and no lone image for another one; may be given several times
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::parse)]
+    platform: Vec<Platform>,
+
+    /// Take the images for all platforms, and whatever else the index lists
+    #[arg(long, conflicts_with = "platform")]
+    all_platforms: bool,
+
+    /// Name the image so, whatever it is called in the registry
+    #[arg(long, value_name = "REF")]
+    name: Option<Given>,
+
+    /// Names are <project>-<os>-<variant>; one that is not gives way to the nearest one that is
+    #[arg(long)]
+    normalize: bool,
+
+    /// Let a name move here from an image that did not come from there; that one stays in the store without a name
+    #[arg(long)]
+    replace: bool,
+
+    /// Take signatures, inventories and attestations along that refer to the image
+    #[arg(long)]
+    referrers: bool,
+
+    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
+    #[arg(long)]
+    plain_http: bool,
+
+    /// Blobs that are fetched at a time
+    #[arg(long, value_name = "N", default_value = "8")]
+    jobs: NonZeroUsize,
+
+    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
+    #[arg(long)]
+    no_facts: bool,
+
+    /// How to print what came in
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    declared: Flags,
+}
+
+/// More connections than this are no faster, and each takes memory.
+const MOST_JOBS: usize = 16;
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if args.name.is_some() && args.images.len() > 1 {
+        return Err(fail("--name is for one image").usage());
+    }
+    let store = context.store()?;
+    let names = Names::of(&store, args.declared.declared(), args.normalize)?;
+    let given = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
+    let environment = environment();
+    let settings = access::Settings { plain_http: args.plain_http, ..access::settings(&environment)? };
+    let registries = Registries {
+        settings,
+        environment,
+        patience: Patience::default(),
+        cancel: context.cancel.clone(),
+    };
+    let platforms = match (&args.platform[..], args.all_platforms) {
+        (_, true) => Platforms::All,
+        ([], false) => Platforms::Host(Platform::host()),
+        (some, false) => Platforms::These(some.to_vec()),
+    };
+    let mut rows = Vec::new();
+    let mut said = Ok(());
+    for (at, image) in args.images.iter().enumerate() {
+        let bar = Bar::new(&image.familiar());
+        let options = Options {
+            image: None,
+            name: None,
+            naming: &|name| names.take(name),
+            upon: None,
+            replace: args.replace,
+            existing: Existing::Trusted,
+            source: Source::Kept,
+            encoding: Encoding::default(),
+            jobs: 1,
+            now: super::now,
+            made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
+            cancel: context.cancel.clone(),
+            watch: &|event| bar.on(event),
+        };
+        let request = Request {
+            reference: image,
+            name: given.as_ref().map(|given| given.reference.clone()).or_else(|| image.clone().without_digest()),
+            platforms: &platforms,
+            referrers: args.referrers,
+            jobs: args.jobs.get().min(MOST_JOBS),
+        };
+        let notice = |notice| bar.suspended(|| say(notice));
+        let pulled = pull(&store, &registries, &request, &notice, &options);
+        drop(bar);
+        let pulled = match pulled {
+            Ok(pulled) => pulled,
+            Err(error) => {
+                // What came in is said all the same.
+                if args.format == Format::Json && at > 0 {
+                    print_json(&rows)?;
+                }
+                let error = CommandError::from(error);
+                return Err(if at > 0 { error.in_part() } else { error });
+            }
+        };
+        if !args.no_facts {
+            take_facts(context, &store, &pulled);
+        }
+        for image in &pulled {
+            say_replaced(image);
+            match args.format {
+                // Printed as they come: the next one may fail. Who does not listen does not stop the others.
+                Format::Table => said = said.and(line(row(image))),
+                Format::Json => rows.push(value(image)),
+            }
+        }
+    }
+    if args.format == Format::Json { print_json(&rows) } else { said }
+}
+
+fn say(notice: Notice) {
+    match notice {
+        Notice::Foreign { layer, size } => note(format_args!(
+            "layer {layer} ({}) may not be passed on by registries (foreign): it is not fetched",
+            human(size)
+        )),
+    }
+}

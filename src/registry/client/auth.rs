@@ -1,0 +1,203 @@
+//! Who is asking: the answer to a registry's challenge.
+//!
+//! Nothing is said unasked. A token is used until the registry refuses it; no clock has a part in that. Passwords go to the
+//! registry and to the service that it names for tokens, over TLS or to a loopback host, and to nobody else.
+
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Method, StatusCode, Url};
+use serde::Deserialize;
+
+use super::super::access::{Access, Credentials, Secret};
+use super::super::error::Kind;
+use super::super::host::is_loopback;
+use super::body::read_capped;
+use super::challenge::{Challenge, Service};
+use super::failure::{Asked, Failure};
+
+/// The most of a service's answer that is read, bytes.
+const MAX_TOKEN: u64 = 256 << 10;
+
+/// What was found out about how to ask.
+#[derive(Debug)]
+pub(super) struct Auth {
+    found: Mutex<Option<Authorization>>,
+}
+
+#[derive(Debug, Clone)]
+enum Authorization {
+    Basic,
+    Token(Secret),
+}
+
+impl Auth {
+    pub(super) fn new() -> Auth {
+        Auth { found: Mutex::new(None) }
+    }
+
+    /// What to send along; nothing before the registry has asked for it.
+    pub(super) fn header(&self, access: &Access) -> Option<HeaderValue> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = match (found?, &access.credentials) {
+            (Authorization::Token(token), _) => format!("Bearer {}", token.reveal()),
+            (Authorization::Basic, credentials) => basic(credentials)?,
+        };
+        let mut value = HeaderValue::from_str(&text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// Answers a challenge: from now on [`Auth::header`] has what was asked for.
+    pub(super) async fn answer(
+        &self,
+        challenge: Option<Challenge>,
+        how: &How<'_>,
+        asked: &Asked,
+    ) -> Result<(), Failure> {
+        let access = how.access;
+        let authorization = match (challenge, &access.credentials) {
+            (Some(Challenge::Bearer(_)), Credentials::Bearer(token)) => Authorization::Token(token.clone()),
+            (Some(Challenge::Bearer(service)), _) => Authorization::Token(token(&service, how).await?),
+            (Some(Challenge::Basic), Credentials::Basic { .. }) => Authorization::Basic,
+            (Some(Challenge::Basic), Credentials::Anonymous) => {
+                return Err(asked.failed(Kind::Denied, "it wants a user and a password", how.login()));
+            }
+            (Some(Challenge::Basic), _) => {
+                let why = "it wants a user and a password, and there is only a token for it";
+                return Err(asked.failed(Kind::Denied, why, how.login()));
+            }
+            (None, _) => {
+                let why = "401 Unauthorized, and it does not say what it wants";
+                return Err(asked.failed(Kind::Denied, why, how.login()));
+            }
+        };
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(authorization);
+        Ok(())
+    }
+}
+
+/// With what a challenge is answered.
+pub(super) struct How<'a> {
+    /// The registry, as people name it.
+    pub(super) host: &'a str,
+    pub(super) repository: &'a str,
+    /// `pull`, or `pull,push`.
+    pub(super) actions: &'a str,
+    pub(super) access: &'a Access,
+    /// For whoever gives tokens.
+    pub(super) client: &'a Client,
+}
+
+impl How<'_> {
+    /// What to do where credentials are missing or refused.
+    pub(super) fn login(&self) -> String {
+        match &self.access.credentials_from {
+            Some(from) => format!("the credentials of {from} were refused; `larder login {}` stores others", self.host),
+            None => format!("there are no credentials for it here; `larder login {}` stores some", self.host),
+        }
+    }
+}
+
+fn basic(credentials: &Credentials) -> Option<String> {
+    let Credentials::Basic { user, password } = credentials else { return None };
+    Some(format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.reveal()))))
+}
+
+/// Asks the service for a token (distribution, docs/spec/auth/token.md and oauth.md).
+async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
+    let url = Url::parse(&service.realm).ok();
+    let shown = url.as_ref().map_or("?", Url::path).to_owned();
+    let host = url.as_ref().and_then(|url| Some(host_of(url)?)).unwrap_or_else(|| how.host.to_owned());
+    let is_identity = matches!(how.access.credentials, Credentials::IdentityToken(_));
+    let method = if is_identity { Method::POST } else { Method::GET };
+    let asked = Asked { side: host.clone(), request: format!("{method} {shown}, for a token for {}", how.host) };
+    let Some(mut url) = url.filter(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some()) else {
+        let why = format!("{} names a service for tokens that is no address", how.host);
+        return Err(asked.failed(Kind::Failed, why, ""));
+    };
+    if url.scheme() == "http" && !is_loopback(&host) && !how.access.plain_http {
+        let why = format!("{} sends there for a token, over plain HTTP", how.host);
+        return Err(asked.failed(Kind::Denied, why, "--plain-http allows it, where the network is trusted"));
+    }
+    let scope = service.scope.clone().unwrap_or_else(|| format!("repository:{}:{}", how.repository, how.actions));
+    let mut parameters = vec![("scope", scope.as_str())];
+    parameters.extend(service.service.as_deref().map(|name| ("service", name)));
+    let mut request = match &how.access.credentials {
+        Credentials::IdentityToken(token) => {
+            parameters.extend([
+                ("grant_type", "refresh_token"),
+                ("client_id", "larder"),
+                ("refresh_token", token.reveal()),
+            ]);
+            // The library writes queries only; a form is one.
+            let mut form = Url::parse("http://form/").map_err(|_| asked.failed(Kind::Failed, "cannot be asked", ""))?;
+            form.query_pairs_mut().extend_pairs(&parameters);
+            let form = form.query().unwrap_or_default().to_owned();
+            how.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+        }
+        _ => {
+            url.query_pairs_mut().extend_pairs(&parameters);
+            how.client.get(url)
+        }
+    };
+    if let Some(text) = basic(&how.access.credentials)
+        && let Ok(mut value) = HeaderValue::from_str(&text)
+    {
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let mut response = request.send().await.map_err(|error| asked.broken(&error))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = read_capped(&mut response, MAX_TOKEN, &asked).await;
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) {
+        return Err(asked.failed(Kind::Denied, status.to_string(), how.login()));
+    }
+    if status.is_redirection() {
+        return Err(asked.failed(Kind::Denied, format!("{status}: credentials do not follow redirects"), ""));
+    }
+    if !status.is_success() {
+        return Err(asked.status(status, &headers, &[]));
+    }
+    let token = read_token(&body?);
+    token.ok_or_else(|| asked.failed(Kind::Failed, "its answer has no token in it", ""))
+}
+
+/// The token of an answer; what cannot be sent in a header is none.
+fn read_token(body: &[u8]) -> Option<Secret> {
+    #[derive(Deserialize)]
+    struct Answer {
+        token: Option<String>,
+        access_token: Option<String>,
+    }
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    let token = answer.token.filter(|token| !token.is_empty()).or(answer.access_token);
+    token.filter(|token| !token.is_empty() && HeaderValue::from_str(token).is_ok()).map(Secret::new)
+}
+
+/// The host of an address, with its port where it has one.
+pub(super) fn host_of(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_two_names() {
+        for (body, expected) in [
+            (r#"{"token":"a","access_token":"b"}"#, Some("a")),
+            (r#"{"access_token":"b"}"#, Some("b")),
+            (r#"{"token":"","access_token":"b","expires_in":300}"#, Some("b")),
+            (r#"{"token":"a\nb"}"#, None),
+            ("{}", None),
+            ("<html>", None),
+        ] {
+            assert_eq!(read_token(body.as_bytes()).as_ref().map(Secret::reveal), expected, "{body}");
+        }
+    }
+}

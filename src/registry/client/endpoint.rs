@@ -1,0 +1,214 @@
+//! One host that is asked for one repository: the registry itself, or a mirror of it.
+
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::super::access::Access;
+use super::super::error::Kind;
+use super::super::host::{address, is_loopback};
+use super::auth::{Auth, How, host_of};
+use super::body::read_some;
+use super::challenge::{best, challenges};
+use super::failure::{Asked, Failure};
+use super::wire::{Certificates, Wire};
+
+/// Redirects that are followed, one after the other.
+const MAX_REDIRECTS: usize = 5;
+
+/// A host, a repository there, and what was found out about both.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    /// As people name it.
+    pub(super) host: String,
+    repository: String,
+    access: Access,
+    auth: Auth,
+    certificates: Certificates,
+    /// Whether it is asked over TLS; of a loopback host that is found out.
+    is_https: Mutex<Option<bool>>,
+    is_loopback: bool,
+}
+
+/// A request without its host.
+#[derive(Debug, Clone)]
+pub(super) struct Ask {
+    pub(super) method: Method,
+    /// What stands behind `/v2/REPOSITORY/`: `manifests/latest`.
+    pub(super) path: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Ask {
+    pub(super) fn new(method: Method, path: String) -> Ask {
+        Ask { method, path, headers: Vec::new() }
+    }
+
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Ask {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+}
+
+/// An answer that is a success, and who gave it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response,
+    pub(super) asked: Asked,
+}
+
+impl Endpoint {
+    pub(super) fn new(host: &str, repository: String, access: Access) -> Endpoint {
+        let is_loopback = is_loopback(host);
+        let has_certificates = !access.tls.authorities.is_empty() || access.tls.client.is_some();
+        let is_https = match (access.plain_http, is_loopback) {
+            (true, _) => Some(false),
+            (false, true) if !has_certificates => None,
+            (false, _) => Some(true),
+        };
+        Endpoint {
+            host: host.to_owned(),
+            repository,
+            access,
+            auth: Auth::new(),
+            certificates: Certificates::default(),
+            is_https: Mutex::new(is_https),
+            is_loopback,
+        }
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        self.is_loopback
+    }
+
+    pub(super) fn asked(&self, ask: &Ask) -> Asked {
+        let path = ask.path.split('?').next().unwrap_or_default();
+        let request = format!("{} /v2/{}/{path}", ask.method, self.repository);
+        Asked { side: self.host.clone(), request }
+    }
+
+    /// Asks once. What the registry wants to know is answered once; redirects are followed.
+    pub(super) async fn once(&self, wire: &Wire, ask: &Ask) -> Result<Answer, Failure> {
+        let mut was_answered = false;
+        loop {
+            let mut answer = self.by_its_scheme(wire, ask).await?;
+            let response = &mut answer.response;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(answer);
+            }
+            let is_own = answer.asked.side == self.host;
+            if status != StatusCode::UNAUTHORIZED || !is_own {
+                let headers = response.headers().clone();
+                let body = if ask.method == Method::HEAD { Vec::new() } else { read_some(response).await };
+                return Err(answer.asked.status(status, &headers, &body));
+            }
+            let lines: Vec<_> = response.headers().get_all(WWW_AUTHENTICATE).iter().cloned().collect();
+            let challenge = best(challenges(lines.iter().filter_map(|line| line.to_str().ok())));
+            let client = wire.others(&self.certificates).map_err(|why| answer.asked.failed(Kind::Failed, why, ""))?;
+            let how = How {
+                host: &self.host,
+                repository: &self.repository,
+                actions: "pull",
+                access: &self.access,
+                client,
+            };
+            if was_answered {
+                let why = "401 Unauthorized, with what it asked for";
+                return Err(answer.asked.failed(Kind::Denied, why, how.login()));
+            }
+            self.auth.answer(challenge, &how, &answer.asked).await?;
+            was_answered = true;
+        }
+    }
+
+    /// Asks by TLS or without. Whether a loopback host wants it is found out by asking without first, which tells nobody
+    /// anything: who wants TLS says that it does not understand.
+    async fn by_its_scheme(&self, wire: &Wire, ask: &Ask) -> Result<Answer, Failure> {
+        let known = *self.is_https.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(is_https) = known {
+            return self.follow(wire, ask, is_https).await;
+        }
+        let plain = self.follow(wire, ask, false).await;
+        let may_want_tls = match &plain {
+            Ok(answer) => answer.response.status() == StatusCode::BAD_REQUEST,
+            Err(failure) => failure.is_gibberish(),
+        };
+        if !may_want_tls {
+            if plain.is_ok() {
+                *self.is_https.lock().unwrap_or_else(PoisonError::into_inner) = Some(false);
+            }
+            return plain;
+        }
+        let secured = self.follow(wire, ask, true).await;
+        match &secured {
+            Ok(_) => *self.is_https.lock().unwrap_or_else(PoisonError::into_inner) = Some(true),
+            // A server that speaks TLS and is not trusted must not pass for one that speaks nothing.
+            Err(failure) if failure.is_distrust() => {}
+            Err(_) => return plain,
+        }
+        secured
+    }
+
+    async fn follow(&self, wire: &Wire, ask: &Ask, is_https: bool) -> Result<Answer, Failure> {
+        let first = self.asked(ask);
+        let scheme = if is_https { "https" } else { "http" };
+        let text = format!("{scheme}://{}/v2/{}/{}", address(&self.host), self.repository, ask.path);
+        let start = Url::parse(&text).map_err(|error| first.failed(Kind::Failed, error.to_string(), ""))?;
+        let (mut url, mut asked) = (start.clone(), first);
+        for _ in 0..=MAX_REDIRECTS {
+            let is_own = is_same_origin(&url, &start);
+            let client = match is_own {
+                true => wire.own(is_https, &self.access.tls, &self.certificates),
+                false => wire.others(&self.certificates),
+            };
+            let client = client.map_err(|why| asked.failed(Kind::Failed, why, ""))?;
+            let mut request = client.request(ask.method.clone(), url.clone());
+            request = request.headers(ask.headers.iter().cloned().collect::<HeaderMap>());
+            if is_own && let Some(authorization) = self.auth.header(&self.access) {
+                request = request.header(AUTHORIZATION, authorization);
+            }
+            let response = request.send().await.map_err(|error| asked.broken(&error))?;
+            let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+            if !is_redirect {
+                return Ok(Answer { response, asked });
+            }
+            let next = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+            let next = next.and_then(|to| url.join(to).ok()).filter(|next| next.host_str().is_some());
+            let Some(next) = next else {
+                let why = format!("{}, and it does not say where to", response.status());
+                return Err(asked.failed(Kind::Failed, why, ""));
+            };
+            self.check_redirect(&url, &next, &asked)?;
+            asked = match (is_same_origin(&next, &start), host_of(&next)) {
+                (false, Some(host)) => Asked {
+                    side: format!("{host} (where {} sends)", self.host),
+                    request: format!("{} {}", ask.method, next.path()),
+                },
+                _ => self.asked(ask),
+            };
+            url = next;
+        }
+        Err(asked.failed(Kind::Failed, format!("it sends on more than {MAX_REDIRECTS} times"), ""))
+    }
+
+    /// Nothing that began by TLS goes on without; plain HTTP is for loopback hosts, and where it was asked for.
+    fn check_redirect(&self, from: &Url, to: &Url, asked: &Asked) -> Result<(), Failure> {
+        let host = host_of(to).unwrap_or_default();
+        let is_fine = match to.scheme() {
+            "https" => true,
+            "http" => from.scheme() == "http" && (self.access.plain_http || is_loopback(&host)),
+            _ => false,
+        };
+        if is_fine {
+            return Ok(());
+        }
+        let why = format!("it sends to {}://{host}, which is not asked", to.scheme());
+        Err(asked.failed(Kind::Failed, why, "the registry has to send to an address that is asked over TLS"))
+    }
+}
+
+fn is_same_origin(one: &Url, other: &Url) -> bool {
+    one.origin() == other.origin()
+}

@@ -1,0 +1,178 @@
+//! Asking a registry (distribution specification, 1.1).
+//!
+//! A [`Repository`] is what is known of a repository and of the hosts that have it, mirrors first; a [`Line`] is one thread's
+//! connections to them. Both are synchronous: a line has a small runtime of its own, in which nothing happens but while one of
+//! its methods runs. Every method ends when a signal comes, and every wait has a timeout. A request is tried again where that
+//! may help; what a line learns of who is asking all lines of its repository know.
+//!
+//! Bodies are bounded: documents by [`larder_store::json::MAX_DOCUMENT`], blobs by the size that was announced.
+
+mod auth;
+mod backoff;
+mod blob;
+mod body;
+mod challenge;
+mod endpoint;
+mod failure;
+mod manifest;
+mod referrers;
+mod wire;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_store::Error as StoreError;
+use larder_store::cancel::Cancel;
+use larder_store::reference::Reference;
+use tokio::runtime::Runtime;
+
+use self::backoff::Backoff;
+use self::endpoint::{Answer, Ask, Endpoint};
+use self::failure::Failure;
+use self::wire::Wire;
+use super::Registries;
+use super::access::access;
+use super::error::{Kind, Result};
+
+pub(crate) use self::manifest::Which;
+pub(crate) use self::wire::Patience;
+
+/// A repository and the hosts that have it.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    /// Mirrors first, the registry itself last.
+    endpoints: Vec<Endpoint>,
+    patience: Patience,
+    cancel: Cancel,
+}
+
+impl Repository {
+    /// The repository of a reference. Asks nobody yet.
+    pub(crate) fn of(reference: &Reference, registries: &Registries) -> Result<Arc<Repository>> {
+        let (host, repository) = (reference.domain(), reference.path());
+        let find = |host: &str, repository: &str| {
+            access(host, repository, &registries.settings, &registries.environment, &registries.cancel)
+        };
+        let own = find(host, repository)?;
+        let mut endpoints = Vec::new();
+        for mirror in &own.mirrors {
+            let there = mirror.repository(repository);
+            let access = find(&mirror.host, &there)?;
+            endpoints.push(Endpoint::new(&mirror.host, there, access));
+        }
+        endpoints.push(Endpoint::new(host, repository.to_owned(), own));
+        let (patience, cancel) = (registries.patience, registries.cancel.clone());
+        Ok(Arc::new(Repository { endpoints, patience, cancel }))
+    }
+
+    /// Connections for one thread.
+    pub(crate) fn line(self: &Arc<Repository>) -> Result<Line> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(StoreError::io("start the runtime for", "a registry"))?;
+        let wire = |endpoint: &Endpoint| Wire::new(self.patience, endpoint.is_loopback());
+        let wires = self.endpoints.iter().map(wire).collect();
+        Ok(Line { repository: Arc::clone(self), wires, runtime, first: Cell::new(0) })
+    }
+}
+
+/// One thread's connections to a repository's hosts.
+#[derive(Debug)]
+pub(crate) struct Line {
+    repository: Arc<Repository>,
+    /// As the endpoints are.
+    wires: Vec<Wire>,
+    runtime: Runtime,
+    /// The endpoint that answered last: who has the manifest has its blobs.
+    first: Cell<usize>,
+}
+
+impl Line {
+    /// The registry itself, as people name it.
+    pub(crate) fn host(&self) -> &str {
+        self.repository.endpoints.last().map_or("", |endpoint| endpoint.host.as_str())
+    }
+
+    /// Asks one host after the other, each as often as may help; the answer of the first one that has one. The registry's
+    /// own error counts, and not that of a mirror.
+    fn ask<T>(&self, work: impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
+        let last = self.repository.endpoints.len().saturating_sub(1);
+        for at in self.first.get()..last {
+            match self.ask_one(at, &work) {
+                Err(error) if error.is_stop() => return Err(error),
+                Err(_) => {}
+                Ok(done) => {
+                    self.first.set(at);
+                    return Ok(done);
+                }
+            }
+        }
+        let done = self.ask_one(last, &work)?;
+        self.first.set(last);
+        Ok(done)
+    }
+
+    fn ask_one<T>(&self, at: usize, work: &impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
+        let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
+        self.within(async {
+            let mut backoff = Backoff::default();
+            loop {
+                let failure = match work(endpoint, wire).await {
+                    Ok(done) => return Ok(done),
+                    Err(failure) => failure,
+                };
+                match backoff.failed(failure.again, dice()) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(failure.error),
+                }
+            }
+        })?
+    }
+
+    /// Asks for a document: the answer with all of its body, or none.
+    async fn document(
+        &self,
+        endpoint: &Endpoint,
+        wire: &Wire,
+        ask: &Ask,
+        cap: u64,
+    ) -> Result<(Answer, Vec<u8>), Failure> {
+        let patience = self.repository.patience.document;
+        let asked = endpoint.asked(ask);
+        let whole = async {
+            let mut answer = endpoint.once(wire, ask).await?;
+            let body = body::read_capped(&mut answer.response, cap, &answer.asked).await?;
+            Ok((answer, body))
+        };
+        tokio::time::timeout(patience, whole).await.unwrap_or_else(|_| Err(asked.timed_out(patience)))
+    }
+
+    /// Runs something, unless a signal comes first.
+    fn within<F: Future>(&self, work: F) -> Result<F::Output> {
+        let cancel = &self.repository.cancel;
+        self.runtime.block_on(async {
+            let raised = async {
+                while !cancel.is_raised() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                done = work => Ok(done),
+                () = raised => Err(StoreError::Interrupted.into()),
+            }
+        })
+    }
+}
+
+/// In 0..1, another one each time.
+fn dice() -> f64 {
+    f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX)
+}
+
+/// Whether a failure says that there is no such thing.
+fn is_missing(failure: &Failure) -> bool {
+    failure.error.kind() == Some(Kind::NoSuchImage)
+}

@@ -1,0 +1,152 @@
+//! Pulling: an image comes out of a registry into the store, and only what the store lacks.
+//!
+//! One request says what the tag is now. Documents that the store has are read there, of whatever name they are; so an image
+//! that is all there costs that request and no other, and one that is asked for by its digest none. The rest is the store's
+//! work ([`larder_store::archive::fetched`]): what is to be fetched, where it goes, and under which name.
+
+mod documents;
+mod fetch;
+mod platforms;
+
+use std::sync::Arc;
+
+use larder_store::Store;
+use larder_store::archive::fetched::{Arriving, take_in};
+use larder_store::archive::options::{Imported, Options};
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::manifest::{Document, ImageConfig, RawManifest};
+use larder_store::media_type::is_foreign_layer;
+use larder_store::reference::Reference;
+
+use self::documents::Documents;
+use super::Registries;
+use super::client::{Line, Repository, Which};
+use super::error::{Error, Failed, Kind, Result};
+
+pub(crate) use self::platforms::Platforms;
+
+/// What is to be pulled.
+pub(crate) struct Request<'a> {
+    /// Which image, and from where.
+    pub(crate) reference: &'a Reference,
+    /// The name that it gets; none where it was asked for by its digest alone.
+    pub(crate) name: Option<Reference>,
+    /// Which images of an index.
+    pub(crate) platforms: &'a Platforms,
+    /// Whether what refers to the image comes along.
+    pub(crate) referrers: bool,
+    /// Blobs that are fetched at a time.
+    pub(crate) jobs: usize,
+}
+
+/// What people may want to know, beside progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A layer that registries may not pass on: it is not fetched.
+    Foreign { layer: Digest, size: u64 },
+}
+
+/// Pulls an image. What came in is said of the image first, then of its referrers.
+pub(crate) fn pull(
+    store: &Store,
+    registries: &Registries,
+    request: &Request<'_>,
+    notice: &dyn Fn(Notice),
+    options: &Options<'_>,
+) -> Result<Vec<Imported>> {
+    let repository = Repository::of(request.reference, registries)?;
+    let line = repository.line()?;
+    let mut documents = Documents::new(store, &line);
+    let root = root(&mut documents, &line, request.reference)?;
+    let origin = origin(request.reference);
+    let image = documents.below(root, request.platforms)?;
+    check_platform(store, &line, &image, request.platforms)?;
+    for (layer, size) in foreign(&image) {
+        notice(Notice::Foreign { layer, size });
+    }
+    let mut arriving = Vec::new();
+    if request.referrers {
+        let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
+        for (digest, documents) in documents.referrers(&subjects)? {
+            let origin = format!("{}/{}@{digest}", request.reference.domain(), request.reference.path());
+            arriving.push(Arriving { name: None, documents, origin });
+        }
+    }
+    arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
+    let mut spare = Some(line);
+    take_in(
+        store,
+        arriving,
+        &mut |incoming| {
+            let line = match spare.take() {
+                Some(line) => line,
+                None => repository.line()?,
+            };
+            fetch::fetch(&Arc::clone(&repository), line, incoming, request.jobs, options)
+        },
+        options,
+    )
+}
+
+/// Where an image comes from: its full name there.
+fn origin(reference: &Reference) -> String {
+    reference.full()
+}
+
+/// The manifest or index that a reference means now.
+fn root(documents: &mut Documents<'_>, line: &Line, reference: &Reference) -> Result<RawManifest> {
+    let tag = || Which::Tag(reference.tag().unwrap_or("latest").to_owned());
+    let digest = match reference.digest() {
+        Some(digest) => Some(digest),
+        None => line.head(&tag())?.digest,
+    };
+    match digest {
+        // By its digest: the tag may move meanwhile.
+        Some(digest) => documents.by_digest(&digest),
+        None => line.manifest(&tag()),
+    }
+}
+
+/// Refuses a lone image that is for another platform than the one that was asked for.
+fn check_platform(store: &Store, line: &Line, image: &[RawManifest], platforms: &Platforms) -> Result<()> {
+    let Platforms::These(wanted) = platforms else { return Ok(()) };
+    let Some(RawManifest { document: Document::Image(image), digest, .. }) = image.first() else { return Ok(()) };
+    if !image.is_container() {
+        return Ok(());
+    }
+    let bytes = match store.config(image) {
+        Ok((bytes, _)) => bytes,
+        Err(_) => line.small_blob(&image.config)?,
+    };
+    let config = ImageConfig::parse(&bytes)
+        .map_err(|why| larder_store::Error::damaged(format!("config {}", image.config.digest), why))?;
+    let have = config.platform();
+    if wanted.iter().any(|wanted| have.serves(wanted)) {
+        return Ok(());
+    }
+    let asked: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+    Err(Error::from(Failed {
+        side: line.host().to_owned(),
+        request: format!("manifest {digest}"),
+        why: format!("is for {have}, and --platform asks for {}", asked.join(", ")),
+        hint: "leave --platform out to take it all the same".to_owned(),
+        kind: Kind::Failed,
+    }))
+}
+
+/// Layers that are never fetched.
+fn foreign(image: &[RawManifest]) -> Vec<(Digest, u64)> {
+    let images = image.iter().filter_map(|raw| match &raw.document {
+        Document::Image(image) => Some(image),
+        Document::Index(_) => None,
+    });
+    let layers = images.flat_map(|image| &image.layers);
+    let mut foreign: Vec<_> = layers
+        .filter(|layer: &&Descriptor| is_foreign_layer(&layer.media_type))
+        .map(|layer| (layer.digest, layer.size))
+        .collect();
+    foreign.sort_unstable();
+    foreign.dedup();
+    foreign
+}
