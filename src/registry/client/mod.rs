@@ -12,6 +12,7 @@ mod backoff;
 mod blob;
 mod body;
 mod challenge;
+mod check;
 mod endpoint;
 mod failure;
 mod manifest;
@@ -37,6 +38,7 @@ use super::Registries;
 use super::access::access;
 use super::error::{Kind, Result};
 
+pub(crate) use self::check::{Checked, check};
 pub(crate) use self::manifest::Which;
 pub(crate) use self::wire::Patience;
 
