@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
 use super::login::said;
 use crate::support::peer::{PASSWORD, SecuredRegistry, USER};
-use crate::support::{Sandbox, feed, fixture, need, peer, run};
+use crate::support::{Sandbox, feed, fixture, need, peer, run, wait_for};
 
 /// `larder:correct horse`, and `larder:hunter2`, in base64.
 const RIGHT: &str = "bGFyZGVyOmNvcnJlY3QgaG9yc2U=";
@@ -162,7 +162,7 @@ fn a_signal_ends_a_helper_that_hangs() {
     install_helper(&mut sandbox, "test", &format!("mkfifo {0}; cat {0}", fifo.display()));
     write(sandbox.path("home/.docker/config.json"), json!({"credsStore": "test"}));
     let mut child = sandbox.command(["pull", "127.0.0.1:1/x"]).spawn().unwrap();
-    crate::support::wait_for(|| fifo.exists().then_some(()));
+    wait_for(|| fifo.exists().then_some(()));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -268,4 +268,78 @@ fn half_of_a_clients_certificate_is_refused() {
         assert!(error.contains(dir.join(name).to_str().unwrap()) && error.contains(why), "{error}");
         std::fs::remove_file(dir.join(name)).unwrap();
     }
+}
+
+/// A registry of its own that wants a certificate of its clients, and ends with this.
+struct Mutual {
+    child: Child,
+    address: String,
+}
+
+impl Mutual {
+    /// Makes `ca.crt`, and `server` and `client`, each `.cert` and `.key`, in a directory, and starts the registry there.
+    fn start(dir: &Path) -> Option<Mutual> {
+        peer::tool("openssl")?;
+        let openssl = |name: &str, more: &str| {
+            let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj";
+            let mut openssl = peer::tool("openssl").expect("openssl");
+            openssl.args(words.split(' ')).arg(format!("/CN={name}")).args(more.split(' ')).current_dir(dir);
+            openssl.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.cert")]);
+            run(&mut openssl);
+        };
+        openssl("ca", "-addext keyUsage=critical,keyCertSign");
+        std::fs::rename(dir.join("ca.cert"), dir.join("ca.crt")).unwrap();
+        let signed = "-CA ca.crt -CAkey ca.key -addext basicConstraints=critical,CA:FALSE -addext";
+        openssl("server", &format!("{signed} subjectAltName=IP:127.0.0.1"));
+        openssl("client", &format!("{signed} extendedKeyUsage=clientAuth"));
+        let text = format!(
+            r#"{{"version": "0.1", "storage": {{"filesystem": {{"rootdirectory": "{0}/data"}}}}, "http": {{"addr": "127.0.0.1:0",
+            "tls": {{"certificate": "{0}/server.cert", "key": "{0}/server.key", "clientcas": ["{0}/ca.crt"]}}}}}}"#,
+            dir.display()
+        );
+        std::fs::write(dir.join("config.yml"), text).unwrap();
+        let log = std::fs::File::create(dir.join("log")).unwrap();
+        let mut registry = peer::tool("docker-registry")?;
+        let child = registry
+            .arg("serve")
+            .arg(dir.join("config.yml"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let listening = || {
+            let log = std::fs::read_to_string(dir.join("log")).unwrap();
+            let (_, behind) = log.split_once("listening on ")?;
+            Some(behind.split(['"', ',']).next()?.to_owned())
+        };
+        let address = wait_for(listening);
+        Some(Mutual { child, address })
+    }
+}
+
+impl Drop for Mutual {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_clients_certificate_is_shown() {
+    let sandbox = Sandbox::new();
+    let made = sandbox.path("made");
+    std::fs::create_dir(&made).unwrap();
+    let registry = need!(Mutual::start(&made), "docker-registry and openssl");
+    let image = format!("{}/none:1", registry.address);
+    let dir = sandbox.path("home/.config/containers/certs.d").join(&registry.address);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::copy(made.join("ca.crt"), dir.join("ca.crt")).unwrap();
+    let error = sandbox.fail(["pull", &image], 1);
+    assert!(error.contains(&registry.address) && !error.contains("404"), "{error}");
+    for name in ["client.cert", "client.key"] {
+        std::fs::copy(made.join(name), dir.join(name)).unwrap();
+    }
+    // There is no such image, and that is all that is wrong.
+    let error = sandbox.fail(["pull", &image], 3);
+    assert!(error.contains("404"), "{error}");
 }

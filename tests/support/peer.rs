@@ -52,7 +52,6 @@ pub struct SecuredRegistry {
     pub address: String,
     /// The file with the authority that its certificate comes from.
     pub authority: PathBuf,
-    log: PathBuf,
 }
 
 /// Whom the secured registry knows.
@@ -61,11 +60,6 @@ pub const USER: &str = "larder";
 pub const PASSWORD: &str = "correct horse";
 
 impl SecuredRegistry {
-    /// The registry's log of all requests so far, one line each.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
     /// Has it trusted in a sandbox, by the user's own `certs.d`.
     pub fn trust_in(&self, sandbox: &Sandbox) {
         let dir = sandbox.path("home/.config/containers/certs.d").join(&self.address);
@@ -76,9 +70,8 @@ impl SecuredRegistry {
 
 /// The registry that wants a password.
 pub fn secured_registry() -> Option<SecuredRegistry> {
-    let log = PathBuf::from(setting("LARDER_TEST_REGISTRY_TLS_LOG")?);
     let authority = PathBuf::from(setting("LARDER_TEST_REGISTRY_TLS_CA")?);
-    Some(SecuredRegistry { address: setting("LARDER_TEST_REGISTRY_TLS")?, authority, log })
+    Some(SecuredRegistry { address: setting("LARDER_TEST_REGISTRY_TLS")?, authority })
 }
 
 /// A program of the distribution (skopeo 1.9, umoci, podman 4, …).
