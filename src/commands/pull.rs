@@ -85,12 +85,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let given = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
     let environment = environment();
     let settings = access::Settings { plain_http: args.plain_http, ..access::settings(&environment)? };
-    let registries = Registries {
-        settings,
-        environment,
-        patience: Patience::default(),
-        cancel: context.cancel.clone(),
-    };
+    let registries =
+        Registries { settings, environment, patience: Patience::default(), cancel: context.cancel.clone() };
     let platforms = match (&args.platform[..], args.all_platforms) {
         (_, true) => Platforms::All,
         ([], false) => Platforms::Host(Platform::host()),
@@ -117,7 +113,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         };
         let request = Request {
             reference: image,
-            name: given.as_ref().map(|given| given.reference.clone()).or_else(|| image.clone().without_digest()),
+            name: given
+                .as_ref()
+                .map(|given| given.reference.clone())
+                .or_else(|| image.clone().without_digest()),
             platforms: &platforms,
             referrers: args.referrers,
             jobs: args.jobs.get().min(MOST_JOBS),

@@ -98,7 +98,8 @@ const SAID: usize = 200;
 
 /// What the other side says, in one line.
 pub(super) fn cleaned(text: &str) -> String {
-    let words: Vec<_> = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<_> =
+        text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
     let text = words.join(" ");
     match text.char_indices().nth(SAID) {
         Some((at, _)) => format!("{}…", &text[..at]),

@@ -4,6 +4,7 @@
 
 pub mod disks;
 mod docker;
+pub mod image;
 pub mod peer;
 pub mod sandbox;
 pub mod skip;
@@ -11,6 +12,7 @@ pub mod store;
 pub mod tarball;
 mod tests;
 pub mod watchdog;
+pub mod web;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

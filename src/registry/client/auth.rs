@@ -95,7 +95,9 @@ impl How<'_> {
     /// What to do where credentials are missing or refused.
     pub(super) fn login(&self) -> String {
         match &self.access.credentials_from {
-            Some(from) => format!("the credentials of {from} were refused; `larder login {}` stores others", self.host),
+            Some(from) => {
+                format!("the credentials of {from} were refused; `larder login {}` stores others", self.host)
+            }
             None => format!("there are no credentials for it here; `larder login {}` stores some", self.host),
         }
     }
@@ -110,11 +112,14 @@ fn basic(credentials: &Credentials) -> Option<String> {
 async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     let url = Url::parse(&service.realm).ok();
     let shown = url.as_ref().map_or("?", Url::path).to_owned();
-    let host = url.as_ref().and_then(|url| Some(host_of(url)?)).unwrap_or_else(|| how.host.to_owned());
+    let host = url.as_ref().and_then(host_of).unwrap_or_else(|| how.host.to_owned());
     let is_identity = matches!(how.access.credentials, Credentials::IdentityToken(_));
     let method = if is_identity { Method::POST } else { Method::GET };
-    let asked = Asked { side: host.clone(), request: format!("{method} {shown}, for a token for {}", how.host) };
-    let Some(mut url) = url.filter(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some()) else {
+    let asked =
+        Asked { side: host.clone(), request: format!("{method} {shown}, for a token for {}", how.host) };
+    let Some(mut url) =
+        url.filter(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some())
+    else {
         let why = format!("{} names a service for tokens that is no address", how.host);
         return Err(asked.failed(Kind::Failed, why, ""));
     };
@@ -122,7 +127,9 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
         let why = format!("{} sends there for a token, over plain HTTP", how.host);
         return Err(asked.failed(Kind::Denied, why, "--plain-http allows it, where the network is trusted"));
     }
-    let wanted = || Some(format!("repository:{}:{}", how.repository, how.actions)).filter(|_| !how.repository.is_empty());
+    let wanted = || {
+        Some(format!("repository:{}:{}", how.repository, how.actions)).filter(|_| !how.repository.is_empty())
+    };
     let scope = service.scope.clone().or_else(wanted);
     let mut parameters: Vec<_> = scope.iter().map(|scope| ("scope", scope.as_str())).collect();
     parameters.extend(service.service.as_deref().map(|name| ("service", name)));
@@ -134,7 +141,8 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
                 ("refresh_token", token.reveal()),
             ]);
             // The library writes queries only; a form is one.
-            let mut form = Url::parse("http://form/").map_err(|_| asked.failed(Kind::Failed, "cannot be asked", ""))?;
+            let mut form =
+                Url::parse("http://form/").map_err(|_| asked.failed(Kind::Failed, "cannot be asked", ""))?;
             form.query_pairs_mut().extend_pairs(&parameters);
             let form = form.query().unwrap_or_default().to_owned();
             how.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)

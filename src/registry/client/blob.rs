@@ -27,7 +27,7 @@ impl Line {
     /// writer, and another call goes on with it.
     pub(crate) fn blob(&self, blob: &Descriptor, writer: &mut BlobWriter, watch: Watch<'_>) -> Result<()> {
         let last = self.repository.endpoints.len().saturating_sub(1);
-        for at in self.first.get()..=last {
+        for at in self.repository.first()..=last {
             match self.blob_from(at, blob, writer, watch) {
                 Err(error) if at < last && error.kind().is_some() => {}
                 done => return done,
@@ -36,13 +36,21 @@ impl Line {
         Ok(())
     }
 
-    fn blob_from(&self, at: usize, blob: &Descriptor, writer: &mut BlobWriter, watch: Watch<'_>) -> Result<()> {
+    fn blob_from(
+        &self,
+        at: usize,
+        blob: &Descriptor,
+        writer: &mut BlobWriter,
+        watch: Watch<'_>,
+    ) -> Result<()> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
             let mut backoff = Backoff::default();
             while writer.size() < blob.size {
                 let had = writer.size();
-                let Err(failure) = self.blob_once(endpoint, wire, blob, writer, watch).await else { continue };
+                let Err(failure) = self.blob_once(endpoint, wire, blob, writer, watch).await else {
+                    continue;
+                };
                 if failure.again == Again::Soon && writer.size() - had >= PROGRESS {
                     backoff.brought();
                     continue;
@@ -109,7 +117,7 @@ impl Line {
 
     /// What came is not what it was asked for by.
     pub(crate) fn wrong(&self, blob: &Descriptor, why: &StoreError) -> Error {
-        let endpoint = &self.repository.endpoints[self.first.get()];
+        let endpoint = &self.repository.endpoints[self.repository.first()];
         let asked = endpoint.asked(&Ask::new(Method::GET, format!("blobs/{}", blob.digest)));
         asked.damaged(why.to_string()).error
     }
@@ -118,7 +126,8 @@ impl Line {
     pub(crate) fn small_blob(&self, blob: &Descriptor) -> Result<Vec<u8>> {
         self.ask(async |endpoint, wire| {
             let ask = Ask::new(Method::GET, format!("blobs/{}", blob.digest));
-            let (answer, bytes) = self.document(endpoint, wire, &ask, larder_store::json::MAX_DOCUMENT).await?;
+            let (answer, bytes) =
+                self.document(endpoint, wire, &ask, larder_store::json::MAX_DOCUMENT).await?;
             let got = larder_store::Digest::of(&bytes);
             if got == blob.digest {
                 return Ok(bytes);
@@ -138,11 +147,14 @@ fn beginning(response: &Response, blob: &Descriptor, have: u64, asked: &Asked) -
             _ => Ok(have),
         };
     }
-    let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
+    let range =
+        response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
     let (start, total) = content_range(range)
         .ok_or_else(|| asked.damaged("sends a part, and does not say which (Content-Range)"))?;
     match total {
-        _ if start != have => Err(asked.damaged(format!("sends from byte {start} where {have} was asked for"))),
+        _ if start != have => {
+            Err(asked.damaged(format!("sends from byte {start} where {have} was asked for")))
+        }
         Some(total) if total != size => Err(other(total)),
         _ => Ok(0),
     }

@@ -5,7 +5,11 @@ use reqwest::Response;
 use super::failure::{Asked, Failure};
 
 /// Reads a body of at most so many bytes.
-pub(super) async fn read_capped(response: &mut Response, cap: u64, asked: &Asked) -> Result<Vec<u8>, Failure> {
+pub(super) async fn read_capped(
+    response: &mut Response,
+    cap: u64,
+    asked: &Asked,
+) -> Result<Vec<u8>, Failure> {
     let too_long = || asked.damaged(format!("its answer is longer than {cap} bytes, the most that is read"));
     if response.content_length().is_some_and(|length| length > cap) {
         return Err(too_long());

@@ -81,7 +81,11 @@ fn value_of(text: &str) -> (String, &str) {
 
 fn challenge((scheme, parameters): (String, Vec<(String, String)>)) -> Option<Challenge> {
     let take = |key: &str| {
-        parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
+        parameters
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.clone())
+            .filter(|v| !v.is_empty())
     };
     match scheme.as_str() {
         "basic" => Some(Challenge::Basic),
@@ -122,8 +126,14 @@ mod tests {
             ),
             (r#"Basic realm="Registry Realm""#, vec![Challenge::Basic]),
             ("basic", vec![Challenge::Basic]),
-            (r#"bearer REALM = "https://a/t" , Scope="a:b:pull,push""#, vec![bearer("https://a/t", None, Some("a:b:pull,push"))]),
-            (r#"Negotiate, Basic realm="x", Bearer realm="https://a\"b""#, vec![Challenge::Basic, bearer("https://a\"b", None, None)]),
+            (
+                r#"bearer REALM = "https://a/t" , Scope="a:b:pull,push""#,
+                vec![bearer("https://a/t", None, Some("a:b:pull,push"))],
+            ),
+            (
+                r#"Negotiate, Basic realm="x", Bearer realm="https://a\"b""#,
+                vec![Challenge::Basic, bearer("https://a\"b", None, None)],
+            ),
             (r#"Bearer service="x""#, vec![]),
             (r#"Bearer realm="unfinished"#, vec![bearer("unfinished", None, None)]),
             ("", vec![]),

@@ -1,7 +1,6 @@
 //! Whether a registry takes credentials.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use reqwest::Method;
 
@@ -28,8 +27,7 @@ pub(crate) enum Checked {
 pub(crate) fn check(host: &str, credentials: Credentials, registries: &Registries) -> Result<Checked> {
     let access = with_credentials(host, credentials, &registries.settings, &registries.environment)?;
     let endpoint = Endpoint::new(host, String::new(), access);
-    let (patience, cancel) = (registries.patience, registries.cancel.clone());
-    let line = Arc::new(Repository { endpoints: vec![endpoint], patience, cancel }).line()?;
+    let line = Repository::at(vec![endpoint], registries).line()?;
     let was_answered = Cell::new(false);
     line.ask(async |endpoint, wire| {
         let ask = Ask::new(Method::GET, String::new());

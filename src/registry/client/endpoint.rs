@@ -119,7 +119,8 @@ impl Endpoint {
             }
             let lines: Vec<_> = response.headers().get_all(WWW_AUTHENTICATE).iter().cloned().collect();
             let challenge = best(challenges(lines.iter().filter_map(|line| line.to_str().ok())));
-            let client = wire.others(&self.certificates).map_err(|why| answer.asked.failed(Kind::Failed, why, ""))?;
+            let client =
+                wire.others(&self.certificates).map_err(|why| answer.asked.failed(Kind::Failed, why, ""))?;
             let how = How {
                 host: &self.host,
                 repository: &self.repository,

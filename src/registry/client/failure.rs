@@ -30,7 +30,7 @@ impl Failure {
         Failure { again, ..self }
     }
 
-    /// Whether the other side said something that is no HTTP, or nothing: it may want TLS.
+    /// Whether the other side said something that is no HTTP: it may want TLS.
     pub(super) fn is_gibberish(&self) -> bool {
         self.cause == Cause::Gibberish
     }
@@ -94,7 +94,7 @@ impl Asked {
         };
         let cause = match &tls {
             Some(rustls::Error::InvalidCertificate(_)) => Cause::Distrust,
-            None if !error.is_connect() && !error.is_timeout() && !error.is_builder() => Cause::Gibberish,
+            None if is_gibberish(error) => Cause::Gibberish,
             _ => Cause::Other,
         };
         let why = match &tls {
@@ -119,7 +119,11 @@ impl Asked {
             why = format!("{why}: {said}");
         }
         match status.as_u16() {
-            404 => self.failed(Kind::NoSuchImage, why, "is the name right? the registry has nothing of that name for who asks"),
+            404 => self.failed(
+                Kind::NoSuchImage,
+                why,
+                "is the name right? the registry has nothing of that name for who asks",
+            ),
             405 => Failure { cause: Cause::NotAllowed, ..self.failed(Kind::Failed, why, "") },
             401 | 403 => self.failed(Kind::Denied, why, ""),
             429 => {
@@ -143,6 +147,18 @@ impl Asked {
             _ => self.failed(Kind::Failed, why, ""),
         }
     }
+}
+
+/// Whether something came that is no HTTP.
+fn is_gibberish(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        if next.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return true;
+        }
+        cause = next.source();
+    }
+    false
 }
 
 /// What TLS has to say, somewhere below.
@@ -190,7 +206,9 @@ fn said(body: &[u8]) -> String {
     }
     if let Ok(Envelope { errors }) = serde_json::from_slice(body) {
         let one = errors.into_iter().next();
-        return cleaned(&one.map(|one| if one.message.is_empty() { one.code } else { one.message }).unwrap_or_default());
+        return cleaned(
+            &one.map(|one| if one.message.is_empty() { one.code } else { one.message }).unwrap_or_default(),
+        );
     }
     let text = String::from_utf8_lossy(body);
     if text.trim_start().starts_with(['<', '{', '[']) { String::new() } else { cleaned(&text) }
@@ -213,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_clock_years_off_changes_nothing() {
-        let list = [("date", "Mon, 01 Jan 1990 00:00:00 GMT"), ("retry-after", "Mon, 01 Jan 1990 00:00:07 GMT")];
+        let list =
+            [("date", "Mon, 01 Jan 1990 00:00:00 GMT"), ("retry-after", "Mon, 01 Jan 1990 00:00:07 GMT")];
         assert_eq!(retry_after(&headers(&list)), Some(Duration::from_secs(7)));
         assert_eq!(retry_after(&headers(&list[1..])), None, "nobody knows what time it is there");
         assert_eq!(retry_after(&headers(&[("retry-after", "3")])), Some(Duration::from_secs(3)));

@@ -114,10 +114,14 @@ fn media_type_of(headers: &HeaderMap, asked: &Asked) -> Result<String, Failure> 
             "answers with a page for browsers".to_owned(),
             "is this the registry's address, and is nothing in between that wants a login?",
         ),
-        old if old.contains("manifest.v1") => {
-            ("has a manifest of an older schema (only version 2 is read)".to_owned(), "push the image again with a newer tool")
-        }
-        other => (format!("answers with the media type {:?}, which is no manifest's", cleaned(other)), "is this an image?"),
+        old if old.contains("manifest.v1") => (
+            "has a manifest of an older schema (only version 2 is read)".to_owned(),
+            "push the image again with a newer tool",
+        ),
+        other => (
+            format!("answers with the media type {:?}, which is no manifest's", cleaned(other)),
+            "is this an image?",
+        ),
     };
     Err(asked.failed(Kind::Damaged, why, hint))
 }

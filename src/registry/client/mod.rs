@@ -19,10 +19,10 @@ mod manifest;
 mod referrers;
 mod wire;
 
-use std::cell::Cell;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use larder_store::Error as StoreError;
@@ -47,6 +47,8 @@ pub(crate) use self::wire::Patience;
 pub(crate) struct Repository {
     /// Mirrors first, the registry itself last.
     endpoints: Vec<Endpoint>,
+    /// The endpoint that answered last: who has the manifest has its blobs.
+    first: AtomicUsize,
     patience: Patience,
     cancel: Cancel,
 }
@@ -66,8 +68,16 @@ impl Repository {
             endpoints.push(Endpoint::new(&mirror.host, there, access));
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
+        Ok(Repository::at(endpoints, registries))
+    }
+
+    fn at(endpoints: Vec<Endpoint>, registries: &Registries) -> Arc<Repository> {
         let (patience, cancel) = (registries.patience, registries.cancel.clone());
-        Ok(Arc::new(Repository { endpoints, patience, cancel }))
+        Arc::new(Repository { endpoints, first: AtomicUsize::new(0), patience, cancel })
+    }
+
+    fn first(&self) -> usize {
+        self.first.load(Ordering::Relaxed)
     }
 
     /// Connections for one thread.
@@ -76,7 +86,7 @@ impl Repository {
         let runtime = runtime.map_err(StoreError::io("start the runtime for", "a registry"))?;
         let wire = |endpoint: &Endpoint| Wire::new(self.patience, endpoint.is_loopback());
         let wires = self.endpoints.iter().map(wire).collect();
-        Ok(Line { repository: Arc::clone(self), wires, runtime, first: Cell::new(0) })
+        Ok(Line { repository: Arc::clone(self), wires, runtime })
     }
 }
 
@@ -87,8 +97,6 @@ pub(crate) struct Line {
     /// As the endpoints are.
     wires: Vec<Wire>,
     runtime: Runtime,
-    /// The endpoint that answered last: who has the manifest has its blobs.
-    first: Cell<usize>,
 }
 
 impl Line {
@@ -101,22 +109,26 @@ impl Line {
     /// own error counts, and not that of a mirror.
     fn ask<T>(&self, work: impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
         let last = self.repository.endpoints.len().saturating_sub(1);
-        for at in self.first.get()..last {
+        for at in self.repository.first()..last {
             match self.ask_one(at, &work) {
                 Err(error) if error.is_stop() => return Err(error),
                 Err(_) => {}
                 Ok(done) => {
-                    self.first.set(at);
+                    self.repository.first.store(at, Ordering::Relaxed);
                     return Ok(done);
                 }
             }
         }
         let done = self.ask_one(last, &work)?;
-        self.first.set(last);
+        self.repository.first.store(last, Ordering::Relaxed);
         Ok(done)
     }
 
-    fn ask_one<T>(&self, at: usize, work: &impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
+    fn ask_one<T>(
+        &self,
+        at: usize,
+        work: &impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>,
+    ) -> Result<T> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
             let mut backoff = Backoff::default();

@@ -23,7 +23,9 @@ impl Line {
         let mut all = Vec::new();
         let mut path = format!("referrers/{subject}");
         for _ in 0..MAX_PAGES {
-            let Some((page, next)) = self.referrers_page(&path)? else { return self.referrers_by_tag(subject) };
+            let Some((page, next)) = self.referrers_page(&path)? else {
+                return self.referrers_by_tag(subject);
+            };
             all.extend(page);
             match next {
                 Some(next) => path = next,
@@ -43,7 +45,8 @@ impl Line {
                 Err(failure) => return Err(failure),
             };
             let headers = answer.response.headers();
-            let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let media_type =
+                headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
             if !media_type.starts_with(OCI_INDEX) {
                 // A page for browsers, of something that answers to every path.
                 return Ok(None);

@@ -74,7 +74,12 @@ impl Wire {
     }
 
     /// For the host itself.
-    pub(super) fn own(&self, is_https: bool, tls: &Tls, certificates: &Certificates) -> Result<&Client, String> {
+    pub(super) fn own(
+        &self,
+        is_https: bool,
+        tls: &Tls,
+        certificates: &Certificates,
+    ) -> Result<&Client, String> {
         if !is_https {
             return once(&self.plain, || self.client(none()?, !self.is_loopback));
         }

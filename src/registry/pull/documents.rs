@@ -43,7 +43,10 @@ impl<'a> Documents<'a> {
             None => self.line.manifest(&Which::Digest(*digest))?,
         };
         self.room = self.room.checked_sub(raw.bytes.len() as u64).ok_or_else(|| {
-            StoreError::invalid(format!("manifest {digest}"), format!("an image with more than {MAX_HELD} bytes of manifests is not pulled"))
+            StoreError::invalid(
+                format!("manifest {digest}"),
+                format!("an image with more than {MAX_HELD} bytes of manifests is not pulled"),
+            )
         })?;
         self.known.insert(*digest, raw.clone());
         Ok(raw)

@@ -37,7 +37,12 @@ pub(super) fn fetch(
     // The largest first: it decides when all is done.
     let mut queue: Vec<_> = blobs.iter().collect();
     queue.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    let shared = Shared { queue: Mutex::new(queue.into()), ingest, is_over: AtomicBool::new(false), watch: options.watch };
+    let shared = Shared {
+        queue: Mutex::new(queue.into()),
+        ingest,
+        is_over: AtomicBool::new(false),
+        watch: options.watch,
+    };
     let mut lines = vec![line];
     while lines.len() < jobs.clamp(1, blobs.len().max(1)) {
         lines.push(repository.line()?);
@@ -71,7 +76,9 @@ pub(super) fn fetch(
 
 fn work(line: &Line, shared: &Shared<'_>, results: &Sender<Result<Staged>>) {
     while !shared.is_over.load(Ordering::Relaxed) {
-        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+            return;
+        };
         let fetched = one(line, blob, shared);
         if fetched.is_err() {
             shared.is_over.store(true, Ordering::Relaxed);

@@ -111,7 +111,9 @@ fn root(documents: &mut Documents<'_>, line: &Line, reference: &Reference) -> Re
 /// Refuses a lone image that is for another platform than the one that was asked for.
 fn check_platform(store: &Store, line: &Line, image: &[RawManifest], platforms: &Platforms) -> Result<()> {
     let Platforms::These(wanted) = platforms else { return Ok(()) };
-    let Some(RawManifest { document: Document::Image(image), digest, .. }) = image.first() else { return Ok(()) };
+    let Some(RawManifest { document: Document::Image(image), digest, .. }) = image.first() else {
+        return Ok(());
+    };
     if !image.is_container() {
         return Ok(());
     }

@@ -50,7 +50,10 @@ fn child<'i>(index: &'i ImageIndex, wanted: &Platform) -> Option<&'i Descriptor>
 
 /// Attestations are for no platform.
 fn images(index: &ImageIndex) -> impl Iterator<Item = &Descriptor> {
-    index.manifests.iter().filter(|child| child.platform.as_ref().is_none_or(|platform| platform.os != "unknown"))
+    index
+        .manifests
+        .iter()
+        .filter(|child| child.platform.as_ref().is_none_or(|platform| platform.os != "unknown"))
 }
 
 fn none(index: &ImageIndex, wanted: &Platform) -> String {

@@ -84,9 +84,8 @@ fn planned(arriving: Arriving) -> Result<PlannedImage> {
     let root = documents.first().map(RawManifest::descriptor);
     let root = root.ok_or_else(|| Error::invalid(&origin, "has no manifest"))?;
     let mut blobs = Vec::new();
-    let mut read = |descriptor: &Descriptor| {
-        Ok(documents.iter().find(|raw| raw.digest == descriptor.digest).cloned())
-    };
+    let mut read =
+        |descriptor: &Descriptor| Ok(documents.iter().find(|raw| raw.digest == descriptor.digest).cloned());
     walk::walk(&root, &mut read, &mut |node| {
         if node.document.is_none() && !media_type::is_foreign_layer(&node.descriptor.media_type) {
             let (descriptor, path) = (node.descriptor.clone(), String::new());

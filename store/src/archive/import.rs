@@ -189,7 +189,9 @@ fn import_stream(
 /// Whether the image is what the entry's name is by now where the entry came from: such a name moves without being asked.
 fn is_next(entry: &Descriptor, image: &PlannedImage) -> bool {
     match &image.content {
-        Planned::Kept(kept) => kept.origin.contains('/') && entry.annotation(index::ORIGIN) == Some(&kept.origin),
+        Planned::Kept(kept) => {
+            kept.origin.contains('/') && entry.annotation(index::ORIGIN) == Some(&kept.origin)
+        }
         Planned::Made(_) => false,
     }
 }

@@ -101,15 +101,23 @@ impl Ingest {
             }
             for digest in wanted {
                 let hex = digest.hex();
-                let Some(stat) = dir.stat(&hex)?.filter(|stat| stat.is_file && stat.uid == uid) else { continue };
+                let Some(stat) = dir.stat(&hex)?.filter(|stat| stat.is_file && stat.uid == uid) else {
+                    continue;
+                };
                 // Who has a second name for it could change it behind our back.
-                let is_ours = dir.open_file(&hex)?.and_then(|file| file.metadata().ok()).is_some_and(|m| m.nlink() == 1);
+                let is_ours = dir
+                    .open_file(&hex)?
+                    .and_then(|file| file.metadata().ok())
+                    .is_some_and(|m| m.nlink() == 1);
                 if is_ours && adopted.get(digest).is_none_or(|have| *have < stat.size) {
                     dir.rename(&hex, &self.inner.dir, &hex)?;
                     adopted.insert(*digest, stat.size);
                 }
             }
-            // It goes where it was all that there was.
+            // It goes where that was all that there was.
+            for said in dir.names()?.iter().filter(|name| name.starts_with(EXPECTS)) {
+                dir.unlink(said)?;
+            }
             let _ = self.inner.parent.rmdir(&name);
         }
         Ok(adopted)

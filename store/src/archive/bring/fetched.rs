@@ -23,8 +23,10 @@ impl Bring<'_, '_> {
     ) -> Result<Vec<Ready>, E> {
         self.find_present(images)?;
         let blobs = self.blobs_to_copy(images);
-        let sum = |blobs: &[KeptBlob]| blobs.iter().map(|blob| blob.descriptor.size).fold(0, u64::saturating_add);
-        let (all, lacking) = (images.iter().map(super::size_in_archive).fold(0, u64::saturating_add), sum(&blobs));
+        let sum =
+            |blobs: &[KeptBlob]| blobs.iter().map(|blob| blob.descriptor.size).fold(0, u64::saturating_add);
+        let (all, lacking) =
+            (images.iter().map(super::size_in_archive).fold(0, u64::saturating_add), sum(&blobs));
         let begun = self.adopt(&blobs)?;
         let needed = lacking.saturating_sub(begun);
         Room::of(&self.tx, self.options).make(needed)?;

@@ -247,7 +247,9 @@ impl<'s, 'o> Bring<'s, 'o> {
     }
 
     fn keep_image(&mut self, image: &PlannedImage) -> Result<Ready> {
-        let Planned::Kept(kept) = &image.content else { return Err(Error::invalid(image.label(), "is to be made")) };
+        let Planned::Kept(kept) = &image.content else {
+            return Err(Error::invalid(image.label(), "is to be made"));
+        };
         // Children first: at no time does a stored document name one that is not there.
         for raw in kept.documents.iter().rev() {
             self.put(&raw.bytes)?;

@@ -69,7 +69,8 @@ pub(in crate::archive) fn described(
     let mut root = root.clone();
     let config = image.map(config_of).transpose()?;
     if Base::of(&annotations).is_none()
-        && let Some(base) = Base::of_image(documents.first(), config.as_ref().map_or(&[], |config| &config.bytes))
+        && let Some(base) =
+            Base::of_image(documents.first(), config.as_ref().map_or(&[], |config| &config.bytes))
     {
         base.write(&mut annotations);
     }
