@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::login::said;
 use crate::support::peer::{PASSWORD, SecuredRegistry, USER};
+use crate::support::web::{Does, Web, answer};
 use crate::support::{Sandbox, feed, fixture, need, peer, run, wait_for};
 
 /// `larder:correct horse`, and `larder:hunter2`, in base64.
@@ -117,6 +118,40 @@ fn credentials_are_found_in_the_order_of_skopeo() {
                 assert!(text.contains(what) && text.contains(&format!("larder login {host}")), "{text}");
             }
         }
+    }
+}
+
+#[test]
+fn tokens_of_a_file_are_sent_to_whom_they_are_for() {
+    // An identity token is for the service, which gives another one for it; a registry's token is for the registry.
+    for (entry, service, registry) in [
+        (json!({"auth": RIGHT, "identitytoken": "hunter2"}), "POST /token", "Bearer given"),
+        (json!({"auth": RIGHT, "registrytoken": "hunter2"}), "", "Bearer hunter2"),
+        (json!({"auth": RIGHT}), "GET /token?service=x", "Bearer given"),
+    ] {
+        let (sandbox, web) = (Sandbox::new(), Web::new());
+        write(sandbox.path("home/.docker/config.json"), json!({"auths": {web.address.as_str(): entry}}));
+        let realm = format!(r#"Bearer realm="http://{}/token",service="x""#, web.address);
+        web.rule(move |asked| match (asked.path.starts_with("/token"), asked.header("authorization")) {
+            (true, _) => Does::Answer(answer("200 OK", &[], br#"{"token":"given"}"#)),
+            (false, Some(_)) => Does::Answer(answer("404 Not Found", &[], b"")),
+            (false, None) => Does::Answer(answer("401 Unauthorized", &[("WWW-Authenticate", &realm)], b"")),
+        });
+        let text = said(&sandbox.larder(["pull", &format!("{}/a:1", web.address)]));
+        assert!(text.contains("404"), "{text}");
+        let asked = web.take_all();
+        let to_service: Vec<_> = asked.iter().filter(|asked| asked.path.starts_with("/token")).collect();
+        assert_eq!(to_service.len(), usize::from(!service.is_empty()), "{asked:?}");
+        for asked in &to_service {
+            let request =
+                format!("{} {}", asked.method, asked.path.replace("scope=repository%3Aa%3Apull&", ""));
+            assert_eq!(request, service);
+            let password = (asked.method == "GET").then(|| format!("Basic {RIGHT}"));
+            assert_eq!(asked.header("authorization"), password.as_deref());
+        }
+        let to_registry = asked.iter().filter(|asked| !asked.path.starts_with("/token"));
+        let shown: Vec<_> = to_registry.filter_map(|asked| asked.header("authorization")).collect();
+        assert!(!shown.is_empty() && shown.iter().all(|shown| *shown == registry), "{shown:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::{Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::peer::{PASSWORD, USER};
+use crate::support::web::{Does, Web, answer};
 use crate::support::{Sandbox, feed, need, peer, run};
 
 /// `USER:PASSWORD` in base64.
@@ -90,6 +91,35 @@ fn only_what_the_registry_takes_is_kept() {
     assert!(output.status.success() && said(&output).contains("forgotten"));
     assert_eq!(read(&file), json!({"auths": {}}));
     assert!(said(&sandbox.larder(["logout", host])).contains("nothing to forget"));
+}
+
+#[test]
+fn a_service_for_tokens_is_asked_for_none_in_particular() {
+    let (sandbox, web) = (Sandbox::new(), Web::new());
+    let realm = format!(r#"Bearer realm="http://{}/token",service="x""#, web.address);
+    let basic = format!("Basic {ENCODED}");
+    web.rule(move |asked| {
+        let authorization = asked.header("authorization");
+        let unauthorized = |challenge: &str| {
+            Does::Answer(answer("401 Unauthorized", &[("WWW-Authenticate", challenge)], b""))
+        };
+        match (asked.path.starts_with("/token"), authorization) {
+            (true, Some(text)) if text == basic => Does::Answer(answer("200 OK", &[], br#"{"token":"abc"}"#)),
+            (true, _) => unauthorized(r#"Basic realm="x""#),
+            (false, Some("Bearer abc")) => Does::Answer(answer("200 OK", &[], b"{}")),
+            (false, _) => unauthorized(&realm),
+        }
+    });
+    let output = login(&sandbox, &web.address, "hunter2");
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("GET /token") && text.contains("nothing was kept"), "{text}");
+    assert!(!sandbox.path("home/.docker").exists());
+    web.take();
+    let output = login(&sandbox, &web.address, PASSWORD);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(web.take(), ["GET /v2/", "GET /token?service=x", "GET /v2/"]);
+    assert!(sandbox.path("home/.docker/config.json").exists());
 }
 
 #[test]
