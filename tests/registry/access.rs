@@ -1,7 +1,6 @@
 //! With which credentials and certificates a registry is asked, which hosts are asked before it, and when none is.
 
 use std::ffi::OsString;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -229,9 +228,8 @@ fn a_damaged_file_of_credentials_is_named_and_not_quoted() {
 #[test]
 fn offline_lets_no_request_leave() {
     let sandbox = Sandbox::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let host = listener.local_addr().unwrap().to_string();
+    let web = Web::new();
+    let host = web.address.clone();
     let file = sandbox.path("home/.config/larder/larder.toml");
     write(file.clone(), "offline = true\n");
     let login = ["login", &host, "-u", USER, "--password-stdin"];
@@ -244,7 +242,7 @@ fn offline_lets_no_request_leave() {
             "{text}"
         );
     }
-    assert!(listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    assert!(web.take().is_empty());
     assert!(!sandbox.path("home/.docker").exists());
     assert_eq!(sandbox.json(["doctor"])["registries"]["offline"], json!(file));
 }
