@@ -127,9 +127,11 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
         let why = format!("{} sends there for a token, over plain HTTP", how.host);
         return Err(asked.failed(Kind::Denied, why, "--plain-http allows it, where the network is trusted"));
     }
-    let scope =
-        service.scope.clone().unwrap_or_else(|| format!("repository:{}:{}", how.repository, how.actions));
-    let mut parameters = vec![("scope", scope.as_str())];
+    let wanted = || {
+        Some(format!("repository:{}:{}", how.repository, how.actions)).filter(|_| !how.repository.is_empty())
+    };
+    let scope = service.scope.clone().or_else(wanted);
+    let mut parameters: Vec<_> = scope.iter().map(|scope| ("scope", scope.as_str())).collect();
     parameters.extend(service.service.as_deref().map(|name| ("service", name)));
     let mut request = match &how.access.credentials {
         Credentials::IdentityToken(token) => {
