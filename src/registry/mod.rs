@@ -14,7 +14,7 @@ pub(crate) mod push;
 use larder_store::cancel::Cancel;
 
 use self::access::{Environment, Settings};
-pub(crate) use self::client::Patience;
+pub(crate) use self::client::{Checked, Patience, check};
 pub(crate) use self::error::{Error, Kind};
 
 /// How registries are asked from here.

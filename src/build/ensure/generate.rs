@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::manager::Manager;
-use super::packages::{self, Toolchain};
+use super::packages::{self, Alternative, Toolchain};
 use crate::catalog::{Compiler, Suffix};
 
 /// What is put upon what.
@@ -68,7 +68,8 @@ fn steps(order: &Order<'_>) -> Result<String, String> {
     for package in order.packages {
         wanted.insert(packages::checked(manager, package)?);
     }
-    for tool in order.tools {
+    let comes_along = |tool: &str| toolchain.as_ref().is_some_and(|chain| chain.brings(tool));
+    for tool in order.tools.iter().filter(|tool| !comes_along(tool)) {
         wanted.insert(packages::of_tool(manager, tool)?);
     }
     if wanted.is_empty() {
@@ -162,7 +163,12 @@ fn alternatives(toolchain: &Toolchain) -> impl Iterator<Item = String> {
             .slaves
             .iter()
             .map(|(name, program)| format!(" \\\n        --slave {}", link(name, program)));
-        let own = link(alternative.name, &alternative.program);
-        format!("update-alternatives --install {own} 100{}", slaves.collect::<String>())
+        let Alternative { name, program, .. } = alternative;
+        // Of several of one priority the one that was there first would stay.
+        format!(
+            "update-alternatives --install {} 100{} && \\\n    update-alternatives --set {name} /usr/bin/{program}",
+            link(name, program),
+            slaves.collect::<String>()
+        )
     })
 }

@@ -1,7 +1,9 @@
 //! What the image is called, what is declared of it, and where its own Dockerfile would stand.
 
+use larder_store::digest::Digest;
 use larder_store::reference::Reference;
 
+use crate::catalog::resolve::official;
 use crate::catalog::{Arch, Declared, Requirements, Suffix};
 
 /// The directory in which projects have their Dockerfiles, from where the command is run.
@@ -23,16 +25,42 @@ pub(crate) fn declared(job: &Requirements) -> Declared {
     }
 }
 
-/// Its name by the convention; the tag tells architectures apart that names do not. None where there is no such name: without a project, or
-/// for a system that names do not know.
-pub(crate) fn reference(job: &Requirements, host: &Arch) -> Option<Reference> {
+/// Characters of a base's name within a tag, which has 128 at the most (OCI distribution spec).
+const LONGEST: usize = 60;
+
+/// Its name by the convention; the tag tells apart what names do not: architectures, and bases that somebody chose in place of the official
+/// image. None where there is no such name: without a project, or for a system that names do not know.
+pub(crate) fn reference(job: &Requirements, host: &Arch, base: Option<&Reference>) -> Option<Reference> {
     let name = declared(job).name()?;
-    let tag = match job.arch.as_str() {
-        Arch::X86 => "latest".to_owned(),
-        _ if job.arch == *host => "latest".to_owned(),
-        other => other.replace('/', "-"),
+    let official = || official(&job.os)?.parse().ok();
+    let base = base.filter(|base| official().as_ref() != Some(*base)).map(|base| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let shown = base.familiar();
+        let plain = shown.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST);
+        format!("on-{}-{}", plain.collect::<String>(), short(&base.full()))
+    });
+    let arch = match job.arch.as_str() {
+        Arch::X86 => None,
+        _ if job.arch == *host => None,
+        other => Some(other.replace('/', "-")),
     };
+    let words: Vec<_> = base.into_iter().chain(arch).collect();
+    let tag = if words.is_empty() { "latest".to_owned() } else { words.join("-") };
     format!("{name}:{tag}").parse().ok()
+}
+
+/// The name of an image that has what this job asks for, and not what others did.
+pub(crate) fn apart(reference: &Reference, job: &Requirements) -> Option<Reference> {
+    let words = job.packages.iter().map(|word| format!("package {word}"));
+    let tools = job.tools.iter().map(|word| format!("tool {word}"));
+    let hash = short(&words.chain(tools).collect::<Vec<_>>().join("\n"));
+    let before = reference.tag().filter(|tag| *tag != "latest").map(|tag| format!("{tag}-"));
+    format!("{}:{}apart-{hash}", reference.familiar_name(), before.unwrap_or_default()).parse().ok()
+}
+
+/// Eight digits that stand for a text.
+fn short(text: &str) -> String {
+    Digest::of(text.as_bytes()).hex().chars().take(8).collect()
 }
 
 /// Where the image's own Dockerfile stands below a directory of definitions.

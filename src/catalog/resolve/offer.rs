@@ -12,6 +12,7 @@ use super::super::declared::{Declared, Word};
 use super::super::name::{Project, Suffix};
 use super::super::os::Os;
 use super::super::requirements::Requirements;
+use super::base::official;
 
 /// An image with names in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,35 @@ impl<'a> Offer<'a> {
         }) || self.compilers.iter().any(|compiler| compiler.serves(wanted))
     }
 
+    /// Whether it is declared to be for compilers, and the one that is asked for is none of them: it may be in it all the same,
+    /// and is not what `cc` means there.
+    pub(crate) fn is_for_another_compiler(&self, asked: Option<&Compiler>) -> bool {
+        // Whether gcc-12 is a gcc-12.2 nobody knows who has not looked.
+        let may_be = |one: &Compiler| asked.is_some_and(|asked| one.serves(asked) || asked.serves(one));
+        !self.compilers.is_empty() && !self.compilers.iter().any(may_be)
+    }
+
+    /// Whether it is declared to be for the compiler.
+    pub(crate) fn is_for_compiler(&self, asked: &Compiler) -> bool {
+        self.compilers.iter().any(|one| one.serves(asked))
+    }
+
+    /// Whether there are others in it than the one that is asked for, and nobody says which one is called there.
+    pub(crate) fn is_undecided(&self, asked: &Compiler) -> bool {
+        let mut found = self.read.iter().flat_map(|read| &read.head.compilers);
+        self.compilers.is_empty()
+            && found.any(|(family, version)| {
+                version.as_ref().is_some_and(|version| !asked.is_served_by(family, version))
+            })
+    }
+
+    /// As it is without what is declared to be in it and can be seen: packages, tools, and the compilers that facts know.
+    pub(crate) fn as_read(&self) -> Offer<'a> {
+        let mut read = Offer { packages: Vec::new(), tools: Vec::new(), ..self.clone() };
+        read.compilers.retain(|compiler| !compiler.is_seen());
+        read
+    }
+
     /// Whether it has the package, of those that were sought.
     pub(super) fn has_package(&self, wanted: &Word) -> bool {
         let is_read = |read: &Brief<'_>| read.packages.contains(&wanted.as_str());
@@ -153,14 +183,19 @@ impl<'a> Offer<'a> {
     }
 
     /// Whether this is the os. What is declared counts where nobody could look, and for a word that the os-release has no
-    /// version for: an image without os-release has no os.
+    /// version for, as does the name of the official image: an image without os-release has no os.
     fn is_os(&self, wanted: &Os) -> bool {
         let Some(read) = &self.read else {
             return self.os.iter().any(|os| wanted.is_served_by(os.name(), Some(os.version())));
         };
+        let is_called = |os: &Os| {
+            let official =
+                || official(os).is_some_and(|official| self.names.iter().any(|(name, _)| *name == official));
+            self.os.contains(os) || official()
+        };
         read.head.os.as_ref().is_some_and(|(name, version)| {
-            let is_twin = wanted.twin().is_some_and(|twin| self.os.contains(&twin));
-            let is_declared = wanted.is_word() && name == wanted.name() && self.os.contains(wanted);
+            let is_twin = wanted.twin().is_some_and(|twin| is_called(&twin));
+            let is_declared = wanted.is_word() && name == wanted.name() && is_called(wanted);
             is_declared || !is_twin && wanted.is_served_by(name, version.as_deref())
         })
     }

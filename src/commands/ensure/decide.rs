@@ -1,9 +1,12 @@
 //! Whether there is an image for a job, and else how one is made.
 
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
 
 use larder_store::base::Base;
 use larder_store::descriptor::Platform;
+use larder_store::digest::Digest;
+use larder_store::index;
 use larder_store::policy::Policy;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
@@ -11,10 +14,10 @@ use larder_store::store::Store;
 use super::super::resolve::answer::{self, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
-use super::plan::{self, Plan, Source};
+use super::plan::{self, Plan, Source, Words};
 use super::{Args, base};
-use crate::build::ensure::{declared, definition, reference};
-use crate::catalog::resolve::{Candidate, FULL, Lacking, resolve};
+use crate::build::ensure::{DEFINITION, apart, declared, definition, reference};
+use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, resolve};
 use crate::catalog::{Arch, Declared, Project, Requirements};
 use crate::cli::{CommandError, Context, Outcome, fail, note};
 
@@ -28,6 +31,14 @@ pub(super) struct Look<'a> {
     pub(super) told: Cell<bool>,
 }
 
+/// Whether a new image has again what earlier jobs asked for of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    Kept,
+    /// It cannot be had together with what this job asks for: that gets an image of its own.
+    Apart,
+}
+
 /// What becomes of a job.
 pub(super) enum Decision {
     /// An image is there. Where it is stale nothing can be built in its place.
@@ -36,16 +47,35 @@ pub(super) enum Decision {
     Build(Box<Plan>),
 }
 
+impl Decision {
+    /// The name that the image has, or gets.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Decision::Found { name, .. } => name.clone(),
+            Decision::Build(plan) => plan.reference.familiar(),
+        }
+    }
+}
+
 impl Look<'_> {
     /// Looks at the store as it is now.
-    pub(super) fn decide(&self, job: &Requirements) -> Outcome<Decision> {
-        let offers = look::offers(self.context, self.store, &[job])?;
+    pub(super) fn decide(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
+        let mut offers = look::offers(self.context, self.store, &[job])?;
         if !self.told.replace(true) {
             offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
         }
+        // A compiler that is in an image need not be the one that is called there.
+        let is_other = |offer: &Offer<'_>| {
+            let can_be_built = job.project.is_some();
+            job.compiler.as_ref().is_some_and(|asked| {
+                offer.is_for_another_compiler(Some(asked)) || can_be_built && offer.is_undecided(asked)
+            })
+        };
+        offers.all.sort_by_key(is_other);
+        let those = &offers.all[..offers.all.partition_point(|offer| !is_other(offer))];
         let base = self.base(&offers)?;
-        let on_base = base.as_ref().map(|base| base::made_on(offers.index(), base, &offers.all));
-        let all = on_base.as_deref().unwrap_or(&offers.all);
+        let on_base = base.as_ref().map(|base| base::made_on(offers.index(), base, those));
+        let all = on_base.as_deref().unwrap_or(those);
         let answer = resolve(job, all, Lacking::Built, &mut look::damage(self.store));
         let mut stale = None;
         let unasked = |one: &Candidate<'_>| one.offer.unasked(&job.suffixes).count();
@@ -54,7 +84,8 @@ impl Look<'_> {
         // One of another variant does not stand in for one that has become old.
         let least = whole.peek().map(|best| unasked(best));
         for whole in whole.filter(|one| Some(unasked(one)) == least) {
-            match offers.stale(self.store, self.policy, whole.name) {
+            let is_stale = offers.stale(self.store, self.policy, whole.name);
+            match is_stale.or_else(|| self.rewritten(job, &offers, whole.name)) {
                 None => {
                     answer::tell_of(job, whole);
                     return Ok(Decision::Found { name: whole.name.to_owned(), stale: None });
@@ -62,8 +93,8 @@ impl Look<'_> {
                 Some(why) => stale = stale.or(Some((whole.name.to_owned(), why))),
             }
         }
-        let planned =
-            self.plan(job, &offers, base.as_ref(), stale.as_ref().map(|(name, why)| (&**name, &**why)));
+        let old = stale.as_ref().map(|(name, why)| (&**name, &**why));
+        let planned = self.plan(job, &offers, base.as_ref(), old, earlier);
         match (planned, stale) {
             // It works as any other, and the job is not to fail for its age.
             (Err(error), Some((name, why))) if !error.is_stop() => {
@@ -72,6 +103,23 @@ impl Look<'_> {
             }
             (planned, _) => Ok(Decision::Build(Box::new(planned?))),
         }
+    }
+
+    /// Where the Dockerfile of the job's own image stands, or would.
+    fn definition(&self, job: &Requirements) -> PathBuf {
+        let dir = self.args.definitions.as_deref().unwrap_or(Path::new(DEFINITION));
+        dir.join(definition(job).unwrap_or_default())
+    }
+
+    /// Why an image that was made for this name is not what would be made now: its own Dockerfile is new, or another one.
+    fn rewritten(&self, job: &Requirements, offers: &Offers<'_>, name: &str) -> Option<String> {
+        let made_by = offers.entry(name)?.annotation(index::DOCKERFILE)?;
+        let own = declared(job).name()?.to_string();
+        let is_own = name.parse::<Reference>().is_ok_and(|name| name.familiar_name() == own);
+        let path = self.definition(job);
+        let text = plan::own(&path).ok().filter(|_| is_own)??;
+        let is_same = Digest::of(text.as_bytes()).to_string() == made_by;
+        (!is_same).then(|| format!("{} is not what it was made by", path.display()))
     }
 
     /// `--base`, by its name.
@@ -87,6 +135,7 @@ impl Look<'_> {
         offers: &Offers<'_>,
         base: Option<&Reference>,
         stale: Option<(&str, &str)>,
+        earlier: Earlier,
     ) -> Outcome<Plan> {
         let host = host()?;
         let mut job = job.clone();
@@ -95,33 +144,58 @@ impl Look<'_> {
         {
             job.project = project_of(offers, name);
         }
-        let reference = reference(&job, &host).ok_or_else(|| nameless(&job))?;
-        // What other jobs found there they shall find again.
+        let mut reference = reference(&job, &host, base).ok_or_else(|| nameless(&job))?;
+        if earlier == Earlier::Apart {
+            reference = apart(&reference, &job).unwrap_or(reference);
+        }
         let now = offers.index().named(&reference).next();
         let before = now.map(|entry| Declared::of(&entry.annotations)).unwrap_or_default();
-        job.packages.extend(before.packages);
-        job.tools.extend(before.tools);
-        let said = match stale {
+        let why = match stale {
             Some((name, why)) => format!("{name} is stale ({why})"),
             None => format!("no image of {} has all that is asked for", system(&job)),
         };
-        let own = definition(&job).unwrap_or_default();
         let mut plan = Plan {
             declared: declared(&job),
             reference,
             source: Source::Generated(String::new()),
             base: None,
-            why: said,
+            why,
             missing: String::new(),
+            notes: Vec::new(),
+            installs_earlier: false,
+            earlier: Words { packages: before.packages, tools: before.tools },
             job,
         };
-        let path = self.args.definitions.join(own);
+        let path = self.definition(&plan.job);
         if let Some(text) = plan::own(&path)? {
             plan.source = Source::Own { path, text };
             return Ok(plan);
         }
-        let from = From { offers, base, stale: stale.map(|(name, _)| name), path: &path, host: &host };
-        from.generate(self, plan)
+        // What other jobs found there they shall find again.
+        plan.earlier.leave_out(&plan.job);
+        plan.job.packages.extend(plan.earlier.packages.iter().cloned());
+        plan.job.tools.extend(plan.earlier.tools.iter().cloned());
+        plan.declared = declared(&plan.job);
+        plan::check(&plan.job)?;
+        let wanted = Requirements { project: None, ..plan.job.clone() };
+        // What was looked at was asked for the words of this job alone.
+        let again;
+        let offers = match plan.earlier.is_empty() {
+            true => offers,
+            false => {
+                again = look::offers(self.context, self.store, &[&wanted])?;
+                &again
+            }
+        };
+        let from = From {
+            offers,
+            base,
+            stale: stale.map(|(name, _)| name),
+            path: &path,
+            host: &host,
+            compiler: wanted.compiler.as_ref(),
+        };
+        from.generate(self, &wanted, plan)
     }
 }
 

@@ -112,7 +112,7 @@ fn basic(credentials: &Credentials) -> Option<String> {
 async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     let url = Url::parse(&service.realm).ok();
     let shown = url.as_ref().map_or("?", Url::path).to_owned();
-    let host = url.as_ref().and_then(|url| Some(host_of(url)?)).unwrap_or_else(|| how.host.to_owned());
+    let host = url.as_ref().and_then(host_of).unwrap_or_else(|| how.host.to_owned());
     let is_identity = matches!(how.access.credentials, Credentials::IdentityToken(_));
     let method = if is_identity { Method::POST } else { Method::GET };
     let asked =
@@ -129,11 +129,12 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     }
     let scopes = match (how.scopes, &service.scope) {
         ([], Some(scope)) => vec![scope.clone()],
+        ([], None) if how.repository.is_empty() => Vec::new(),
         ([], None) => vec![format!("repository:{}:pull", how.repository)],
         (scopes, _) => scopes.to_vec(),
     };
     // One parameter for each in a query, and one for all in a form (distribution, docs/spec/auth/token.md and oauth.md).
-    let scopes = if is_identity { vec![scopes.join(" ")] } else { scopes };
+    let scopes = if is_identity && scopes.len() > 1 { vec![scopes.join(" ")] } else { scopes };
     let mut parameters: Vec<_> = scopes.iter().map(|scope| ("scope", scope.as_str())).collect();
     parameters.extend(service.service.as_deref().map(|name| ("service", name)));
     let mut request = match &how.access.credentials {

@@ -118,9 +118,22 @@ impl Endpoint {
         self.is_loopback
     }
 
+    /// Of the registry itself where no repository is meant: `/v2/`.
+    fn path(&self, below: &str) -> String {
+        match self.repository.as_str() {
+            "" => format!("/v2/{below}"),
+            repository => format!("/v2/{repository}/{below}"),
+        }
+    }
+
+    /// Whether the registry wanted to know who is asking.
+    pub(super) fn was_answered(&self) -> bool {
+        self.auth.header(&self.access).is_some()
+    }
+
     pub(super) fn asked(&self, ask: &Ask) -> Asked {
         let path = ask.path.split('?').next().unwrap_or_default();
-        let request = format!("{} /v2/{}/{path}", ask.method, self.repository);
+        let request = format!("{} {}", ask.method, self.path(path));
         Asked { side: self.host.clone(), request }
     }
 
@@ -191,7 +204,7 @@ impl Endpoint {
     async fn follow(&self, wire: &Wire, ask: &Ask, is_https: bool) -> Result<Answer, Failure> {
         let first = self.asked(ask);
         let scheme = if is_https { "https" } else { "http" };
-        let text = format!("{scheme}://{}/v2/{}/{}", address(&self.host), self.repository, ask.path);
+        let text = format!("{scheme}://{}{}", address(&self.host), self.path(&ask.path));
         let start = Url::parse(&text).map_err(|error| first.failed(Kind::Failed, error.to_string(), ""))?;
         let (mut url, mut asked) = (start.clone(), first);
         if let Some(at) = &ask.at {

@@ -12,6 +12,7 @@ mod backoff;
 mod blob;
 mod body;
 mod challenge;
+mod check;
 mod endpoint;
 mod failure;
 mod manifest;
@@ -40,6 +41,7 @@ use super::Registries;
 use super::access::access;
 use super::error::{Kind, Result};
 
+pub(crate) use self::check::{Checked, check};
 pub(crate) use self::manifest::Which;
 pub(crate) use self::push::Put;
 pub(crate) use self::upload::Mounted;
@@ -73,9 +75,13 @@ impl Repository {
             endpoints.push(Endpoint::new(&mirror.host, there, access));
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
+        Ok(Repository::at(endpoints, registries))
+    }
+
+    fn at(endpoints: Vec<Endpoint>, registries: &Registries) -> Arc<Repository> {
         let (patience, cancel) = (registries.patience, registries.cancel.clone());
         let (first, mounts) = (AtomicUsize::new(0), OnceLock::new());
-        Ok(Arc::new(Repository { endpoints, mounts, first, patience, cancel }))
+        Arc::new(Repository { endpoints, mounts, first, patience, cancel })
     }
 
     fn first(&self) -> usize {
