@@ -85,7 +85,8 @@ struct Destination {
 impl FromStr for Destination {
     type Err = String;
     fn from_str(text: &str) -> Result<Destination, String> {
-        let reference: Reference = text.parse().map_err(|why: larder_store::reference::ParseError| why.to_string())?;
+        let reference: Reference =
+            text.parse().map_err(|why: larder_store::reference::ParseError| why.to_string())?;
         if reference.digest().is_some() {
             return Err("a digest is no place to push to; the image has its own".into());
         }
@@ -172,7 +173,9 @@ fn places(store: &Store, entry: &Descriptor, args: &Args) -> Outcome<Vec<Referen
     for Destination { reference, has_tag } in &args.destinations {
         let found = match (args.all_tags, has_tag) {
             (true, true) => {
-                return Err(fail(format!("{reference}: --all-tags brings the tags, and this has one")).usage());
+                return Err(
+                    fail(format!("{reference}: --all-tags brings the tags, and this has one")).usage()
+                );
             }
             (false, true) => vec![reference.clone()],
             (_, false) if tags.is_empty() => {
@@ -181,8 +184,12 @@ fn places(store: &Store, entry: &Descriptor, args: &Args) -> Outcome<Vec<Referen
                     .usage());
             }
             (_, false) => {
-                let place = |tag: &String| format!("{}/{}:{tag}", reference.domain(), reference.path()).parse();
-                tags.iter().map(place).collect::<Result<_, _>>().map_err(|why: larder_store::reference::ParseError| fail(why))?
+                let place =
+                    |tag: &String| format!("{}/{}:{tag}", reference.domain(), reference.path()).parse();
+                tags.iter()
+                    .map(place)
+                    .collect::<Result<_, _>>()
+                    .map_err(|why: larder_store::reference::ParseError| fail(why))?
             }
         };
         for place in found {
@@ -211,7 +218,10 @@ fn root(store: &Store, entry: &Descriptor, args: &Args) -> Outcome<Descriptor> {
     let Some(platform) = &args.platform else { return Ok(entry.clone()) };
     let root = choose(store, entry, Wanted::Asked(platform)).map_err(|e| e.within(&args.image))?;
     if root.digest != entry.digest {
-        note(format_args!("{}: {} goes alone, for {platform}, without the index that lists it", args.image, root.digest));
+        note(format_args!(
+            "{}: {} goes alone, for {platform}, without the index that lists it",
+            args.image, root.digest
+        ));
     }
     Ok(root)
 }

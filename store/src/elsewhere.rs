@@ -57,10 +57,16 @@ pub fn each(store: &Store, host: &str, see: &mut dyn FnMut(Digest, &str)) {
 fn read(dir: &Dir) -> String {
     let own = geteuid().as_raw();
     let name = own.to_string();
-    let is_own = matches!(dir.open_file(&name), Ok(Some(file)) if file.metadata().is_ok_and(|meta| meta.uid() == own));
+    let is_own =
+        matches!(dir.open_file(&name), Ok(Some(file)) if file.metadata().is_ok_and(|meta| meta.uid() == own));
     let bytes = if is_own { dir.read(&name, 2 * MOST as u64) } else { Ok(None) };
     // Where a byte is not text all of it is somebody else's.
-    bytes.ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| text.is_ascii()).unwrap_or_default()
+    bytes
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .filter(|text| text.is_ascii())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -88,7 +94,8 @@ mod tests {
         let expected = [(one, "a/b"), (two, "a/b"), (one, "c")].map(|(blob, name)| (blob, name.to_owned()));
         assert_eq!(seen(&store, "h:5000"), expected);
         assert_eq!(seen(&store, "h"), []);
-        let place = temporary.path().join("store/.larder/cache/elsewhere").join(geteuid().as_raw().to_string());
+        let place =
+            temporary.path().join("store/.larder/cache/elsewhere").join(geteuid().as_raw().to_string());
         std::fs::write(&place, b"sha256:12 h:5000/a\n\xff\n").expect("written");
         assert_eq!(seen(&store, "h:5000"), []);
         note(&store, "h:5000/a", &[two]).expect("noted over what is none of ours");

@@ -7,6 +7,7 @@ use super::taker::{Does, Taker};
 use super::{small, with};
 use crate::support::image::{Image, layer, noise};
 use crate::support::store::{assert_nothing_pending, blob_path};
+use crate::support::wait_for;
 use crate::support::web::answer;
 
 #[test]
@@ -63,7 +64,10 @@ fn a_registry_that_dies_in_a_phase() {
         let place = format!("{}/c", taker.address);
         let error = sandbox.fail(["push", &name, &place], 1);
         let method = phase.split(' ').next().unwrap();
-        assert!(error.contains(&format!("{place}:1: {}: {method} /v2/c/", taker.address)), "{phase}: {error}");
+        assert!(
+            error.contains(&format!("{place}:1: {}: {method} /v2/c/", taker.address)),
+            "{phase}: {error}"
+        );
         assert_eq!(taker.manifest("c", "1"), None, "{phase}");
         assert_nothing_pending(&sandbox.store());
         // What came before stays, and is not sent again.
@@ -102,4 +106,24 @@ fn a_flipped_bit_does_not_leave_the_store() {
     let error = sandbox.fail(["push", &name, &format!("{}/c", taker.address)], 5);
     assert!(error.contains("digest mismatch"), "{error}");
     assert_eq!(taker.manifest("c", "1"), None);
+}
+
+#[test]
+fn a_signal_ends_it_at_once_and_what_arrived_stays() {
+    let image = small(1);
+    let (sandbox, name, taker) = with(&image);
+    taker.rule(|asked| match asked.kind().as_str() {
+        "PUT upload" if asked.nth > 0 => Does::Hang,
+        _ => Does::Pass,
+    });
+    let place = format!("{}/c", taker.address);
+    let child = sandbox.command(["push", "--jobs", "1", &name, &place]).spawn().unwrap();
+    wait_for(|| (taker.blobs("c").len() == 1).then_some(()));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert_nothing_pending(&sandbox.store());
+    taker.rule(|_| Does::Pass);
+    assert_eq!(sandbox.json(["push", &name, &place])[0]["there_blobs"], 1);
 }

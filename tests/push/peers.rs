@@ -79,7 +79,11 @@ fn a_manifest_of_dockers_schema_stays_one() {
     let to = place(&registry, "schema2-again");
     let pushed = &sandbox.json(["push", &from, &to])[0];
     assert_eq!(pushed["digest"], digest.as_str());
-    assert_eq!((&pushed["sent_blobs"], pushed["mounted_blobs"].as_u64() > Some(0)), (&0.into(), true), "{pushed}");
+    assert_eq!(
+        (&pushed["sent_blobs"], pushed["mounted_blobs"].as_u64() > Some(0)),
+        (&0.into(), true),
+        "{pushed}"
+    );
     let log = registry.log();
     let repository = to.split_once('/').unwrap().1.trim_end_matches(":1");
     assert!(log.contains(&format!("POST /v2/{repository}/blobs/uploads/?mount=sha256:")), "it was mounted");
@@ -120,7 +124,14 @@ fn an_index_goes_as_gzip_too() {
     let sandbox = Sandbox::new();
     std::fs::copy(fixture("multiarch-oci.tar"), sandbox.path("multi.tar")).unwrap();
     let mut copy = need!(peer::forky("skopeo", sandbox.root()), "skopeo of forky");
-    copy.args(["--insecure-policy", "copy", "--all", "--dest-compress-format", "zstd", "--dest-force-compress-format"]);
+    copy.args([
+        "--insecure-policy",
+        "copy",
+        "--all",
+        "--dest-compress-format",
+        "zstd",
+        "--dest-force-compress-format",
+    ]);
     run(copy.args(["oci-archive:multi.tar", "oci-archive:zstd.tar:zstd:1"]));
     sandbox.ok(["import", "--no-facts", sandbox.path("zstd.tar").to_str().unwrap(), "--name", "zstd:1"]);
     let to = place(&registry, "index-as-gzip");
@@ -140,7 +151,14 @@ fn what_oras_attached_is_pushed_on_and_found() {
     let (from, to) = (place(&registry, "signed"), place(&registry, "signed-again"));
     sandbox.ok(["push", GCC, &from]);
     std::fs::write(sandbox.path("sbom.txt"), "what is in it").unwrap();
-    let attach = ["attach", "--plain-http", "--artifact-type", "application/vnd.example.sbom", &from, "sbom.txt:text/plain"];
+    let attach = [
+        "attach",
+        "--plain-http",
+        "--artifact-type",
+        "application/vnd.example.sbom",
+        &from,
+        "sbom.txt:text/plain",
+    ];
     need!(forky(&sandbox, "oras", &attach), "oras of forky");
     let other = Sandbox::new();
     other.ok(["pull", "--referrers", "--no-facts", &from]);
@@ -150,7 +168,14 @@ fn what_oras_attached_is_pushed_on_and_found() {
     let found = forky(&sandbox, "oras", &discover).unwrap();
     assert!(found.contains("application/vnd.example.sbom"), "{found}");
     // A second one there does not push the first one out.
-    let attach = ["attach", "--plain-http", "--artifact-type", "application/vnd.example.other", &to, "sbom.txt:text/plain"];
+    let attach = [
+        "attach",
+        "--plain-http",
+        "--artifact-type",
+        "application/vnd.example.other",
+        &to,
+        "sbom.txt:text/plain",
+    ];
     forky(&sandbox, "oras", &attach);
     let put = format!("PUT /v2/{}", to.split_once('/').unwrap().1.trim_end_matches(":1"));
     let before = registry.log().matches(&put).count();
@@ -167,7 +192,8 @@ fn cutting(registry: &str, bytes: u64, times: usize) -> String {
     std::thread::spawn(move || {
         let cut = std::sync::Arc::new(AtomicUsize::new(0));
         for client in listener.incoming() {
-            let (client, server, cut) = (client.unwrap(), TcpStream::connect(&registry).unwrap(), cut.clone());
+            let (client, server, cut) =
+                (client.unwrap(), TcpStream::connect(&registry).unwrap(), cut.clone());
             let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
             std::thread::spawn(move || {
                 let mut server = server;
@@ -189,7 +215,8 @@ fn cutting(registry: &str, bytes: u64, times: usize) -> String {
 #[test]
 fn debians_registry_over_a_network_that_breaks() {
     let registry = need!(peer::registry(), "docker-registry");
-    let (sandbox, name) = stored(&Image::of(&[layer("noise", &noise(3, 6 << 20)), layer("more", &noise(4, 6 << 20))]));
+    let (sandbox, name) =
+        stored(&Image::of(&[layer("noise", &noise(3, 6 << 20)), layer("more", &noise(4, 6 << 20))]));
     let repository = format!("push-{}/cut", std::process::id());
     let to = format!("{}/{repository}:1", cutting(&registry.address, 1 << 20, 3));
     sandbox.ok(["push", &name, &to]);
@@ -216,7 +243,15 @@ impl Drop for Secured {
 fn secured(dir: &Path) -> Option<Secured> {
     let mut registry = peer::tool("docker-registry")?;
     let mut openssl = peer::tool("openssl")?;
-    openssl.current_dir(dir).args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    openssl.current_dir(dir).args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]);
     openssl.args(["-days", "2", "-subj", "/CN=larder", "-addext", "subjectAltName=IP:127.0.0.1"]);
     // An authority's certificate is no server's.
     openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
@@ -257,7 +292,7 @@ fn a_registry_with_tls_and_a_password() {
     let error = sandbox.fail(["push", GCC, &to], 1);
     assert!(error.contains(&format!("larder login {}", registry.address)), "{error}");
     let login = |sandbox: &Sandbox, password: &str| {
-        let mut login = sandbox.command(["login", "--username", "user", "--password-stdin", &registry.address]);
+        let mut login = sandbox.command(["login", "--user", "user", &registry.address]);
         crate::support::feed(&mut login, password.as_bytes())
     };
     sandbox.set("DOCKER_CONFIG", sandbox.path("docker"));
@@ -267,7 +302,8 @@ fn a_registry_with_tls_and_a_password() {
     std::fs::write(sandbox.path("docker/config.json"), auths.to_string()).unwrap();
     let error = sandbox.fail(["push", GCC, &to], 1);
     assert!(error.contains("were refused") && !error.contains("wrong"), "{error}");
-    assert!(login(&sandbox, "secret").status.success());
+    let logged = login(&sandbox, "secret");
+    assert!(logged.status.success(), "{logged:?}");
     assert_eq!(sandbox.ok(["push", GCC, &to]), format!("{to} {digest}\n"));
     let pushed = &sandbox.json(["push", GCC, &format!("{}/c:1", registry.address)])[0];
     assert_eq!(pushed["sent_blobs"], 0, "it mounts: {pushed}");

@@ -43,7 +43,8 @@ fn they_are_listed_beside_what_others_listed() {
     let pushed = &sandbox.json(["push", "app:1", &place])[0];
     assert_eq!(pushed["referrers"], 1, "{pushed}");
     assert_eq!(taker.manifest("c", &signature.digest()).as_deref(), Some(signature.root()));
-    let listed: serde_json::Value = serde_json::from_slice(&taker.manifest("c", &tag(&image)).unwrap()).unwrap();
+    let listed: serde_json::Value =
+        serde_json::from_slice(&taker.manifest("c", &tag(&image)).unwrap()).unwrap();
     assert_eq!(listed["manifests"][0]["theirs"], "kept");
     assert_eq!(listed["manifests"][1]["digest"], signature.digest());
     assert_eq!(listed["manifests"][1]["artifactType"], SIGNATURE);
@@ -59,7 +60,8 @@ fn a_registry_that_keeps_the_list_is_left_to_do_it() {
     let (sandbox, signature) = signed(&image);
     let taker = Taker::new();
     let digest = signature.digest();
-    let created = answer("201 Created", &[("OCI-Subject", &image.digest()), ("Docker-Content-Digest", &digest)], b"");
+    let created =
+        answer("201 Created", &[("OCI-Subject", &image.digest()), ("Docker-Content-Digest", &digest)], b"");
     taker.rule(move |asked| match asked.method == "PUT" && asked.path.ends_with(&digest) {
         true => Does::Lie(created.clone()),
         false => Does::Pass,

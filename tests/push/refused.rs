@@ -12,17 +12,32 @@ fn an_error_names_side_request_and_remedy() {
     let wrong = |header: &str| answer("201 Created", &[(header, &other), ("Location", "/x")], b"");
     for (kind, said, code, expected) in [
         ("HEAD manifest", answer("403 Forbidden", &[], b""), 1, "larder login"),
-        ("POST upload", answer("403 Forbidden", &[], br#"{"errors":[{"message":"read only"}]}"#), 1, "read only"),
+        (
+            "POST upload",
+            answer("403 Forbidden", &[], br#"{"errors":[{"message":"read only"}]}"#),
+            1,
+            "read only",
+        ),
         ("POST upload", answer("401 Unauthorized", &[], b""), 1, "larder login"),
         ("POST upload", answer("404 Not Found", &[], b""), 1, "to be made before"),
         ("POST upload", answer("202 Accepted", &[], b""), 1, "(Location)"),
         ("POST upload", answer("202 Accepted", &[("Location", "ftp://a/b")], b""), 1, "which is not asked"),
         ("PUT upload", answer("413 Payload Too Large", &[], b""), 1, "its limit has to be raised"),
-        ("PUT upload", answer("400 Bad Request", &[], br#"{"errors":[{"code":"DIGEST_INVALID"}]}"#), 1, "DIGEST_INVALID"),
+        (
+            "PUT upload",
+            answer("400 Bad Request", &[], br#"{"errors":[{"code":"DIGEST_INVALID"}]}"#),
+            1,
+            "DIGEST_INVALID",
+        ),
         ("PUT upload", wrong("Docker-Content-Digest"), 5, "another"),
         ("PUT manifest", wrong("Docker-Content-Digest"), 5, "took manifest"),
         ("PUT manifest", answer("413 Payload Too Large", &[], b""), 1, "413"),
-        ("PUT manifest", answer("400 Bad Request", &[], br#"{"errors":[{"message":"no such"}]}"#), 1, "no such"),
+        (
+            "PUT manifest",
+            answer("400 Bad Request", &[], br#"{"errors":[{"message":"no such"}]}"#),
+            1,
+            "no such",
+        ),
         ("HEAD manifest", answer("200 OK", &[("Content-Type", "text/html")], b""), 5, "a page for browsers"),
     ] {
         let taker = Taker::new();
@@ -42,14 +57,18 @@ fn an_error_names_side_request_and_remedy() {
 fn may(asked: &Asked) -> bool {
     let token = asked.headers.get("authorization").cloned().unwrap_or_default();
     let source = asked.path.split("from=").nth(1);
-    token.contains("repository:c/d:pull,push") && source.is_none_or(|from| token.contains(&format!("repository:{from}:pull")))
+    token.contains("repository:c/d:pull,push")
+        && source.is_none_or(|from| token.contains(&format!("repository:{from}:pull")))
         || token.contains("repository:e:pull,push") && source.is_none()
 }
 
 #[test]
 fn a_token_is_good_for_writing_and_for_what_is_mounted() {
     let (sandbox, name, taker) = with(&small(1));
-    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\",scope=\"repository:c/d:pull\"", taker.address);
+    let realm = format!(
+        "Bearer realm=\"http://{}/token\",service=\"s\",scope=\"repository:c/d:pull\"",
+        taker.address
+    );
     taker.rule(move |asked| {
         if let Some(query) = asked.path.strip_prefix("/token?") {
             // What was asked for, as it was.

@@ -88,7 +88,11 @@ fn several_destinations_in_one_command() {
     let expected: String = places.iter().map(|place| format!("{place} {}\n", image.digest())).collect();
     assert_eq!(printed, expected);
     let asked = taker.kinds();
-    assert_eq!(asked.iter().filter(|kind| *kind == "PUT upload").count(), 3, "the second one mounts: {asked:?}");
+    assert_eq!(
+        asked.iter().filter(|kind| *kind == "PUT upload").count(),
+        3,
+        "the second one mounts: {asked:?}"
+    );
     assert_eq!(asked.iter().filter(|kind| *kind == "POST mount").count(), 3, "{asked:?}");
     // One that fails does not keep the others.
     let unknown = format!("{}/four:1", other.address);
@@ -178,4 +182,22 @@ fn what_larder_notes_of_an_image_stays_at_home() {
     assert!(!String::from_utf8_lossy(&index).contains("dev.larder"));
     let parsed: serde_json::Value = serde_json::from_slice(&index).unwrap();
     assert_eq!(parsed["mediaType"], OCI_INDEX);
+}
+
+#[test]
+fn what_was_pulled_is_mounted_where_its_registry_has_it() {
+    let image = small(1);
+    let taker = Taker::new();
+    let (sandbox, name, _) = with(&image);
+    let place = format!("{}/from", taker.address);
+    sandbox.ok(["push", &name, &place]);
+    // Another host, which knows of it by its own pull alone.
+    let other = Sandbox::in_memory();
+    other.ok(["pull", "--name", "app:1", "--no-facts", &format!("{place}:1")]);
+    let pushed = &other.json(["push", "app:1", &format!("{}/to", taker.address)])[0];
+    assert_eq!((&pushed["mounted_blobs"], &pushed["sent_blobs"]), (&3.into(), &0.into()), "{pushed}");
+    // And one that has lost its cache: the image says where it came from.
+    std::fs::remove_dir_all(other.store().join(".larder/cache")).unwrap();
+    let pushed = &other.json(["push", "app:1", &format!("{}/again", taker.address)])[0];
+    assert_eq!(pushed["mounted_blobs"], 3, "{pushed}");
 }

@@ -44,6 +44,8 @@ pub(super) enum Does {
     Cut(usize),
     /// All of it is done, and the connection breaks instead of an answer.
     Mute,
+    /// No answer comes, and the connection stays.
+    Hang,
     /// This is the answer, and nothing is done.
     Answer(Vec<u8>),
     /// All of it is done, and this is the answer.
@@ -149,6 +151,7 @@ impl Shared {
         let is_whole = client.read_exact(&mut body).is_ok() && most == length;
         let said = match does {
             Does::Answer(said) => said,
+            Does::Hang => return drop(std::io::copy(&mut client, &mut std::io::sink())),
             Does::Pass | Does::Cut(_) | Does::Mute | Does::Lie(_) => {
                 let done = self.act(&asked, body, is_whole);
                 match does {
@@ -190,7 +193,8 @@ impl Shared {
     fn act(&self, asked: &Asked, body: Vec<u8>, is_whole: bool) -> Vec<u8> {
         let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
         let parameter = |name: &str| {
-            let found = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+            let found =
+                query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
             found.map(|(_, value)| value.replace("%3A", ":").replace("%2F", "/"))
         };
         let path = path.trim_start_matches("/v2/");
@@ -206,19 +210,29 @@ impl Shared {
                         return answer("201 Created", &[("Location", "/somewhere")], b"");
                     }
                     shelf.uploads.push(Vec::new());
-                    let at = format!("{to}/v2/{repository}/blobs/uploads/{}?state=1", shelf.uploads.len() - 1);
+                    let at =
+                        format!("{to}/v2/{repository}/blobs/uploads/{}?state=1", shelf.uploads.len() - 1);
                     answer("202 Accepted", &[("Location", &at)], b"")
                 }
                 ("GET", id) => {
-                    let Some(have) = shelf.uploads.get(id.parse::<usize>().unwrap()) else { return not_found() };
+                    let Some(have) = shelf.uploads.get(id.parse::<usize>().unwrap()) else {
+                        return not_found();
+                    };
                     let range = format!("0-{}", have.len().saturating_sub(1));
-                    answer("204 No Content", &[("Range", &range), ("Location", &format!("{to}{}", asked.path))], b"")
+                    answer(
+                        "204 No Content",
+                        &[("Range", &range), ("Location", &format!("{to}{}", asked.path))],
+                        b"",
+                    )
                 }
                 (_, id) => {
-                    let Some(have) = shelf.uploads.get_mut(id.parse::<usize>().unwrap()) else { return not_found() };
-                    let from = asked.headers.get("content-range").map_or(0, |range| {
-                        range.split('-').next().unwrap().parse::<usize>().unwrap()
-                    });
+                    let Some(have) = shelf.uploads.get_mut(id.parse::<usize>().unwrap()) else {
+                        return not_found();
+                    };
+                    let from = asked
+                        .headers
+                        .get("content-range")
+                        .map_or(0, |range| range.split('-').next().unwrap().parse::<usize>().unwrap());
                     if from != have.len() {
                         return answer("416 Requested Range Not Satisfiable", &[], b"");
                     }
@@ -226,7 +240,11 @@ impl Shared {
                     let blob = have.clone();
                     let wanted = parameter("digest").unwrap();
                     if !is_whole || digest(&blob) != wanted {
-                        return answer("400 Bad Request", &[], b"{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}");
+                        return answer(
+                            "400 Bad Request",
+                            &[],
+                            b"{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}",
+                        );
                     }
                     shelf.blobs.insert((repository.to_owned(), wanted.clone()), blob);
                     answer("201 Created", &[("Docker-Content-Digest", &wanted), ("Location", "/x")], b"")
@@ -234,7 +252,9 @@ impl Shared {
             };
         }
         if let Some((repository, digest)) = path.split_once("/blobs/") {
-            let Some(blob) = shelf.blobs.get(&(repository.to_owned(), digest.to_owned())) else { return not_found() };
+            let Some(blob) = shelf.blobs.get(&(repository.to_owned(), digest.to_owned())) else {
+                return not_found();
+            };
             return answer("200 OK", &[("Content-Type", "application/octet-stream")], blob);
         }
         let Some((repository, which)) = path.split_once("/manifests/") else { return not_found() };
@@ -244,7 +264,8 @@ impl Shared {
         if asked.method == "PUT" {
             return take_manifest(&mut shelf, repository, which, &asked.headers["content-type"], body);
         }
-        let Some((media_type, bytes)) = shelf.manifests.get(&(repository.to_owned(), which.to_owned())) else {
+        let Some((media_type, bytes)) = shelf.manifests.get(&(repository.to_owned(), which.to_owned()))
+        else {
             return not_found();
         };
         let own = digest(bytes);
@@ -257,20 +278,29 @@ impl Shared {
     }
 }
 
-fn take_manifest(shelf: &mut Shelf, repository: &str, which: &str, media_type: &str, bytes: Vec<u8>) -> Vec<u8> {
+fn take_manifest(
+    shelf: &mut Shelf,
+    repository: &str,
+    which: &str,
+    media_type: &str,
+    bytes: Vec<u8>,
+) -> Vec<u8> {
     let parsed: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     let list = |key: &str| parsed[key].as_array().cloned().unwrap_or_default();
     let own = |part: &serde_json::Value| (repository.to_owned(), part["digest"].as_str().unwrap().to_owned());
     let parts: Vec<_> = list("layers").into_iter().chain(parsed.get("config").cloned()).collect();
     let lacks_blob = parts.iter().any(|part| {
-        !part["mediaType"].as_str().unwrap().contains("nondistributable") && !shelf.blobs.contains_key(&own(part))
+        !part["mediaType"].as_str().unwrap().contains("nondistributable")
+            && !shelf.blobs.contains_key(&own(part))
     });
     if lacks_blob || list("manifests").iter().any(|child| !shelf.manifests.contains_key(&own(child))) {
         return answer("400 Bad Request", &[], b"{\"errors\":[{\"code\":\"MANIFEST_BLOB_UNKNOWN\"}]}");
     }
     let digest = digest(&bytes);
     for key in [which, &digest] {
-        shelf.manifests.insert((repository.to_owned(), key.to_owned()), (media_type.to_owned(), bytes.clone()));
+        shelf
+            .manifests
+            .insert((repository.to_owned(), key.to_owned()), (media_type.to_owned(), bytes.clone()));
     }
     answer("201 Created", &[("Docker-Content-Digest", &digest), ("Location", "/x")], b"")
 }

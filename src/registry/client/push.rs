@@ -92,7 +92,8 @@ impl Line {
                 .header(CONTENT_TYPE, &raw.media_type)
                 .header(CONTENT_LENGTH, &bytes.len().to_string())
                 .carrying(move || Body::from(bytes.clone()));
-            let answer = self.short(endpoint, wire, &ask).await.map_err(|failure| refused(failure, endpoint))?;
+            let answer =
+                self.short(endpoint, wire, &ask).await.map_err(|failure| refused(failure, endpoint))?;
             let headers = answer.response.headers();
             if let Some(other) = digest_of(headers, &answer.asked)?.filter(|other| *other != raw.digest) {
                 let why = format!("took manifest {} for {other}", raw.digest);
@@ -116,16 +117,22 @@ pub(super) fn refused(mut failure: Failure, endpoint: &Endpoint) -> Failure {
     let hint = match failed.kind {
         Kind::Denied => match &endpoint.access.credentials_from {
             Some(from) => {
-                format!("may the user of {from} write there? `larder login {}` stores other credentials", endpoint.host)
+                format!(
+                    "may the user of {from} write there? `larder login {}` stores other credentials",
+                    endpoint.host
+                )
             }
-            None => format!("there are no credentials for it here; `larder login {}` stores some", endpoint.host),
+            None => {
+                format!("there are no credentials for it here; `larder login {}` stores some", endpoint.host)
+            }
         },
         Kind::NoSuchImage => {
             failed.kind = Kind::Failed;
             "some registries want a repository, or the project that it is in, to be made before".into()
         }
         _ if failed.why.starts_with("413") => {
-            "the registry, or what stands before it, takes nothing this large: its limit has to be raised".into()
+            "the registry, or what stands before it, takes nothing this large: its limit has to be raised"
+                .into()
         }
         _ => return failure,
     };

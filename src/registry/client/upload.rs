@@ -61,7 +61,12 @@ impl Line {
         self.ask(async |endpoint, wire| self.blob_is_there(endpoint, wire, digest).await)
     }
 
-    async fn blob_is_there(&self, endpoint: &Endpoint, wire: &Wire, digest: &Digest) -> Result<bool, Failure> {
+    async fn blob_is_there(
+        &self,
+        endpoint: &Endpoint,
+        wire: &Wire,
+        digest: &Digest,
+    ) -> Result<bool, Failure> {
         let ask = Ask::new(Method::HEAD, format!("blobs/{digest}"));
         match self.short(endpoint, wire, &ask).await {
             Ok(_) => Ok(true),
@@ -74,8 +79,11 @@ impl Line {
     /// Asks for a blob of another repository of the same registry, one of those that [`super::Repository::mount_from`] was
     /// told of. That is asked once: a registry that has no such blob there, or does not give it, is no failure.
     pub(crate) fn mount(&self, digest: &Digest, from: &str) -> Result<Mounted> {
-        let known = self.repository.mounts.get().and_then(|all| all.iter().find(|(source, _)| source == from));
-        let (Some((_, endpoint)), Some(wire)) = (known, self.wires.last()) else { return Ok(Mounted::No(None)) };
+        let known =
+            self.repository.mounts.get().and_then(|all| all.iter().find(|(source, _)| source == from));
+        let (Some((_, endpoint)), Some(wire)) = (known, self.wires.last()) else {
+            return Ok(Mounted::No(None));
+        };
         let path = format!("blobs/uploads/?mount={digest}&from={from}");
         let ask = Ask::new(Method::POST, path).header(CONTENT_LENGTH, "0");
         let answer = self.within(self.short(endpoint, wire, &ask))?;
@@ -89,7 +97,9 @@ impl Line {
     /// Sends a blob, in the session that was begun where one was. It is verified on the way; `watch` is told of every byte
     /// once, however often it has to be sent.
     pub(crate) fn upload(&self, blob: &Blob, begun: Option<Session>, watch: Watch<'_>) -> Result<()> {
-        let (Some(endpoint), Some(wire)) = (self.repository.endpoints.last(), self.wires.last()) else { return Ok(()) };
+        let (Some(endpoint), Some(wire)) = (self.repository.endpoints.last(), self.wires.last()) else {
+            return Ok(());
+        };
         self.within(async {
             let (mut session, mut told, mut backoff) = (begun, 0, Backoff::default());
             loop {
@@ -170,7 +180,8 @@ impl Line {
             return Err(Failure::of(Error::Store(damage)).into());
         }
         // What a registry says about a session that goes on may be about the session alone.
-        let is_final = failure.again == Again::Never && (from == 0 || failure.error.kind() == Some(Kind::Denied));
+        let is_final =
+            failure.again == Again::Never && (from == 0 || failure.error.kind() == Some(Kind::Denied));
         Err(match failure.again {
             Again::Never if is_final => refused(failure, endpoint).into(),
             Again::Never => failure.again(Again::Soon).into(),
@@ -196,7 +207,8 @@ impl Line {
 }
 
 /// What the digest that a registry answers with may mean.
-pub(super) const MANGLED: &str = "what lies between here and the registry changes what passes, or the registry does";
+pub(super) const MANGLED: &str =
+    "what lies between here and the registry changes what passes, or the registry does";
 
 fn put(blob: &Blob, at: &Url, from: u64, progress: &Arc<Progress>) -> Ask {
     let mut url = at.clone();

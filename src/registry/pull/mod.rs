@@ -15,6 +15,7 @@ use larder_store::archive::fetched::{Arriving, take_in};
 use larder_store::archive::options::{Imported, Options};
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
+use larder_store::elsewhere;
 use larder_store::manifest::{Document, ImageConfig, RawManifest};
 use larder_store::media_type::is_foreign_layer;
 use larder_store::reference::Reference;
@@ -69,7 +70,7 @@ pub(crate) fn pull(
     if request.referrers {
         let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
         for (digest, documents) in documents.referrers(&subjects)? {
-            let origin = format!("{}/{}@{digest}", request.reference.domain(), request.reference.path());
+            let origin = format!("{}@{digest}", repository_of(request.reference));
             arriving.push(Arriving { name: None, documents, origin });
         }
     }
@@ -83,10 +84,18 @@ pub(crate) fn pull(
                 Some(line) => line,
                 None => repository.line()?,
             };
-            fetch::fetch(&Arc::clone(&repository), line, incoming, request.jobs, options)
+            let fetched: Vec<_> = incoming.blobs.iter().map(|blob| blob.digest).collect();
+            fetch::fetch(&Arc::clone(&repository), line, incoming, request.jobs, options)?;
+            // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
+            let _ = elsewhere::note(store, &repository_of(request.reference), &fetched);
+            Ok(())
         },
         options,
     )
+}
+
+fn repository_of(reference: &Reference) -> String {
+    format!("{}/{}", reference.domain(), reference.path())
 }
 
 /// Where an image comes from: its full name there.

@@ -32,7 +32,9 @@ pub(super) fn convert(
                 Some(image(&raw, images, made)?)
             }
             Document::Image(_) => None,
-            Document::Index(list) if list.manifests.iter().any(|child| converted.contains_key(&child.digest)) => {
+            Document::Index(list)
+                if list.manifests.iter().any(|child| converted.contains_key(&child.digest)) =>
+            {
                 Some(index(&raw, &converted)?)
             }
             Document::Index(_) => None,
@@ -60,7 +62,11 @@ fn has_zstd(store: &Store, image: &ImageManifest) -> Result<bool> {
     Ok(false)
 }
 
-fn image(raw: &RawManifest, images: &mut Images<'_>, made: &mut HashMap<Digest, Blob>) -> Result<RawManifest> {
+fn image(
+    raw: &RawManifest,
+    images: &mut Images<'_>,
+    made: &mut HashMap<Digest, Blob>,
+) -> Result<RawManifest> {
     let image = images.read(&raw.descriptor())?;
     for (layer, content) in image.parts.layers.iter().zip(image.layers()) {
         if let Content::Open(blob) = content {

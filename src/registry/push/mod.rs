@@ -151,7 +151,8 @@ impl<'a> Parcel<'a> {
     pub(crate) fn deliver(&mut self, to: &Reference, how: Delivery<'_>) -> Result<Pushed> {
         let repository = Repository::for_push(to, how.registries)?;
         let line = repository.line()?;
-        let mut trip = Trip { parcel: self, to, how, repository, line, there: Vec::new(), pushed: Pushed::none() };
+        let mut trip =
+            Trip { parcel: self, to, how, repository, line, there: Vec::new(), pushed: Pushed::none() };
         let done = trip.make();
         let Trip { there, pushed, .. } = trip;
         if !there.is_empty() {
@@ -225,7 +226,9 @@ impl Trip<'_> {
             side: self.to.to_string(),
             request: format!("index {}", root.digest),
             why: format!("lists what is neither stored here nor in that repository: {}", missing.join(", ")),
-            hint: "--platform OS/ARCH pushes one image of it; `larder pull --all-platforms` fetches the others".into(),
+            hint:
+                "--platform OS/ARCH pushes one image of it; `larder pull --all-platforms` fetches the others"
+                    .into(),
             kind: Kind::Failed,
         };
         Err(failed.into())

@@ -111,7 +111,8 @@ mod tests {
 
     fn index(children: &[&RawManifest]) -> RawManifest {
         let list: Vec<_> = children.iter().map(|child| child.descriptor()).collect();
-        let text = serde_json::json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list}).to_string();
+        let text =
+            serde_json::json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list}).to_string();
         RawManifest::parse(text.into_bytes(), OCI_INDEX).expect("an index")
     }
 

@@ -34,7 +34,8 @@ pub(super) fn stored(store: &Store, subjects: &[Digest]) -> Result<Vec<Descripto
         .collect();
     let (mut known, mut found): (HashSet<_>, Vec<_>) = (subjects.iter().copied().collect(), Vec::new());
     loop {
-        let (fitting, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|(subject, _)| known.contains(subject));
+        let (fitting, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|(subject, _)| known.contains(subject));
         if fitting.is_empty() || found.len() >= MOST {
             return Ok(found);
         }
@@ -71,7 +72,11 @@ pub(super) fn list(line: &Line, subject: &Digest, referrer: &RawManifest) -> Res
 }
 
 /// The list with one more referrer; `None` where it is in it.
-fn with(there: Option<&RawManifest>, referrer: &RawManifest, subject: &Digest) -> Result<Option<RawManifest>> {
+fn with(
+    there: Option<&RawManifest>,
+    referrer: &RawManifest,
+    subject: &Digest,
+) -> Result<Option<RawManifest>> {
     let wrong = |why: String| StoreError::invalid(format!("the list of what refers to {subject}"), why);
     let mut list = match there {
         Some(RawManifest { document: Document::Index(list), bytes, .. }) => {
@@ -117,7 +122,8 @@ mod tests {
     use super::*;
 
     fn referrer(kind: &str) -> RawManifest {
-        let part = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2});
+        let part =
+            json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": Digest::of(b"{}"), "size": 2});
         let text = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": kind, "config": part, "layers": [part],
             "subject": {"mediaType": OCI_MANIFEST, "digest": Digest::of(b"s"), "size": 1}, "annotations": {"k": "v"},

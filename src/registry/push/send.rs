@@ -64,7 +64,8 @@ pub(super) fn send(
         is_over: AtomicBool::new(false),
         stock,
     };
-    let lines: Result<Vec<Line>> = (1..jobs.clamp(1, blobs.len().max(1))).map(|_| repository.line()).collect();
+    let lines: Result<Vec<Line>> =
+        (1..jobs.clamp(1, blobs.len().max(1))).map(|_| repository.line()).collect();
     let lines = match lines {
         Ok(lines) => lines,
         Err(error) => return (Vec::new(), Err(error)),
@@ -72,8 +73,9 @@ pub(super) fn send(
     std::thread::scope(|scope| {
         for line in lines {
             let shared = &shared;
-            let started =
-                std::thread::Builder::new().name("send".into()).spawn_scoped(scope, move || work(&line, shared));
+            let started = std::thread::Builder::new()
+                .name("send".into())
+                .spawn_scoped(scope, move || work(&line, shared));
             // Fewer do it as well.
             if started.is_err() {
                 break;
@@ -89,7 +91,9 @@ pub(super) fn send(
 
 fn work(line: &Line, shared: &Shared<'_>) {
     while !shared.is_over.load(Ordering::Relaxed) {
-        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return };
+        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+            return;
+        };
         match one(line, blob, shared) {
             Ok(came) => {
                 shared.done.lock().unwrap_or_else(PoisonError::into_inner).push((blob.clone(), came));

@@ -47,8 +47,8 @@ fn stored(store: &Store, to: &Reference) -> Vec<(String, Vec<Digest>)> {
     let Ok(all) = store.index() else { return Vec::new() };
     let name = |entry: &Descriptor| {
         let origin = entry.annotation(ORIGIN).and_then(|origin| origin.parse::<Reference>().ok());
-        let names = [index::reference(entry), origin].into_iter().flatten();
-        names.filter(|name| name.domain() == to.domain() && name.path() != to.path()).last()
+        let mut names = [index::reference(entry), origin].into_iter().flatten();
+        names.rfind(|name| name.domain() == to.domain() && name.path() != to.path())
     };
     let fitting = all.entries().iter().filter_map(|entry| Some((name(entry)?, entry))).take(MOST_IMAGES);
     fitting
@@ -70,7 +70,8 @@ fn few(known: HashMap<Digest, String>) -> HashMap<Digest, String> {
     for name in known.values() {
         *counts.entry(name).or_default() += 1;
     }
-    let mut names: Vec<_> = counts.into_iter().map(|(name, count)| (std::cmp::Reverse(count), name.to_owned())).collect();
+    let mut names: Vec<_> =
+        counts.into_iter().map(|(name, count)| (std::cmp::Reverse(count), name.to_owned())).collect();
     names.sort();
     names.truncate(MOST_REPOSITORIES);
     let mut known = known;
