@@ -29,6 +29,7 @@ const STORE: &[(u32, &[&str])] = &[
         &[
             "briefs",
             "building",
+            "elsewhere",
             "exports",
             "journal",
             "layers",

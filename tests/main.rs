@@ -19,6 +19,7 @@ mod interop;
 mod kill;
 mod power;
 mod prune;
+mod push;
 mod registry;
 mod repair;
 mod roundtrip;

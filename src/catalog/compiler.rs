@@ -42,6 +42,11 @@ impl Compiler {
         FAMILIES.iter().find_map(|family| Compiler::new(family, text.strip_prefix(family)?).ok())
     }
 
+    /// Whether facts tell that it is in an image.
+    pub(crate) fn is_seen(&self) -> bool {
+        DRIVERS.iter().any(|(_, family)| *family == self.family)
+    }
+
     /// `gcc`, `clang` …
     pub(crate) fn family(&self) -> &str {
         self.family
@@ -58,7 +63,7 @@ impl Compiler {
     }
 
     /// The same of a compiler that was found, of whatever family and version.
-    pub(super) fn is_served_by(&self, family: &str, version: &str) -> bool {
+    pub(crate) fn is_served_by(&self, family: &str, version: &str) -> bool {
         let rest = version.strip_prefix(&self.version);
         self.family == family && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }

@@ -55,6 +55,12 @@ impl CommandError {
         self
     }
 
+    /// Says what it is about.
+    pub(crate) fn of(mut self, what: impl std::fmt::Display) -> CommandError {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     /// Makes it the caller's mistake.
     pub(crate) fn usage(mut self) -> CommandError {
         self.kind = ErrorKind::Usage;

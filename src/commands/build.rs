@@ -204,17 +204,20 @@ impl How {
 }
 
 /// Builds, and tells people how it goes; of what failed the end is told again.
-pub(super) fn make<'s>(store: &'s Store, request: &Request<'_>, cancel: &Cancel) -> Outcome<Built<'s>> {
+pub(super) fn make<'s>(
+    store: &'s Store,
+    request: &Request<'_>,
+    cancel: &Cancel,
+) -> Result<Built<'s>, engine::Error> {
     let mut steps = Steps::default();
     let built = engine::build(store, request, &mut steps, cancel);
     steps.finish();
-    built.map_err(|error| {
+    built.inspect_err(|error| {
         let last = error.last_lines();
         if !last.is_empty() {
             note(format_args!("\nThe last lines of what failed:"));
             last.iter().for_each(|line| note(format_args!("  {}", plain(line).replace('\t', "    "))));
         }
-        error.into()
     })
 }
 

@@ -1,11 +1,12 @@
 //! `larder login`: credentials of a registry, kept where docker keeps them.
 
 use crate::cli::{self, Context, Outcome, environment, fail, note};
-use crate::registry::access::{self, HUB, Keeper, Secret, is_host};
+use crate::registry::access::{self, Credentials, HUB, Keeper, Secret, is_host};
+use crate::registry::{self, Checked, Kind, Patience, Registries, check};
 
 /// Keep the user and password of a registry, as `docker login` does
 ///
-/// Both are tried first. Then they are kept in docker's config.json ($DOCKER_CONFIG, else ~/.docker; or in
+/// The registry is asked first whether it takes them. Then they are kept in docker's config.json ($DOCKER_CONFIG, else ~/.docker; or in
 /// $REGISTRY_AUTH_FILE), or by the credential helper that it names, for docker, podman and all others to use.
 ///
 /// The password comes from stdin: typed at a terminal, where it is not shown, or through a pipe. There is no option that takes
@@ -36,6 +37,23 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     settings.may_ask(&host)?;
     let user = user(context, args)?;
     let password = password(context, args, &user, &host)?;
+    let registries = Registries {
+        settings,
+        environment: environment.clone(),
+        patience: Patience::default(),
+        cancel: context.cancel.clone(),
+    };
+    let credentials = Credentials::Basic { user: user.clone(), password: password.clone() };
+    // The remedy of a failed request is to log in, which is what was just tried.
+    let refused = |error: registry::Error| match error.kind() {
+        Some(Kind::Denied) => {
+            fail(error).with_hint("nothing was kept: look at user and password, and try again")
+        }
+        _ => error.into(),
+    };
+    if check(&host, credentials, &registries).map_err(refused)? == Checked::NotAsked {
+        note(format_args!("larder: {host} does not want to know who asks: the password was not tried"));
+    }
     let keeper =
         Keeper { environment: &environment, lock_timeout: context.lock_timeout, cancel: &context.cancel };
     let stored = keeper.login(&host, &user, &password)?;

@@ -27,6 +27,7 @@ mod pin;
 mod platform;
 mod prune;
 mod pull;
+mod push;
 mod resolve;
 mod rm;
 mod sync;
@@ -54,6 +55,7 @@ pub(crate) enum Verb {
     Init(init::Args),
     Import(import::Args),
     Pull(pull::Args),
+    Push(push::Args),
     Sync(sync::Args),
     Catalog(catalog::Args),
     #[command(visible_alias = "ls")]
@@ -92,6 +94,7 @@ impl Verb {
             Verb::Init(args) => init::run(context, args),
             Verb::Import(args) => import::run(context, args),
             Verb::Pull(args) => pull::run(context, args),
+            Verb::Push(args) => push::run(context, args),
             Verb::Sync(args) => sync::run(context, args),
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),

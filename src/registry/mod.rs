@@ -9,12 +9,13 @@ mod client;
 mod error;
 mod host;
 pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod sync;
 
 use larder_store::cancel::Cancel;
 
 use self::access::{Environment, Settings};
-pub(crate) use self::client::Patience;
+pub(crate) use self::client::{Checked, Patience, check};
 pub(crate) use self::error::{Error, Kind};
 
 /// How registries are asked from here.

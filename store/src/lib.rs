@@ -19,6 +19,7 @@ pub mod codec;
 pub mod descriptor;
 pub mod df;
 pub mod digest;
+pub mod elsewhere;
 pub mod error;
 pub mod exports;
 pub mod facts;

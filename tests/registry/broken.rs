@@ -195,7 +195,8 @@ fn what_a_transfer_left_is_taken_on_by_the_next_process() {
         // A GC does not take it at once.
         sandbox.ok(["gc"]);
         web.rule(|_| Does::Pass);
-        (web.take(), web.sent());
+        web.take();
+        web.sent();
         let printed = sandbox.ok(["pull", &reference, "--no-facts"]);
         let asked = web.take_all();
         let ranges: Vec<_> = asked.iter().filter_map(|asked| asked.header("range")).collect();
@@ -266,4 +267,18 @@ fn a_signal_ends_every_wait_and_keeps_what_is_finished() {
         assert_empty(&sandbox);
         assert_nothing_pending(&sandbox.store());
     }
+}
+
+#[test]
+fn a_slow_registry_is_asked_for_several_blobs_at_once() {
+    let layers: Vec<_> = (0..24).map(|at| layer("own", &noise(at, 100))).collect();
+    let (sandbox, web, reference) = with(&Image::of(&layers));
+    let late = Duration::from_millis(100);
+    web.rule(move |_| Does::After(late, Box::new(Does::Pass)));
+    sandbox.ok(["pull", &reference, "--no-facts"]);
+    // 25 blobs, 8 at a time: at no moment more.
+    assert_eq!(web.most_at_once(), 8);
+    let sandbox = Sandbox::in_memory();
+    sandbox.ok(["pull", &reference, "--no-facts", "--jobs", "3"]);
+    assert_eq!(web.most_at_once(), 3);
 }

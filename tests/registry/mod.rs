@@ -1,7 +1,9 @@
-//! `larder pull`: what a registry has comes into the store, once, whatever the network does.
+//! Registries: what one has comes into the store, once, whatever the network does; and as whom, and by which way, it is asked.
 
+mod access;
 mod bad;
 mod broken;
+mod login;
 mod pull;
 mod referrers;
 mod sync;

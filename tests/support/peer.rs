@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Docker;
+use super::{Docker, Sandbox};
 
 /// Docker Engine 20.10, which has a graph driver.
 pub fn docker20() -> Option<Docker> {
@@ -44,6 +44,34 @@ impl Registry {
 pub fn registry() -> Option<Registry> {
     let log = PathBuf::from(setting("LARDER_TEST_REGISTRY_LOG")?);
     Some(Registry { address: setting("LARDER_TEST_REGISTRY")?, log })
+}
+
+/// A registry on the loopback interface, over TLS, for [`USER`] alone. All tests share it: use names of your own.
+pub struct SecuredRegistry {
+    /// `host:port`.
+    pub address: String,
+    /// The file with the authority that its certificate comes from.
+    pub authority: PathBuf,
+}
+
+/// Whom the secured registry knows.
+pub const USER: &str = "larder";
+/// By this password.
+pub const PASSWORD: &str = "correct horse";
+
+impl SecuredRegistry {
+    /// Has it trusted in a sandbox, by the user's own `certs.d`.
+    pub fn trust_in(&self, sandbox: &Sandbox) {
+        let dir = sandbox.path("home/.config/containers/certs.d").join(&self.address);
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::copy(&self.authority, dir.join("ca.crt")).unwrap();
+    }
+}
+
+/// The registry that wants a password.
+pub fn secured_registry() -> Option<SecuredRegistry> {
+    let authority = PathBuf::from(setting("LARDER_TEST_REGISTRY_TLS_CA")?);
+    Some(SecuredRegistry { address: setting("LARDER_TEST_REGISTRY_TLS")?, authority })
 }
 
 /// A program of the distribution (skopeo 1.9, umoci, podman 4, …).

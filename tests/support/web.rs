@@ -89,6 +89,8 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     rule: Mutex<Rule>,
     sent: AtomicU64,
+    /// Requests that are being answered, and the most that were at once.
+    busy: Mutex<(usize, usize)>,
 }
 
 impl Web {
@@ -110,6 +112,7 @@ impl Web {
             asked: Mutex::default(),
             rule: Mutex::new(Box::new(|_| Does::Pass)),
             sent: AtomicU64::new(0),
+            busy: Mutex::default(),
         });
         let (address, for_all) = (listener.local_addr().unwrap().to_string(), Arc::clone(&shared));
         std::thread::spawn(move || {
@@ -162,6 +165,11 @@ impl Web {
         std::mem::take(&mut *self.shared.asked.lock().unwrap())
     }
 
+    /// The most requests that were answered at the same time since the last time.
+    pub fn most_at_once(&self) -> usize {
+        std::mem::take(&mut self.shared.busy.lock().unwrap().1)
+    }
+
     /// Bytes of bodies that were sent since the last time.
     pub fn sent(&self) -> u64 {
         self.shared.sent.swap(0, Ordering::SeqCst)
@@ -173,8 +181,14 @@ impl Shared {
         let Some(asked) = self.read(&mut client) else { return };
         let does = (self.rule.lock().unwrap())(&asked);
         self.asked.lock().unwrap().push(asked.clone());
+        {
+            let mut busy = self.busy.lock().unwrap();
+            busy.0 += 1;
+            busy.1 = busy.1.max(busy.0);
+        }
         // Whoever asked may be gone.
         let _ = self.act(&mut client, &asked, does);
+        self.busy.lock().unwrap().0 -= 1;
         let _ = client.shutdown(Shutdown::Write);
         // Not before the other side has read it all: what is in flight would be lost.
         let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
@@ -220,7 +234,7 @@ impl Shared {
     fn answer(&self, client: &mut TcpStream, asked: &Asked, bytes: u64) -> std::io::Result<()> {
         let (head, mut body): (Vec<u8>, Box<dyn Read>) = match &self.behind {
             Some(behind) => pass_on(behind, asked)?,
-            None => self.from_shelf(asked),
+            None => self.of_the_shelf(asked),
         };
         client.write_all(&head)?;
         let (mut left, mut buffer) = (bytes, [0; 32 << 10]);
@@ -237,7 +251,7 @@ impl Shared {
         Ok(())
     }
 
-    fn from_shelf(&self, asked: &Asked) -> (Vec<u8>, Box<dyn Read>) {
+    fn of_the_shelf(&self, asked: &Asked) -> (Vec<u8>, Box<dyn Read>) {
         let shelf = self.shelf.lock().unwrap();
         let path = asked.path.split('?').next().unwrap();
         let Some((media_type, bytes)) = shelf.get(path) else {

@@ -4,7 +4,7 @@ use super::{GCC, two_images};
 use crate::support::Sandbox;
 use crate::support::store::index_text;
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 19] = [
     "gc",
     "init",
     "import",
@@ -19,6 +19,8 @@ const VERBS: [&str; 17] = [
     "unpin",
     "export",
     "verify",
+    "login",
+    "logout",
     "doctor",
     "completions",
     "man",

@@ -68,7 +68,8 @@ fn steps(order: &Order<'_>) -> Result<String, String> {
     for package in order.packages {
         wanted.insert(packages::checked(manager, package)?);
     }
-    for tool in order.tools {
+    let comes_along = |tool: &str| toolchain.as_ref().is_some_and(|chain| chain.brings(tool));
+    for tool in order.tools.iter().filter(|tool| !comes_along(tool)) {
         wanted.insert(packages::of_tool(manager, tool)?);
     }
     if wanted.is_empty() {

@@ -1,5 +1,6 @@
 //! What the image is called, what is declared of it, and where its own Dockerfile would stand.
 
+use larder_store::digest::Digest;
 use larder_store::reference::Reference;
 
 use crate::catalog::resolve::official;
@@ -25,7 +26,7 @@ pub(crate) fn declared(job: &Requirements) -> Declared {
 }
 
 /// Characters of a base's name within a tag, which has 128 at the most (OCI distribution spec).
-const LONGEST: usize = 80;
+const LONGEST: usize = 60;
 
 /// Its name by the convention; the tag tells apart what names do not: architectures, and bases that somebody chose in place of the official
 /// image. None where there is no such name: without a project, or for a system that names do not know.
@@ -34,9 +35,9 @@ pub(crate) fn reference(job: &Requirements, host: &Arch, base: Option<&Reference
     let official = || official(&job.os)?.parse().ok();
     let base = base.filter(|base| official().as_ref() != Some(*base)).map(|base| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let name = base.familiar();
-        let plain = name.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST);
-        format!("on-{}", plain.collect::<String>())
+        let shown = base.familiar();
+        let plain = shown.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST);
+        format!("on-{}-{}", plain.collect::<String>(), short(&base.full()))
     });
     let arch = match job.arch.as_str() {
         Arch::X86 => None,
@@ -46,6 +47,20 @@ pub(crate) fn reference(job: &Requirements, host: &Arch, base: Option<&Reference
     let words: Vec<_> = base.into_iter().chain(arch).collect();
     let tag = if words.is_empty() { "latest".to_owned() } else { words.join("-") };
     format!("{name}:{tag}").parse().ok()
+}
+
+/// The name of an image that has what this job asks for, and not what others did.
+pub(crate) fn apart(reference: &Reference, job: &Requirements) -> Option<Reference> {
+    let words = job.packages.iter().map(|word| format!("package {word}"));
+    let tools = job.tools.iter().map(|word| format!("tool {word}"));
+    let hash = short(&words.chain(tools).collect::<Vec<_>>().join("\n"));
+    let before = reference.tag().filter(|tag| *tag != "latest").map(|tag| format!("{tag}-"));
+    format!("{}:{}apart-{hash}", reference.familiar_name(), before.unwrap_or_default()).parse().ok()
+}
+
+/// Eight digits that stand for a text.
+fn short(text: &str) -> String {
+    Digest::of(text.as_bytes()).hex().chars().take(8).collect()
 }
 
 /// Where the image's own Dockerfile stands below a directory of definitions.

@@ -17,6 +17,16 @@ pub(super) struct Toolchain {
     pub(super) alternatives: Vec<Alternative>,
 }
 
+impl Toolchain {
+    /// Whether a program of this name is there with it.
+    pub(super) fn brings(&self, tool: &str) -> bool {
+        let is_called = |alternative: &Alternative| {
+            alternative.name == tool || alternative.slaves.iter().any(|(name, _)| *name == tool)
+        };
+        self.drivers.iter().any(|driver| driver == tool) || self.alternatives.iter().any(is_called)
+    }
+}
+
 /// A link below `/usr/bin` that several packages would like to be theirs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Alternative {

@@ -92,13 +92,30 @@ impl<'a> Offer<'a> {
     /// Whether it is declared to be for compilers, and the one that is asked for is none of them: it may be in it all the same,
     /// and is not what `cc` means there.
     pub(crate) fn is_for_another_compiler(&self, asked: Option<&Compiler>) -> bool {
-        let is_it = |compiler: &Compiler| asked.is_some_and(|asked| compiler.serves(asked));
-        !self.compilers.is_empty() && !self.compilers.iter().any(is_it)
+        // Whether gcc-12 is a gcc-12.2 nobody knows who has not looked.
+        let may_be = |one: &Compiler| asked.is_some_and(|asked| one.serves(asked) || asked.serves(one));
+        !self.compilers.is_empty() && !self.compilers.iter().any(may_be)
     }
 
-    /// As it is without the packages and tools that are declared of it.
+    /// Whether it is declared to be for the compiler.
+    pub(crate) fn is_for_compiler(&self, asked: &Compiler) -> bool {
+        self.compilers.iter().any(|one| one.serves(asked))
+    }
+
+    /// Whether there are others in it than the one that is asked for, and nobody says which one is called there.
+    pub(crate) fn is_undecided(&self, asked: &Compiler) -> bool {
+        let mut found = self.read.iter().flat_map(|read| &read.head.compilers);
+        self.compilers.is_empty()
+            && found.any(|(family, version)| {
+                version.as_ref().is_some_and(|version| !asked.is_served_by(family, version))
+            })
+    }
+
+    /// As it is without what is declared to be in it and can be seen: packages, tools, and the compilers that facts know.
     pub(crate) fn as_read(&self) -> Offer<'a> {
-        Offer { packages: Vec::new(), tools: Vec::new(), ..self.clone() }
+        let mut read = Offer { packages: Vec::new(), tools: Vec::new(), ..self.clone() };
+        read.compilers.retain(|compiler| !compiler.is_seen());
+        read
     }
 
     /// Whether it has the package, of those that were sought.

@@ -1,9 +1,12 @@
 //! Whether there is an image for a job, and else how one is made.
 
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
 
 use larder_store::base::Base;
 use larder_store::descriptor::Platform;
+use larder_store::digest::Digest;
+use larder_store::index;
 use larder_store::policy::Policy;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
@@ -13,7 +16,7 @@ use super::super::resolve::look::{self, Offers};
 use super::from::From;
 use super::plan::{self, Plan, Source, Words};
 use super::{Args, base};
-use crate::build::ensure::{declared, definition, reference};
+use crate::build::ensure::{DEFINITION, apart, declared, definition, reference};
 use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, resolve};
 use crate::catalog::{Arch, Declared, Project, Requirements};
 use crate::cli::{CommandError, Context, Outcome, fail, note};
@@ -32,8 +35,8 @@ pub(super) struct Look<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Earlier {
     Kept,
-    /// It is what cannot be had any more.
-    Dropped,
+    /// It cannot be had together with what this job asks for: that gets an image of its own.
+    Apart,
 }
 
 /// What becomes of a job.
@@ -61,9 +64,12 @@ impl Look<'_> {
         if !self.told.replace(true) {
             offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
         }
-        // A compiler that is in an image is not the one that is called there where the image is for another.
+        // A compiler that is in an image need not be the one that is called there.
         let is_other = |offer: &Offer<'_>| {
-            job.compiler.is_some() && offer.is_for_another_compiler(job.compiler.as_ref())
+            let can_be_built = job.project.is_some();
+            job.compiler.as_ref().is_some_and(|asked| {
+                offer.is_for_another_compiler(Some(asked)) || can_be_built && offer.is_undecided(asked)
+            })
         };
         offers.all.sort_by_key(is_other);
         let those = &offers.all[..offers.all.partition_point(|offer| !is_other(offer))];
@@ -78,7 +84,8 @@ impl Look<'_> {
         // One of another variant does not stand in for one that has become old.
         let least = whole.peek().map(|best| unasked(best));
         for whole in whole.filter(|one| Some(unasked(one)) == least) {
-            match offers.stale(self.store, self.policy, whole.name) {
+            let is_stale = offers.stale(self.store, self.policy, whole.name);
+            match is_stale.or_else(|| self.rewritten(job, &offers, whole.name)) {
                 None => {
                     answer::tell_of(job, whole);
                     return Ok(Decision::Found { name: whole.name.to_owned(), stale: None });
@@ -96,6 +103,23 @@ impl Look<'_> {
             }
             (planned, _) => Ok(Decision::Build(Box::new(planned?))),
         }
+    }
+
+    /// Where the Dockerfile of the job's own image stands, or would.
+    fn definition(&self, job: &Requirements) -> PathBuf {
+        let dir = self.args.definitions.as_deref().unwrap_or(Path::new(DEFINITION));
+        dir.join(definition(job).unwrap_or_default())
+    }
+
+    /// Why an image that was made for this name is not what would be made now: its own Dockerfile is new, or another one.
+    fn rewritten(&self, job: &Requirements, offers: &Offers<'_>, name: &str) -> Option<String> {
+        let made_by = offers.entry(name)?.annotation(index::DOCKERFILE)?;
+        let own = declared(job).name()?.to_string();
+        let is_own = name.parse::<Reference>().is_ok_and(|name| name.familiar_name() == own);
+        let path = self.definition(job);
+        let text = plan::own(&path).ok().filter(|_| is_own)??;
+        let is_same = Digest::of(text.as_bytes()).to_string() == made_by;
+        (!is_same).then(|| format!("{} is not what it was made by", path.display()))
     }
 
     /// `--base`, by its name.
@@ -120,8 +144,11 @@ impl Look<'_> {
         {
             job.project = project_of(offers, name);
         }
-        let reference = reference(&job, &host, base).ok_or_else(|| nameless(&job))?;
-        let now = offers.index().named(&reference).next().filter(|_| earlier == Earlier::Kept);
+        let mut reference = reference(&job, &host, base).ok_or_else(|| nameless(&job))?;
+        if earlier == Earlier::Apart {
+            reference = apart(&reference, &job).unwrap_or(reference);
+        }
+        let now = offers.index().named(&reference).next();
         let before = now.map(|entry| Declared::of(&entry.annotations)).unwrap_or_default();
         let why = match stale {
             Some((name, why)) => format!("{name} is stale ({why})"),
@@ -134,10 +161,12 @@ impl Look<'_> {
             base: None,
             why,
             missing: String::new(),
+            notes: Vec::new(),
+            installs_earlier: false,
             earlier: Words { packages: before.packages, tools: before.tools },
             job,
         };
-        let path = self.args.definitions.join(definition(&plan.job).unwrap_or_default());
+        let path = self.definition(&plan.job);
         if let Some(text) = plan::own(&path)? {
             plan.source = Source::Own { path, text };
             return Ok(plan);
@@ -158,7 +187,14 @@ impl Look<'_> {
                 &again
             }
         };
-        let from = From { offers, base, stale: stale.map(|(name, _)| name), path: &path, host: &host };
+        let from = From {
+            offers,
+            base,
+            stale: stale.map(|(name, _)| name),
+            path: &path,
+            host: &host,
+            compiler: wanted.compiler.as_ref(),
+        };
         from.generate(self, &wanted, plan)
     }
 }

@@ -5,11 +5,10 @@ use std::path::Path;
 use larder_store::base::Base;
 use larder_store::descriptor::Descriptor;
 use larder_store::error::Error;
-use larder_store::facts::Facts;
+use larder_store::facts::{self, Facts};
 use larder_store::manifest::Document;
 use larder_store::reference::Reference;
 
-use super::super::facts;
 use super::super::resolve::answer::{NO_SUCH_IMAGE, system};
 use super::super::resolve::look::{self, Offers};
 use super::base::bring;
@@ -17,8 +16,8 @@ use super::decide::Look;
 use super::plan::{Plan, Source};
 use crate::build::ensure::{Manager, Order, generate};
 use crate::catalog::resolve::{Answer, Candidate, Lacking, Offer, lacks, official, resolve};
-use crate::catalog::{Arch, Requirements};
-use crate::cli::{CommandError, Outcome, fail, note};
+use crate::catalog::{Arch, Compiler, Requirements};
+use crate::cli::{CommandError, Outcome, fail};
 
 /// From what a base is chosen.
 pub(super) struct From<'a> {
@@ -30,10 +29,16 @@ pub(super) struct From<'a> {
     /// Where the image's own Dockerfile would stand.
     pub(super) path: &'a Path,
     pub(super) host: &'a Arch,
+    /// The one that is asked for.
+    pub(super) compiler: Option<&'a Compiler>,
 }
+
+/// Layers of an image upon which no more are put where there is another base: engines have a limit at 125.
+const DEEP: usize = 64;
 
 /// What a base is, beside what it lacks.
 struct Inside {
+    facts: Option<Facts>,
     manager: Option<Manager>,
     /// Whether larder sees which packages it has.
     is_readable: bool,
@@ -48,7 +53,7 @@ impl From<'_> {
         let Some(best) = self.best(look, &answer) else { return Err(self.no_base(&plan, wanted, &answer)) };
         let name = self.name(best, wanted);
         if let Some(why) = self.offers.stale(look.store, look.policy, &name) {
-            note(format_args!("{name} is stale: {why}"));
+            plan.notes.push(format!("{name} is stale: {why}"));
         }
         let inside = inside(look, best.offer, &name)?;
         // Where one can look, what is declared of packages does not put them there.
@@ -58,6 +63,11 @@ impl From<'_> {
         let words = |words: &[&'_ crate::catalog::Word]| {
             words.iter().map(|word| word.to_string()).collect::<Vec<_>>()
         };
+        // That it is there does not say that it is the one which is called.
+        let brought = |asked: &Compiler| {
+            missing.compiler.is_none() && (best.offer.is_for_compiler(asked) || inside.has_elsewhere(asked))
+        };
+        let has_compiler = wanted.compiler.as_ref().is_none_or(brought);
         let (packages, tools) = (words(&missing.packages), words(&missing.tools));
         let platform = best.offer.arch.as_ref().filter(|arch| *arch != self.host);
         let platform = platform.map(|arch| format!("linux/{}", arch.as_str()));
@@ -69,11 +79,10 @@ impl From<'_> {
             user: inside.user.as_deref(),
             manager: inside.manager,
             compiler: wanted.compiler.as_ref(),
-            has_compiler: missing.compiler.is_none(),
-            suffixes: &if missing.compiler.is_some() {
-                wanted.suffixes.clone()
-            } else {
-                missing.suffixes.iter().copied().collect()
+            has_compiler,
+            suffixes: &match has_compiler {
+                true => missing.suffixes.iter().copied().collect(),
+                false => wanted.suffixes.clone(),
             },
             packages: &packages.iter().map(String::as_str).collect::<Vec<_>>(),
             tools: &tools.iter().map(String::as_str).collect::<Vec<_>>(),
@@ -83,7 +92,11 @@ impl From<'_> {
             fail(format!("nothing can be put upon {name}{lacks}: {why}")).with_hint(self.own())
         })?;
         plan.source = Source::Generated(text);
-        plan.missing = missing.to_string();
+        let undecided = wanted.compiler.iter().filter(|_| !has_compiler && missing.compiler.is_none());
+        let undecided = undecided.map(|compiler| format!("{compiler} as the compiler that is called"));
+        let named = Some(missing.to_string()).filter(|text| !text.is_empty());
+        plan.installs_earlier = plan.earlier.are_among(&packages) || plan.earlier.are_among(&tools);
+        plan.missing = undecided.chain(named).collect::<Vec<_>>().join(", ");
         plan.base = Some(name);
         Ok(plan)
     }
@@ -118,13 +131,20 @@ impl From<'_> {
         usable
     }
 
-    /// That on which the image was made that is made anew; else the best one that is not stale itself.
+    /// That on which the image was made that is made anew; else the best one that is not stale itself, has room for more layers, and has no
+    /// compiler that could be taken for the one that is asked for.
     fn best<'b, 'o>(&self, look: &Look<'_>, answer: &'b Answer<'o>) -> Option<&'b Candidate<'o>> {
         let candidates = &answer.candidates;
         let before = self.before();
         let same = candidates.iter().find(|one| before.as_deref().is_some_and(|name| bears(one.offer, name)));
         let is_fresh = |one: &&Candidate<'_>| self.offers.stale(look.store, look.policy, one.name).is_none();
-        same.or_else(|| candidates.iter().find(is_fresh)).or_else(|| candidates.first())
+        let is_low = |one: &&Candidate<'_>| layers(look, one.offer) <= DEEP;
+        let is_decided =
+            |one: &&Candidate<'_>| !self.compiler.is_some_and(|asked| one.offer.is_undecided(asked));
+        same.or_else(|| candidates.iter().find(|one| is_decided(one) && is_fresh(one) && is_low(one)))
+            .or_else(|| candidates.iter().find(|one| is_fresh(one) && is_low(one)))
+            .or_else(|| candidates.iter().find(is_fresh))
+            .or_else(|| candidates.first())
     }
 
     /// The base of the image that is made anew.
@@ -145,6 +165,12 @@ impl From<'_> {
     }
 
     fn no_base(&self, plan: &Plan, wanted: &Requirements, answer: &Answer<'_>) -> CommandError {
+        if let Some(base) = self.base {
+            let why = format!("{} is no image of {} to build on", base.familiar(), system(wanted));
+            return fail(why)
+                .with_hint("leave out --os and --arch, and they are the base's own")
+                .exits(NO_SUCH_IMAGE);
+        }
         let foreign = (wanted.arch != *self.host).then(|| format!("linux/{}", wanted.arch.as_str()));
         let hint = match &answer.official_base {
             Some(official) => format!(
@@ -173,14 +199,37 @@ fn inside(look: &Look<'_>, offer: &Offer<'_>, name: &str) -> Outcome<Inside> {
     let missing = || Error::damaged(format!("manifest {} of {name}", offer.digest), "is missing");
     let size = look.store.blobs().contains(&offer.digest)?.ok_or_else(missing)?;
     let manifest = Descriptor::new(String::new(), offer.digest, size);
-    let facts = facts::of(look.store, &manifest, &look.context.cancel)?.map_err(fail)?;
+    let facts = super::super::facts::of(look.store, &manifest, &look.context.cancel)?.map_err(fail)?;
     let read = look.store.document(&manifest)?.map(|raw| raw.document);
     let Some(Document::Image(image)) = read else { return Err(missing().into()) };
     let (config, _) = look.store.config(&image)?;
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
     let user = config["config"]["User"].as_str().map(str::to_owned);
     let (manager, is_readable) = facts.as_ref().map_or((None, false), manager);
-    Ok(Inside { manager, is_readable, user })
+    Ok(Inside { facts, manager, is_readable, user })
+}
+
+impl Inside {
+    /// Whether the compiler is one that no package manager would make the one which is called: of another family than is known, or where
+    /// packages do not put theirs.
+    fn has_elsewhere(&self, asked: &Compiler) -> bool {
+        let found = self.facts.iter().flat_map(|facts| &facts.compilers);
+        let is_it = |one: &&facts::Compiler| {
+            one.version.as_ref().is_some_and(|version| asked.is_served_by(&one.family, version))
+        };
+        let is_packaged = |path: &str| ["/usr/bin/", "/bin/"].iter().any(|dir| path.starts_with(dir));
+        !asked.is_seen() || found.filter(is_it).any(|one| !is_packaged(&one.path))
+    }
+}
+
+/// How many layers an image has; none that can be read are none.
+fn layers(look: &Look<'_>, offer: &Offer<'_>) -> usize {
+    let size = look.store.blobs().contains(&offer.digest).ok().flatten().unwrap_or_default();
+    let read = look.store.document(&Descriptor::new(String::new(), offer.digest, size));
+    match read.ok().flatten().map(|raw| raw.document) {
+        Some(Document::Image(image)) => image.layers.len(),
+        _ => 0,
+    }
 }
 
 /// What installs packages in an image, and whether larder sees which are there.

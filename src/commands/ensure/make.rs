@@ -9,21 +9,18 @@ use larder_store::base::Base;
 use larder_store::building::Building;
 use larder_store::descriptor::{Annotations, Descriptor};
 use larder_store::digest::Digest;
-use larder_store::facts::{self, Sought};
 use larder_store::ids::ImageId;
 use larder_store::index::{self, Index};
-use larder_store::manifest::Document;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use super::super::build::{make, register};
+use super::check::Unmade;
 use super::decide::{Decision, Earlier, Look};
-use super::from::manager;
-use super::plan::{Plan, Source, Words, directory};
+use super::plan::{Plan, Source, directory};
 use crate::build::engine;
-use crate::catalog::resolve::{Offer, Why, lacks};
-use crate::catalog::{Arch, Declared, Requirements, Word};
-use crate::cli::{Outcome, count, fail, note};
+use crate::catalog::{Declared, Requirements};
+use crate::cli::{Outcome, count, note};
 
 /// What a build may take in all: whoever waits for it waits no longer.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -84,7 +81,7 @@ impl Look<'_> {
             Decision::Build(plan) => plan,
         };
         if self.args.dry_run {
-            note(format_args!("{}", plan.said()));
+            plan.tell();
             return Ok(Ensured::Planned(plan));
         }
         let name = plan.reference.familiar();
@@ -96,25 +93,23 @@ impl Look<'_> {
             Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
             Decision::Build(plan) => plan,
         };
-        let earlier = match plan.source {
-            Source::Generated(_) => plan.earlier.to_string(),
-            Source::Own { .. } => String::new(),
-        };
+        let earlier = plan.earlier.to_string();
         let error = match self.make(plan) {
-            Err(error) if !earlier.is_empty() && !error.is_stop() => error,
-            made => return made,
+            Err(Unmade { error, for_earlier: true }) => error,
+            made => return made.map_err(|unmade| unmade.error),
         };
-        // What nobody can have any more is not to fail those who never asked for it.
         error.tell("");
-        note(format_args!("{name} is tried without what earlier jobs asked for ({earlier})"));
-        match self.decide(job, Earlier::Dropped)? {
+        note(format_args!(
+            "what earlier jobs asked for of {name} ({earlier}) cannot be had beside what this one asks for, which gets an image of its own"
+        ));
+        match self.decide(job, Earlier::Apart)? {
             Decision::Found { name, stale } => Ok(Ensured::Found { name, stale }),
-            Decision::Build(plan) => self.make(plan),
+            Decision::Build(plan) => self.make(plan).map_err(|unmade| unmade.error),
         }
     }
 
-    fn make(&self, plan: Box<Plan>) -> Outcome<Ensured> {
-        note(format_args!("{}", plan.said()));
+    fn make(&self, plan: Box<Plan>) -> Result<Ensured, Unmade> {
+        plan.tell();
         let begun = Instant::now();
         let name = plan.reference.familiar();
         // What a base wants done first may copy: from a directory in which nothing ever is.
@@ -125,7 +120,11 @@ impl Look<'_> {
         request.not_before = self.not_before(&plan)?;
         // It is young or old by when it was made.
         request.epoch = None;
-        let built = make(self.store, &request, &self.context.cancel)?;
+        let built = make(self.store, &request, &self.context.cancel).map_err(|error| {
+            let for_earlier =
+                plan.installs_earlier && matches!(error, engine::Error::Failed { is_full: false, .. });
+            Unmade { error: error.into(), for_earlier }
+        })?;
         self.check_base(&plan, built.base.as_ref())?;
         let mut declared = self.check(&plan, &built.entry)?.annotations();
         if let (Some(base), None) = (&built.base, &self.args.base) {
@@ -134,6 +133,8 @@ impl Look<'_> {
                 base.write(&mut declared);
             }
         }
+        let made_by = plan.source.path().map(|_| Digest::of(plan.source.text().as_bytes()).to_string());
+        declared.insert(index::DOCKERFILE.into(), made_by.unwrap_or_else(|| "generated".to_owned()));
         let named = Named { reference: plan.reference.clone(), declared, known: Annotations::new() };
         let (digest, image_id, steps) = (built.entry.digest, built.image_id, built.steps);
         let displaced = register(built, &[named])?.pop().flatten();
@@ -156,88 +157,6 @@ impl Look<'_> {
         let most = self.policy.rebuild_after(&[plan.reference.familiar()], base.as_ref());
         Ok(most.map(|most| super::super::now().saturating_sub_unsigned(most).saturating_add(1)))
     }
-
-    /// `--base` is what an own Dockerfile has to begin with.
-    fn check_base(&self, plan: &Plan, base: Option<&Base>) -> Outcome {
-        let (Some(asked), Source::Own { path, .. }) = (&self.args.base, &plan.source) else { return Ok(()) };
-        let asked = Base::from_entry(&self.store.resolve(&self.store.index()?, asked)?)?.name;
-        if base.is_some_and(|base| base.name == asked) {
-            return Ok(());
-        }
-        let (name, path) = (plan.reference.familiar(), path.display());
-        let built = base.map_or_else(|| "no image of the store".to_owned(), |base| base.name.familiar());
-        let asked = asked.familiar();
-        let why = format!("{name}: {path} builds on {built}, and not on {asked}; nothing was registered");
-        Err(fail(why).with_hint(format!("write FROM {asked} there, or leave out --base")))
-    }
-
-    /// Whether what was asked for is in the image, and what is declared of it then. Nothing has a name yet: what is not right is as if it
-    /// had not been made.
-    fn check(&self, plan: &Plan, entry: &Descriptor) -> Outcome<Declared> {
-        let name = plan.reference.familiar();
-        let read = self.store.document(entry)?.map(|raw| raw.document);
-        let Some(Document::Image(image)) = read else {
-            return Err(fail(format!("{name}: the image that was built is none")));
-        };
-        let job = &plan.job;
-        let facts = facts::of_image(self.store, &image, &self.context.cancel)?;
-        let (_, is_readable) = manager(&facts);
-        let believed = self.believed(plan, is_readable);
-        let Words { packages, tools } = &plan.earlier;
-        let tools = || job.tools.iter().chain(tools).map(Word::as_str);
-        let packages = job.packages.iter().chain(packages).map(Word::as_str);
-        let sought = Sought::new(packages.chain(tools()), tools());
-        let brief = facts::brief_of(self.store, &image, &sought, &self.context.cancel)?;
-        let arch = entry.platform.as_ref().and_then(|platform| {
-            let variant = platform.variant.as_ref().map(|variant| format!("/{variant}"));
-            format!("{}{}", platform.architecture, variant.unwrap_or_default()).parse::<Arch>().ok()
-        });
-        let mut offer = Offer::new(entry.digest, arch, Some(brief), image.content_size());
-        offer.declare(name.clone(), believed);
-        let how = match &plan.source {
-            Source::Own { path, .. } => path.display().to_string(),
-            Source::Generated(_) => format!("what was put upon {}", plan.base.as_deref().unwrap_or_default()),
-        };
-        let why = match lacks(job, &offer) {
-            Ok(missing) if missing.is_nothing() => return Ok(with_earlier(plan, &offer, is_readable)),
-            Ok(missing) => {
-                let has: Vec<_> = compilers(&offer);
-                let has = match missing.compiler {
-                    Some(_) if !has.is_empty() => format!(" (its compilers: {})", has.join(", ")),
-                    _ => String::new(),
-                };
-                format!("the image lacks {missing} all the same{has}")
-            }
-            Err(Why::Arch(arch)) => format!("the image's architecture is {arch}, not {}", job.arch),
-            Err(why) => format!("the image {why}, and not {}", job.os),
-        };
-        let hint = match (&plan.source, lacks(job, &offer)) {
-            (Source::Own { .. }, Err(Why::Arch(_))) => {
-                format!("write FROM --platform=linux/{} in {how}, with a base that has it", job.arch.as_str())
-            }
-            (Source::Own { .. }, _) => format!("put it into {how}"),
-            (Source::Generated(_), _) => {
-                "ask for the package that has it (--package), or write a Dockerfile for this image".to_owned()
-            }
-        };
-        Err(fail(format!("{name}: {how} was built, and {why}; nothing was registered")).with_hint(hint))
-    }
-
-    /// What nobody can see in an image, and is believed: its project, its variant, compilers of other families than facts know, and packages in a
-    /// database that cannot be read.
-    fn believed(&self, plan: &Plan, is_readable: bool) -> Declared {
-        let mut declared = Declared { os: None, tools: Vec::new(), ..plan.declared.clone() };
-        declared.compilers.retain(|compiler| !["gcc", "clang"].contains(&compiler.family()));
-        if is_readable {
-            declared.packages.clear();
-        } else if !declared.packages.is_empty() && plan.source.path().is_some() {
-            note(format_args!(
-                "{}: its packages cannot be read; they are taken for there",
-                plan.reference.familiar()
-            ));
-        }
-        declared
-    }
 }
 
 /// What an image stands on in the end: images of its own project, and that one's own earlier version, are followed to what those were made
@@ -246,7 +165,12 @@ fn foreign_base(index: &Index, plan: &Plan, mut base: Base) -> Base {
     let mut passed = BTreeSet::new();
     while let Some(digest) = base.digest.filter(|digest| passed.insert(*digest)) {
         let is_ours = |entry: &&Descriptor| {
-            let is_named = || index::reference(entry).as_ref() == Some(&base.name);
+            let name = base.name.familiar();
+            let is_named = || {
+                // Another job may have made a new one of that name meanwhile.
+                index::shown_name(entry).as_ref() == Some(&name)
+                    || entry.annotation(index::WAS) == Some(&name)
+            };
             let project = || Declared::of(&entry.annotations).project;
             entry.digest == digest
                 && (base.name == plan.reference || is_named() && project() == plan.job.project)
@@ -256,31 +180,6 @@ fn foreign_base(index: &Index, plan: &Plan, mut base: Base) -> Base {
         base = next;
     }
     base
-}
-
-/// What is declared of an image that has all: that, and what earlier jobs asked for as far as it is there, or nobody can see whether it is.
-fn with_earlier(plan: &Plan, offer: &Offer<'_>, is_readable: bool) -> Declared {
-    let Words { packages, tools } = &plan.earlier;
-    let earlier = Requirements {
-        packages: packages.iter().cloned().collect(),
-        tools: tools.iter().cloned().collect(),
-        ..plan.job.clone()
-    };
-    let missing = lacks(&earlier, offer).unwrap_or_default();
-    let mut declared = plan.declared.clone();
-    let there = |word: &&Word, missing: &[&Word]| !is_readable || !missing.contains(word);
-    declared.packages.extend(packages.iter().filter(|word| there(word, &missing.packages)).cloned());
-    declared.tools.extend(tools.iter().filter(|word| there(word, &missing.tools)).cloned());
-    declared
-}
-
-fn compilers(offer: &Offer<'_>) -> Vec<String> {
-    let read = offer.read.iter().flat_map(|read| &read.head.compilers);
-    read.map(|(family, version)| match version {
-        Some(version) => format!("{family} {version}"),
-        None => family.clone(),
-    })
-    .collect()
 }
 
 /// What is built, and from what files: an image's own Dockerfile stands in the directory that it copies from; one that was generated copies nothing.

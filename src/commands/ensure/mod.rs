@@ -1,6 +1,7 @@
 //! `larder ensure`: the image for a job, made where there is none.
 
 mod base;
+mod check;
 mod decide;
 mod from;
 mod give;
@@ -15,9 +16,8 @@ use larder_store::settings::settings_of;
 
 use super::build::How;
 use super::resolve::{self, Asking};
-use crate::build::ensure::DEFINITION;
 use crate::catalog::Requirements;
-use crate::cli::{Context, Outcome, line, print, print_json, safe};
+use crate::cli::{Context, Outcome, fail, line, print, print_json, safe};
 use decide::Look;
 use give::Give;
 use make::Ensured;
@@ -45,9 +45,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "REF", conflicts_with = "workflow")]
     base: Option<String>,
 
-    /// Where projects have their Dockerfiles: <DIR>/<project>/Dockerfile.<name>
-    #[arg(long, value_name = "DIR", default_value = DEFINITION)]
-    definitions: PathBuf,
+    /// Where projects have their Dockerfiles: <DIR>/<project>/Dockerfile.<name> [default: images]
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
 
     /// Hand the image over to a Docker engine
     #[arg(long)]
@@ -83,6 +83,9 @@ enum Format {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if let Some(dir) = args.definitions.as_ref().filter(|dir| !dir.is_dir()) {
+        return Err(fail(format!("--definitions {}: there is no such directory", dir.display())).usage());
+    }
     if let Some(path) = &args.asking.workflow {
         return workflow::run(context, args, path);
     }

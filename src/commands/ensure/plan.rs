@@ -1,14 +1,16 @@
 //! What is to be built, under which name, and from what text.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use crate::build::{engine, ensure};
+use crate::catalog::resolve::Missing;
 use crate::catalog::{Declared, Requirements, Word};
-use crate::cli::{Outcome, fail};
+use crate::cli::{Outcome, fail, note};
 
 /// An image to be made.
 pub(super) struct Plan {
@@ -23,10 +25,14 @@ pub(super) struct Plan {
     pub(super) job: Requirements,
     /// What earlier jobs asked for of its name beside that. Where it comes from its own Dockerfile none of it has to be there.
     pub(super) earlier: Words,
+    /// Whether any of that is installed with the rest.
+    pub(super) installs_earlier: bool,
     /// Why it is made.
     pub(super) why: String,
     /// What the base lacks.
     pub(super) missing: String,
+    /// What people should know of the base.
+    pub(super) notes: Vec<String>,
 }
 
 /// Packages and tools.
@@ -39,6 +45,11 @@ pub(super) struct Words {
 impl Words {
     pub(super) fn is_empty(&self) -> bool {
         self.packages.is_empty() && self.tools.is_empty()
+    }
+
+    /// Whether any of them is one of these.
+    pub(super) fn are_among(&self, words: &[String]) -> bool {
+        self.packages.iter().chain(&self.tools).any(|word| words.iter().any(|other| other == word.as_str()))
     }
 
     /// Without what a job asks for itself.
@@ -82,7 +93,7 @@ impl Source {
 
 impl Plan {
     /// What is done, for people.
-    pub(super) fn said(&self) -> String {
+    fn said(&self) -> String {
         let name = self.reference.familiar();
         let how = match (&self.source, &self.base) {
             (Source::Own { path, .. }, _) => format!("by {}", path.display()),
@@ -92,11 +103,26 @@ impl Plan {
         format!("{}: {name} is built {how}", self.why)
     }
 
+    /// Whether it is only what earlier jobs asked for that is missing.
+    pub(super) fn lacks_earlier_alone(&self, missing: &Missing<'_>) -> bool {
+        let Missing { compiler, suffixes, packages, tools } = missing;
+        let are_earlier = packages.iter().all(|word| self.earlier.packages.contains(word))
+            && tools.iter().all(|word| self.earlier.tools.contains(word));
+        compiler.is_none() && suffixes.is_empty() && are_earlier
+    }
+
+    /// Tells people what is done.
+    pub(super) fn tell(&self) {
+        note(format_args!("{}", self.said()));
+        self.notes.iter().for_each(|text| note(format_args!("{text}")));
+    }
+
     /// For programs; docs/json.md has the fields.
     pub(super) fn value(&self) -> Value {
         json!({
             "name": self.reference.familiar(),
             "built": false,
+            "stale": null,
             "base": self.base,
             "definition": self.source.path().map(|path| path.display().to_string()),
             "dockerfile": self.source.text(),
@@ -114,8 +140,12 @@ pub(super) fn check(job: &Requirements) -> Outcome {
 
 /// The project's own Dockerfile, where it has one.
 pub(super) fn own(path: &Path) -> Outcome<Option<String>> {
-    if matches!(path.try_exists(), Ok(false)) {
+    // A link to nowhere is a mistake, and not a file that is not there.
+    if matches!(path.symlink_metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
         return Ok(None);
+    }
+    if path.is_dir() {
+        return Err(fail(format!("{}: is a directory, and no Dockerfile", path.display())));
     }
     Ok(Some(engine::Source::read(directory(path), path)?.text))
 }

@@ -1,6 +1,6 @@
 //! `larder ensure --workflow`: an image for each entry of a workflow's jobs, as options of act.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use larder_store::settings::settings_of;
@@ -31,34 +31,55 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
             decided.push(Decided { needs, job, decision });
         }
     }
+    let served = served(&decided);
     if args.format == Format::Text {
         // Before anything is built: what no option can say is of use to nobody.
         let name = |job: &Requirements| {
-            let known = decided.iter().find(|known| known.job == job)?;
-            known.decision.as_ref().ok().map(Decision::name)
+            let at = decided.iter().position(|known| known.job == job)?;
+            decided[served[at].unwrap_or(at)].decision.as_ref().ok().map(Decision::name)
         };
         let named: Vec<_> = jobs.iter().map(|(needs, job)| (needs, name(job))).collect();
         bound(&named.iter().map(|(needs, name)| (*needs, name.as_deref())).collect::<Vec<_>>())?;
     }
     let no_base = decided.iter().all(|known| matches!(known.decision, Err(true)));
     let mut done: Vec<(&Requirements, Option<Ensured>)> = Vec::new();
-    for Decided { needs, job, decision } in decided {
-        let ensured = match decision {
-            Ok(decision) => told(needs, look.carry_out(job, decision))?.ok(),
-            Err(_) => None,
-        };
-        done.push((job, ensured));
+    let mut rest = Vec::new();
+    let names: Vec<_> = decided.iter().map(|one| one.decision.as_ref().ok().map(Decision::name)).collect();
+    for (Decided { needs, job, decision }, server) in decided.into_iter().zip(&served) {
+        match (decision, server) {
+            (Err(_), _) => done.push((job, None)),
+            (Ok(decision), None) => done.push((job, told(needs, look.carry_out(job, decision))?.ok())),
+            (Ok(_), Some(server)) if args.dry_run => {
+                let name = names[*server].clone().unwrap_or_default();
+                done.push((job, Some(Ensured::Found { name, stale: None })));
+            }
+            (Ok(_), Some(_)) => rest.push((needs, job)),
+        }
+    }
+    for (needs, job) in rest {
+        done.push((job, told(needs, look.ensure(job))?.ok()));
     }
     let of =
         |job: &Requirements| done.iter().find(|(known, _)| *known == job).and_then(|(_, one)| one.as_ref());
     let failed = jobs.iter().filter(|(_, job)| of(job).is_none()).count();
     let images: BTreeSet<_> = done.iter().filter_map(|(_, one)| Some(one.as_ref()?.name())).collect();
-    give.give(&images.into_iter().collect::<Vec<_>>())?;
+    let images: Vec<_> = images.into_iter().collect();
+    let handed: HashMap<_, _> = images.iter().cloned().zip(give.give(&images)?).collect();
     match args.format {
         Format::Json => {
             let rows: Vec<_> = jobs
                 .iter()
-                .map(|(needs, job)| value(needs, "image", json!(of(job).map(Ensured::value))))
+                .map(|(needs, job)| {
+                    let image = of(job).map(|ensured| {
+                        let mut value = ensured.value();
+                        handed
+                            .get(&ensured.name())
+                            .iter()
+                            .for_each(|name| value["engine_name"] = json!(name));
+                        value
+                    });
+                    value(needs, "image", json!(image))
+                })
                 .collect();
             print_json(&rows)?;
         }
@@ -95,6 +116,33 @@ struct Decided<'a> {
     needs: &'a JobNeeds,
     job: &'a Requirements,
     decision: Result<Decision, bool>,
+}
+
+/// Which entries get by with the image that is made for another one: they need not be built, and share its name.
+fn served(decided: &[Decided<'_>]) -> Vec<Option<usize>> {
+    let planned: Vec<_> = decided.iter().map(|one| matches!(one.decision, Ok(Decision::Build(_)))).collect();
+    let does = |server: &Requirements, job: &Requirements| {
+        let alone = Requirements {
+            compiler: job.compiler.clone().or_else(|| server.compiler.clone()),
+            packages: job.packages.union(&server.packages).cloned().collect(),
+            tools: job.tools.union(&server.tools).cloned().collect(),
+            ..job.clone()
+        };
+        alone == *server
+    };
+    let server = |at: usize| {
+        let mut others = (0..decided.len()).filter(|other| planned[*other] && *other != at);
+        others.find(|other| planned[at] && does(decided[*other].job, decided[at].job))
+    };
+    let first: Vec<_> = (0..decided.len()).map(server).collect();
+    // The one that serves a server serves both.
+    let last = |mut at: usize| {
+        while let Some(next) = first[at] {
+            at = next;
+        }
+        at
+    };
+    (0..decided.len()).map(|at| first[at].map(last)).collect()
 }
 
 /// Tells why an entry gets no image, which stops none of the others; whether it was that there is no base.

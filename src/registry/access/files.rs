@@ -20,7 +20,10 @@ pub(super) fn credentials(environment: &Environment) -> Vec<PathBuf> {
         return vec![file.clone()];
     }
     let config_home = config_home(environment);
-    let podman = [Some(environment.containers_run()), config_home.map(|dir| dir.join("containers"))];
+    // Below /run it is root's, and often closed to others: they have nothing there.
+    let run =
+        Some(environment.containers_run()).filter(|dir| environment.runtime_dir.is_some() || dir.is_dir());
+    let podman = [run, config_home.map(|dir| dir.join("containers"))];
     let podman = podman.into_iter().flatten().map(|dir| dir.join("auth.json"));
     podman.chain(docker(environment)).collect()
 }

@@ -173,11 +173,23 @@ pub(crate) fn access(
     settings.may_ask(host)?;
     let host = &normal(host);
     let (credentials, credentials_from) = find::credentials(host, repository, environment, cancel)?;
+    let mirrors = settings.mirrors.get(host).cloned().unwrap_or_default();
+    Ok(Access { credentials_from, mirrors, ..with_credentials(host, credentials, settings, environment)? })
+}
+
+/// How a host itself is asked with credentials that are not kept yet; what is kept does not count.
+pub(crate) fn with_credentials(
+    host: &str,
+    credentials: Credentials,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Access> {
+    settings.may_ask(host)?;
     Ok(Access {
         credentials,
-        credentials_from,
-        tls: certs::of(host, environment)?,
+        credentials_from: None,
+        tls: certs::of(&normal(host), environment)?,
         plain_http: settings.plain_http,
-        mirrors: settings.mirrors.get(host).cloned().unwrap_or_default(),
+        mirrors: Vec::new(),
     })
 }

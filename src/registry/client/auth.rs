@@ -84,8 +84,8 @@ pub(super) struct How<'a> {
     /// The registry, as people name it.
     pub(super) host: &'a str,
     pub(super) repository: &'a str,
-    /// `pull`, or `pull,push`.
-    pub(super) actions: &'a str,
+    /// What a token must be good for; empty where the registry says it.
+    pub(super) scopes: &'a [String],
     pub(super) access: &'a Access,
     /// For whoever gives tokens.
     pub(super) client: &'a Client,
@@ -112,7 +112,7 @@ fn basic(credentials: &Credentials) -> Option<String> {
 async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     let url = Url::parse(&service.realm).ok();
     let shown = url.as_ref().map_or("?", Url::path).to_owned();
-    let host = url.as_ref().and_then(|url| Some(host_of(url)?)).unwrap_or_else(|| how.host.to_owned());
+    let host = url.as_ref().and_then(host_of).unwrap_or_else(|| how.host.to_owned());
     let is_identity = matches!(how.access.credentials, Credentials::IdentityToken(_));
     let method = if is_identity { Method::POST } else { Method::GET };
     let asked =
@@ -127,9 +127,15 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
         let why = format!("{} sends there for a token, over plain HTTP", how.host);
         return Err(asked.failed(Kind::Denied, why, "--plain-http allows it, where the network is trusted"));
     }
-    let scope =
-        service.scope.clone().unwrap_or_else(|| format!("repository:{}:{}", how.repository, how.actions));
-    let mut parameters = vec![("scope", scope.as_str())];
+    let scopes = match (how.scopes, &service.scope) {
+        ([], Some(scope)) => vec![scope.clone()],
+        ([], None) if how.repository.is_empty() => Vec::new(),
+        ([], None) => vec![format!("repository:{}:pull", how.repository)],
+        (scopes, _) => scopes.to_vec(),
+    };
+    // One parameter for each in a query, and one for all in a form (distribution, docs/spec/auth/token.md and oauth.md).
+    let scopes = if is_identity && scopes.len() > 1 { vec![scopes.join(" ")] } else { scopes };
+    let mut parameters: Vec<_> = scopes.iter().map(|scope| ("scope", scope.as_str())).collect();
     parameters.extend(service.service.as_deref().map(|name| ("service", name)));
     let mut request = match &how.access.credentials {
         Credentials::IdentityToken(token) => {

@@ -17,7 +17,7 @@ use super::wire::{Patience, Wire};
 use super::{Line, dice};
 
 /// A try that brought so many bytes is none of those that fail in a row.
-const PROGRESS: u64 = 64 << 10;
+pub(super) const PROGRESS: u64 = 64 << 10;
 
 /// Whether to go on, after so many more bytes.
 pub(crate) type Watch<'a> = &'a dyn Fn(u64) -> bool;

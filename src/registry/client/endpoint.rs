@@ -1,9 +1,9 @@
 //! One host that is asked for one repository: the registry itself, or a mirror of it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::super::access::Access;
 use super::super::error::Kind;
@@ -22,8 +22,10 @@ const MAX_REDIRECTS: usize = 5;
 pub(super) struct Endpoint {
     /// As people name it.
     pub(super) host: String,
-    repository: String,
-    access: Access,
+    pub(super) repository: String,
+    pub(super) access: Access,
+    /// What a token is asked for; empty where the registry says it.
+    scopes: Vec<String>,
     auth: Auth,
     certificates: Certificates,
     /// Whether it is asked over TLS; of a loopback host that is found out.
@@ -38,11 +40,32 @@ pub(super) struct Ask {
     /// What stands behind `/v2/REPOSITORY/`: `manifests/latest`.
     pub(super) path: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Where the registry said that this goes, which may be another host; else the path says it.
+    pub(super) at: Option<Url>,
+    pub(super) content: Option<Content>,
+}
+
+/// What a request carries: made anew for each time that it is asked.
+#[derive(Clone)]
+pub(super) struct Content(pub(super) Arc<dyn Fn() -> Body + Send + Sync>);
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content")
+    }
 }
 
 impl Ask {
     pub(super) fn new(method: Method, path: String) -> Ask {
-        Ask { method, path, headers: Vec::new() }
+        Ask { method, path, headers: Vec::new(), at: None, content: None }
+    }
+
+    pub(super) fn at(self, url: Url) -> Ask {
+        Ask { at: Some(url), ..self }
+    }
+
+    pub(super) fn carrying(self, content: impl Fn() -> Body + Send + Sync + 'static) -> Ask {
+        Ask { content: Some(Content(Arc::new(content))), ..self }
     }
 
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Ask {
@@ -71,6 +94,7 @@ impl Endpoint {
             host: host.to_owned(),
             repository,
             access,
+            scopes: Vec::new(),
             auth: Auth::new(),
             certificates: Certificates::default(),
             is_https: Mutex::new(is_https),
@@ -78,13 +102,38 @@ impl Endpoint {
         }
     }
 
+    /// The same, where a token must be good for this.
+    pub(super) fn for_scopes(self, scopes: Vec<String>) -> Endpoint {
+        Endpoint { scopes, ..self }
+    }
+
+    /// The same host and repository, with a token of its own.
+    pub(super) fn beside(&self, scopes: Vec<String>) -> Endpoint {
+        let is_https = *self.is_https.lock().unwrap_or_else(PoisonError::into_inner);
+        let other = Endpoint::new(&self.host, self.repository.clone(), self.access.clone());
+        Endpoint { is_https: Mutex::new(is_https), scopes, ..other }
+    }
+
     pub(super) fn is_loopback(&self) -> bool {
         self.is_loopback
     }
 
+    /// Of the registry itself where no repository is meant: `/v2/`.
+    fn path(&self, below: &str) -> String {
+        match self.repository.as_str() {
+            "" => format!("/v2/{below}"),
+            repository => format!("/v2/{repository}/{below}"),
+        }
+    }
+
+    /// Whether the registry wanted to know who is asking.
+    pub(super) fn was_answered(&self) -> bool {
+        self.auth.header(&self.access).is_some()
+    }
+
     pub(super) fn asked(&self, ask: &Ask) -> Asked {
         let path = ask.path.split('?').next().unwrap_or_default();
-        let request = format!("{} /v2/{}/{path}", ask.method, self.repository);
+        let request = format!("{} {}", ask.method, self.path(path));
         Asked { side: self.host.clone(), request }
     }
 
@@ -111,7 +160,7 @@ impl Endpoint {
             let how = How {
                 host: &self.host,
                 repository: &self.repository,
-                actions: "pull",
+                scopes: &self.scopes,
                 access: &self.access,
                 client,
             };
@@ -155,9 +204,14 @@ impl Endpoint {
     async fn follow(&self, wire: &Wire, ask: &Ask, is_https: bool) -> Result<Answer, Failure> {
         let first = self.asked(ask);
         let scheme = if is_https { "https" } else { "http" };
-        let text = format!("{scheme}://{}/v2/{}/{}", address(&self.host), self.repository, ask.path);
+        let text = format!("{scheme}://{}{}", address(&self.host), self.path(&ask.path));
         let start = Url::parse(&text).map_err(|error| first.failed(Kind::Failed, error.to_string(), ""))?;
         let (mut url, mut asked) = (start.clone(), first);
+        if let Some(at) = &ask.at {
+            self.check_redirect(&start, at, &asked)?;
+            asked = self.asked_at(ask, at, &start);
+            url = at.clone();
+        }
         for _ in 0..=MAX_REDIRECTS {
             let is_own = is_same_origin(&url, &start);
             let client = match is_own {
@@ -167,6 +221,9 @@ impl Endpoint {
             let client = client.map_err(|why| asked.failed(Kind::Failed, why, ""))?;
             let mut request = client.request(ask.method.clone(), url.clone());
             request = request.headers(ask.headers.iter().cloned().collect::<HeaderMap>());
+            if let Some(Content(content)) = &ask.content {
+                request = request.body(content());
+            }
             if is_own && let Some(authorization) = self.auth.header(&self.access) {
                 request = request.header(AUTHORIZATION, authorization);
             }
@@ -182,16 +239,20 @@ impl Endpoint {
                 return Err(asked.failed(Kind::Failed, why, ""));
             };
             self.check_redirect(&url, &next, &asked)?;
-            asked = match (is_same_origin(&next, &start), host_of(&next)) {
-                (false, Some(host)) => Asked {
-                    side: format!("{host} (where {} sends)", self.host),
-                    request: format!("{} {}", ask.method, next.path()),
-                },
-                _ => self.asked(ask),
-            };
+            asked = self.asked_at(ask, &next, &start);
             url = next;
         }
         Err(asked.failed(Kind::Failed, format!("it sends on more than {MAX_REDIRECTS} times"), ""))
+    }
+
+    fn asked_at(&self, ask: &Ask, url: &Url, start: &Url) -> Asked {
+        match (is_same_origin(url, start), host_of(url)) {
+            (false, Some(host)) => Asked {
+                side: format!("{host} (where {} sends)", self.host),
+                request: format!("{} {}", ask.method, url.path()),
+            },
+            _ => self.asked(ask),
+        }
     }
 
     /// Nothing that began by TLS goes on without; plain HTTP is for loopback hosts, and where it was asked for.

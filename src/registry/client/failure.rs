@@ -168,12 +168,12 @@ fn find_tls(error: &reqwest::Error) -> Option<rustls::Error> {
         if let Some(tls) = next.downcast_ref::<rustls::Error>() {
             return Some(tls.clone());
         }
-        if let Some(inner) = next.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && let Some(tls) = inner.downcast_ref::<rustls::Error>()
-        {
-            return Some(tls.clone());
-        }
-        cause = next.source();
+        // What is in an error of input or output is not its cause but itself, and may be another one of these.
+        let within = next.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match within {
+            Some(within) => Some(within),
+            None => next.source(),
+        };
     }
     None
 }

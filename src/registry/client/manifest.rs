@@ -25,7 +25,7 @@ pub(crate) enum Which {
 }
 
 impl Which {
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         match self {
             Which::Tag(tag) => format!("manifests/{tag}"),
             Which::Digest(digest) => format!("manifests/{digest}"),
@@ -82,7 +82,7 @@ impl Line {
     }
 }
 
-fn accepting(method: Method, which: &Which) -> Ask {
+pub(super) fn accepting(method: Method, which: &Which) -> Ask {
     let types = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
     Ask::new(method, which.path()).header(ACCEPT, &types.join(", "))
 }
@@ -102,7 +102,7 @@ fn read(which: &Which, answer: &Answer, bytes: Vec<u8>) -> Result<RawManifest, F
 }
 
 /// The media type of an answer: of a manifest or an index, or empty where it says none.
-fn media_type_of(headers: &HeaderMap, asked: &Asked) -> Result<String, Failure> {
+pub(super) fn media_type_of(headers: &HeaderMap, asked: &Asked) -> Result<String, Failure> {
     let Some(said) = headers.get(CONTENT_TYPE) else { return Ok(String::new()) };
     let said = String::from_utf8_lossy(said.as_bytes());
     let media_type = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -126,7 +126,7 @@ fn media_type_of(headers: &HeaderMap, asked: &Asked) -> Result<String, Failure> 
     Err(asked.failed(Kind::Damaged, why, hint))
 }
 
-fn digest_of(headers: &HeaderMap, asked: &Asked) -> Result<Option<Digest>, Failure> {
+pub(super) fn digest_of(headers: &HeaderMap, asked: &Asked) -> Result<Option<Digest>, Failure> {
     let Some(said) = headers.get(CONTENT_DIGEST) else { return Ok(None) };
     let said = String::from_utf8_lossy(said.as_bytes());
     // A registry may have another algorithm for its own.

@@ -12,17 +12,21 @@ mod backoff;
 mod blob;
 mod body;
 mod challenge;
+mod check;
 mod endpoint;
 mod failure;
 mod manifest;
+mod push;
 mod referrers;
+mod sending;
 mod tags;
+mod upload;
 mod wire;
 
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use larder_store::Error as StoreError;
@@ -38,7 +42,10 @@ use super::Registries;
 use super::access::access;
 use super::error::{Kind, Result};
 
+pub(crate) use self::check::{Checked, check};
 pub(crate) use self::manifest::Which;
+pub(crate) use self::push::Put;
+pub(crate) use self::upload::Mounted;
 pub(crate) use self::wire::Patience;
 
 /// A repository and the hosts that have it.
@@ -46,6 +53,8 @@ pub(crate) use self::wire::Patience;
 pub(crate) struct Repository {
     /// Mirrors first, the registry itself last.
     endpoints: Vec<Endpoint>,
+    /// The registry once more for each repository that blobs may be mounted from: a token has to be good for both.
+    mounts: OnceLock<Vec<(String, Endpoint)>>,
     /// The endpoint that answered last: who has the manifest has its blobs.
     first: AtomicUsize,
     patience: Patience,
@@ -67,8 +76,13 @@ impl Repository {
             endpoints.push(Endpoint::new(&mirror.host, there, access));
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
+        Ok(Repository::at(endpoints, registries))
+    }
+
+    fn at(endpoints: Vec<Endpoint>, registries: &Registries) -> Arc<Repository> {
         let (patience, cancel) = (registries.patience, registries.cancel.clone());
-        Ok(Arc::new(Repository { endpoints, first: AtomicUsize::new(0), patience, cancel }))
+        let (first, mounts) = (AtomicUsize::new(0), OnceLock::new());
+        Arc::new(Repository { endpoints, mounts, first, patience, cancel })
     }
 
     fn first(&self) -> usize {

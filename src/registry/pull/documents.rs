@@ -16,7 +16,7 @@ use super::super::error::{Error, Failed, Kind, Result};
 use super::platforms::Platforms;
 
 /// Bytes of documents that are held in memory for one image.
-const MAX_HELD: u64 = 32 << 20;
+const MAX_HELD: u64 = 16 << 20;
 /// Referrers of one image that are taken.
 const MAX_REFERRERS: usize = 1000;
 

@@ -17,6 +17,9 @@ use larder_store::progress::{Event, Watch};
 use super::super::client::{Line, Repository};
 use super::super::error::{Error, Kind, Result};
 
+/// Less of a blob is fetched again sooner than it is found again, bytes.
+const WORTH_KEEPING: u64 = 64 << 10;
+
 /// What the threads of a transfer share.
 struct Shared<'a> {
     queue: Mutex<VecDeque<&'a Descriptor>>,
@@ -100,7 +103,7 @@ fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Staged> {
         let mut writer = shared.ingest.writer_of(&blob.digest, blob.size)?;
         let had = writer.size();
         if let Err(error) = line.blob(blob, &mut writer, &watch) {
-            if error.kind() != Some(Kind::Damaged) {
+            if error.kind() != Some(Kind::Damaged) && writer.size() >= WORTH_KEEPING {
                 writer.suspend();
             }
             return Err(error);

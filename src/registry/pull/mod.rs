@@ -15,6 +15,7 @@ use larder_store::archive::fetched::{Arriving, take_in};
 use larder_store::archive::options::{Imported, Options};
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
+use larder_store::elsewhere;
 use larder_store::manifest::{Document, ImageConfig, RawManifest};
 use larder_store::media_type::is_foreign_layer;
 use larder_store::reference::Reference;
@@ -55,6 +56,8 @@ pub(crate) struct Source {
 
 /// An image as it is in the registry now, with what it needs.
 pub(crate) struct Found {
+    /// Where it is from: host and path.
+    repository: String,
     arriving: Vec<Arriving>,
     foreign: Vec<(Digest, u64)>,
 }
@@ -99,12 +102,12 @@ impl Source {
         if request.referrers {
             let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
             for (digest, documents) in documents.referrers(&subjects)? {
-                let origin = format!("{}/{}@{digest}", request.reference.domain(), request.reference.path());
+                let origin = format!("{}@{digest}", repository_of(request.reference));
                 arriving.push(Arriving { name: None, documents, origin });
             }
         }
         arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
-        Ok(Found { arriving, foreign })
+        Ok(Found { repository: repository_of(request.reference), arriving, foreign })
     }
 
     /// Takes in what was found.
@@ -173,10 +176,18 @@ fn take(
                 Some(line) => line,
                 None => repository.line()?,
             };
-            fetch::fetch(&Arc::clone(repository), line, incoming, jobs, options)
+            let fetched: Vec<_> = incoming.blobs.iter().map(|blob| blob.digest).collect();
+            fetch::fetch(&Arc::clone(repository), line, incoming, jobs, options)?;
+            // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
+            let _ = elsewhere::note(store, &found.repository, &fetched);
+            Ok(())
         },
         options,
     )
+}
+
+fn repository_of(reference: &Reference) -> String {
+    format!("{}/{}", reference.domain(), reference.path())
 }
 
 /// Where an image comes from: its full name there.

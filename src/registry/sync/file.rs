@@ -21,8 +21,6 @@ pub(crate) struct Entry {
     pub(crate) repository: Reference,
     pub(crate) choice: Choice,
     pub(crate) platforms: Platforms,
-    /// The repository of another registry that it goes to; else it stays in the store.
-    pub(crate) to: Option<Reference>,
 }
 
 /// Which images of a multi-platform one.
@@ -43,7 +41,6 @@ struct Written {
     semver: Option<Text>,
     newest: Option<usize>,
     platforms: Option<List>,
-    to: Option<Text>,
 }
 
 /// A scalar as it stands there: `12` and `25.04` are tags.
@@ -99,7 +96,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     for (number, written) in written.into_iter().enumerate() {
         let shown = format!("entry {} ({})", number + 1, written.repository.0);
         let entry = entry(written).map_err(|why| format!("{shown}: {why}"))?;
-        let is_same = |other: &Entry| other.repository == entry.repository && other.to == entry.to;
+        let is_same = |other: &Entry| other.repository == entry.repository;
         if let Some(other) = entries.iter().position(is_same) {
             return Err(format!("{shown}: the same repository as entry {}: one of them says all", other + 1));
         }
@@ -111,7 +108,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
 fn entry(written: Written) -> Result<Entry, String> {
     let Text(path) = &written.repository;
     let repository = match &written.registry {
-        Some(Text(registry)) => repository_of(&format!("{registry}/{path}"), "registry")?,
+        Some(Text(registry)) => of_registry(registry, path)?,
         None => repository(path)?,
     };
     let mut choice = Choice { newest: written.newest, ..Choice::default() };
@@ -143,8 +140,7 @@ fn entry(written: Written) -> Result<Entry, String> {
             Platforms::These(list)
         }
     };
-    let to = written.to.map(|Text(to)| repository_of(&to, "to")).transpose()?;
-    Ok(Entry { repository, choice, platforms, to })
+    Ok(Entry { repository, choice, platforms })
 }
 
 /// Names, and patterns: what has a character that no tag has.
@@ -172,14 +168,13 @@ fn repository(text: &str) -> Result<Reference, String> {
     text.parse().map_err(|why: larder_store::reference::ParseError| why.to_string())
 }
 
-/// One that names its registry.
-fn repository_of(text: &str, key: &str) -> Result<Reference, String> {
-    let has_registry =
-        text.split_once('/').is_some_and(|(host, _)| host.contains(['.', ':']) || host == "localhost");
-    if !has_registry {
-        return Err(format!("{key}: {text:?} names no registry: expected HOST/REPOSITORY"));
+fn of_registry(registry: &str, path: &str) -> Result<Reference, String> {
+    if !registry.contains(['.', ':']) && registry != "localhost" {
+        return Err(format!(
+            "registry: {registry:?} is no host: expected one such as ghcr.io or localhost:5000"
+        ));
     }
-    repository(text)
+    repository(&format!("{registry}/{path}"))
 }
 
 #[cfg(test)]
@@ -196,24 +191,16 @@ mod tests {
   semver: '>=1.2, <2'
   newest: 3
   platforms: [linux/amd64, linux/arm/v7]
-  to: localhost:5000/mirror/tools
 - {repository: alpine, tags: ['3.*'], newest: 2, platforms: [all]}
 ";
         let list = parse(text).expect("a list");
         let [debian, tools, alpine] = &list[..] else { panic!("{list:?}") };
         assert_eq!(debian.repository.full().split(':').next(), Some("docker.io/library/debian"));
         assert_eq!(debian.choice.names.iter().collect::<Vec<_>>(), ["12", "12-slim", "13"]);
-        assert_eq!(
-            (debian.choice.patterns.len(), &debian.platforms, &debian.to),
-            (1, &Platforms::Host, &None)
-        );
+        assert_eq!((debian.choice.patterns.len(), &debian.platforms), (1, &Platforms::Host));
         assert_eq!(tools.repository.familiar_name(), "quay.io/ci/tools");
         assert_eq!(tools.choice.newest, Some(3));
         assert!(matches!(&tools.platforms, Platforms::These(list) if list.len() == 2));
-        assert_eq!(
-            tools.to.as_ref().map(Reference::familiar_name).as_deref(),
-            Some("localhost:5000/mirror/tools")
-        );
         assert_eq!(alpine.platforms, Platforms::All);
         let json = r#"[{"repository": "debian", "tags": ["12", "13", "12-slim", "testing-*"]}]"#;
         assert_eq!(parse(json).expect("a list")[0], *debian);
@@ -240,7 +227,7 @@ mod tests {
             ("- repository: a\n  semver: new", ["entry 1", "range"]),
             ("- repository: a\n  tags: [b]\n  platforms: [amd64]", ["entry 1", "OS/ARCH"]),
             ("- repository: a\n  tags: [b]\n  platforms: []", ["entry 1", "none"]),
-            ("- repository: a\n  tags: [b]\n  to: mirror/a", ["entry 1", "no registry"]),
+            ("- repository: a\n  registry: mirror\n  tags: [b]", ["entry 1", "no host"]),
             ("repository: a", ["line 1", ""]),
         ] {
             let why = parse(text).expect_err(text);

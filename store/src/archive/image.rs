@@ -65,6 +65,11 @@ impl Image {
         let layers = parts.layers.iter().map(|layer| Content::Blob(layer.digest)).collect();
         Image { manifest, config_bytes, config, parts, layers }
     }
+
+    /// Where each layer's content comes from, lowest first.
+    pub fn layers(&self) -> &[Content] {
+        &self.layers
+    }
 }
 
 /// Reads images, and makes other manifests for them where their layers take another form.

@@ -68,28 +68,113 @@ fn what_earlier_jobs_asked_for_is_looked_for_in_a_base_as_well() {
 }
 
 #[test]
-fn what_cannot_be_had_any_more_fails_nobody_who_did_not_ask_for_it() {
+fn what_cannot_be_had_beside_what_earlier_jobs_asked_for_gets_an_image_of_its_own() {
     let sandbox = need!(desk(), "root, runc and busybox");
     ensured(&sandbox, &[]);
-    let declares = || sandbox.ok(["annotate", NAME, "dev.larder.packages=cmake,missing"]);
-    declares();
+    sandbox.ok(["annotate", NAME, "dev.larder.packages=cmake,missing"]);
     debian(&sandbox, "second", &["--replace"]).unwrap();
-    let (out, said) = ensured(&sandbox, &[]);
-    assert_eq!(out, format!("{NAME}\n"));
-    assert!(said.contains("tried without what earlier jobs asked for (missing)"), "{said}");
-    assert_eq!(annotations(&sandbox, NAME)["dev.larder.packages"], "cmake");
-    // An own Dockerfile says itself what is in the image.
-    declares();
+    let old = annotations(&sandbox, NAME);
+    let (own, said) = ensured(&sandbox, &[]);
+    assert!(own.starts_with("p-debian-12-gcc12:apart-"), "{own}");
+    let why = "earlier jobs asked for of p-debian-12-gcc12:latest (missing) cannot be had beside what this one asks for";
+    assert!(said.contains(why), "{said}");
+    assert_eq!(annotations(&sandbox, own.trim())["dev.larder.packages"], "cmake");
+    assert_eq!(annotations(&sandbox, NAME), old, "the others keep theirs");
+    assert_eq!(ensured(&sandbox, &[]), (own.clone(), String::new()));
+    sandbox.ok(["annotate", NAME, "dev.larder.packages=cmake"]);
+    // One that takes another away: neither wish is dropped for the other, however often they come in turn.
+    let (first, _) = ensured(&sandbox, &["--package=curl-a"]);
+    let takes = ["--package=curl-b,takes-curl-a"];
+    let (second, said) = ensured(&sandbox, &takes);
+    assert!(first != second && second.contains(":apart-") && said.contains("(curl-a"), "{second}{said}");
+    for (words, name) in [(&["--package=curl-a"], &first), (&takes, &second)] {
+        assert_eq!(ensured(&sandbox, words), (name.clone(), String::new()));
+    }
+    // What the job's own words are to blame for is tried once.
+    let count = |words: &[&str]| {
+        let output = sandbox.command(JOB.iter().chain(words)).output().unwrap();
+        assert!(!output.status.success());
+        ran(&text(&output.stderr))
+    };
+    assert_eq!(count(&["--package=ghost,curl-a"]), 1);
+    assert_eq!(count(&["--package=missing,curl-a"]), 1);
+}
+
+#[test]
+fn an_own_dockerfile_says_itself_what_is_in_the_image() {
+    let sandbox = need!(desk(), "root, runc and busybox");
+    ensured(&sandbox, &[]);
+    sandbox.ok(["annotate", NAME, "dev.larder.packages=cmake,missing"]);
+    // That there is one by now is noticed, and so is another one.
     own(&sandbox, "FROM debian:12\nRUN apt-get install gcc-12 cmake zlib\n");
-    debian(&sandbox, "third", &["--replace"]).unwrap();
     let (_, said) = ensured(&sandbox, &["--package=zlib"]);
-    assert!(ran(&said) == 1 && !said.contains("missing"), "{said}");
+    assert!(ran(&said) == 1, "{said}");
     assert_eq!(annotations(&sandbox, NAME)["dev.larder.packages"], "cmake,zlib");
-    // What it is declared to have is no reason to leave out what it has not.
+    assert_eq!(ensured(&sandbox, &[]).1, "");
+    own(&sandbox, "FROM debian:12\nRUN apt-get install gcc-12 cmake zlib curl\n");
+    let (out, said) = ensured(&sandbox, &[]);
+    assert!(out == format!("{NAME}\n") && said.contains("is not what it was made by"), "{said}");
+    own(&sandbox, "# only said otherwise\nFROM debian:12\nRUN apt-get install gcc-12 cmake zlib curl\n");
+    let (_, said) = ensured(&sandbox, &[]);
+    assert_eq!(ran(&said), 0, "{said}");
+    assert_eq!(ensured(&sandbox, &[]).1, "");
+    // What an image is declared to have is no reason to leave out what it has not.
     std::fs::remove_dir_all(sandbox.path("images")).unwrap();
     sandbox.ok(["annotate", NAME, "dev.larder.packages=cmake,zlib,libssl"]);
-    let said = sandbox.ok(JOB.iter().chain(&["--package=libssl,curl", "--dry-run"]));
-    assert!(said.contains("libssl") && said.contains("curl"), "{said}");
+    let said = sandbox.ok(JOB.iter().chain(&["--package=libssl,htop", "--dry-run"]));
+    assert!(said.contains("libssl") && said.contains("htop"), "{said}");
+    // Nor is a compiler.
+    sandbox.ok(["annotate", "debian:12", "compilers=gcc-13"]);
+    let words = [
+        "ensure",
+        "--project=p",
+        "--os=debian:12",
+        "--arch=amd64",
+        "--compiler=gcc-13",
+        "--tool=m4",
+        "--dry-run",
+    ];
+    let said = sandbox.ok(words);
+    assert!(said.contains("        gcc-13 \\\n") && said.contains("ENV CC=gcc-13"), "{said}");
+}
+
+#[test]
+fn a_compiler_that_nobody_declared_is_made_the_one_that_is_called() {
+    let sandbox = Sandbox::in_memory();
+    let root = || system("debian", "12", &["apt-get", "gcc-11", "gcc-12", "cmake"]);
+    import(&sandbox, "p-debian-12", root(), &["--project=p"]);
+    let dry = |words: &[&str]| {
+        let asked = ["ensure", "--project=p", "--os=debian:12", "--arch=amd64", "--tool=cmake", "--dry-run"];
+        sandbox.ok(asked.iter().chain(words))
+    };
+    let said = dry(&["--compiler=gcc-11"]);
+    assert!(said.starts_with("FROM p-debian-12:latest\n"), "{said}");
+    assert!(
+        said.contains("--set cc /usr/bin/gcc-11") && said.contains("ENV CC=gcc-11 CXX=g++-11\n"),
+        "{said}"
+    );
+    // A base with none that could be taken for it goes before.
+    import(&sandbox, "debian:12", system("debian", "12", &["apt-get", "cmake"]), &[]);
+    assert!(dry(&["--compiler=clang-14"]).starts_with("FROM debian:12\n"));
+    // One alone is no question, and gcc-12 is as good for who asks for the release that it is.
+    let mut root = system("debian", "12", &["apt-get", "gcc-12", "cmake"]);
+    let status = b"Package: gcc-12\nStatus: install ok installed\nArchitecture: amd64\nVersion: 12.2.0-1\n\n";
+    root.file("var/lib/dpkg/status", status).file("var/lib/dpkg/info/gcc-12.list", b"/usr/bin/gcc-12\n");
+    import(&sandbox, "p-debian-12-gcc12", root, &["--project=p"]);
+    assert_eq!(dry(&["--compiler=gcc-12"]), "p-debian-12-gcc12:latest\n");
+    assert_eq!(dry(&["--compiler=gcc-12.2"]), "p-debian-12-gcc12:latest\n");
+}
+
+#[test]
+fn an_image_that_grew_is_made_anew_before_no_engine_takes_it() {
+    let sandbox = need!(desk(), "root, runc and busybox");
+    for number in 0..70 {
+        ensured(&sandbox, &[&format!("--package=k{number}")]);
+    }
+    let shown = sandbox.json(["inspect", NAME]);
+    let layers = shown[0]["layers"].as_array().unwrap().len();
+    assert!((2..=64).contains(&layers), "{layers} layers");
+    assert_eq!(ensured(&sandbox, &["--package=k0,k33,k69"]).1, "");
 }
 
 #[test]
@@ -135,15 +220,20 @@ fn images_on_several_bases_take_no_name_from_each_other() {
         assert!(output.status.success(), "{}", describe(&command, &output));
         (text(&output.stdout), ran(&text(&output.stderr)))
     };
-    let mine = "p-debian-12-gcc12:on-mine-debian-12\n".to_owned();
+    let mine = "p-debian-12-gcc12:on-mine-debian-12-".to_owned();
     assert_eq!(on("debian:12"), (format!("{NAME}\n"), 1));
-    assert_eq!(on("mine/debian:12"), (mine.clone(), 1));
+    let (name, builds) = on("mine/debian:12");
+    assert!(name.starts_with(&mine) && builds == 1, "{name}");
     assert_eq!(on("debian:12"), (format!("{NAME}\n"), 0));
-    assert_eq!(on("mine/debian:12"), (mine.clone(), 0));
+    assert_eq!(on("mine/debian:12"), (name.clone(), 0));
+    // Another one that is written nearly so.
+    sandbox.ok(["tag", "mine/debian:12", "mine-debian:12"]);
+    let (other, _) = on("mine-debian:12");
+    assert!(other.starts_with(&mine) && other != name, "{other}");
     // An image of the project as the base: what is made on it is another image.
-    let (name, _) = on(NAME);
-    assert_eq!(name, "p-debian-12-gcc12:on-p-debian-12-gcc12-latest\n");
-    assert_eq!(on(NAME), (name, 0));
+    let (upon, _) = on(NAME);
+    assert!(upon.starts_with("p-debian-12-gcc12:on-p-debian-12-gcc12-latest-"), "{upon}");
+    assert_eq!(on(NAME), (upon, 0));
     // The project's own Dockerfile stands on another one.
     own(&sandbox, "FROM debian:12\nRUN apt-get install gcc-12 cmake ninja\n");
     let said = sandbox.fail(JOB.iter().chain(&["--base=mine/debian:12", "--tool=ninja"]), 1);
@@ -151,7 +241,6 @@ fn images_on_several_bases_take_no_name_from_each_other() {
         said.contains("builds on debian:12, and not on mine/debian:12; nothing was registered"),
         "{said}"
     );
-    assert_eq!(on("mine/debian:12"), (mine, 0));
 }
 
 #[test]
@@ -199,6 +288,13 @@ jobs:
         assert!(said.contains("would have to be two images at once") && ran(&said) == 0, "{said}");
     }
     assert_nothing_registered(&sandbox);
+    // An entry that gets by with another one's image shares it, and is no conflict.
+    let less = workflow.replace("{ compiler: gcc, version: 13, install: 'cmake' }", "{ install: 'cmake' }");
+    std::fs::write(sandbox.path("ci.yml"), less).unwrap();
+    for _ in 0..2 {
+        let (code, out, said) = asked("--os=debian:12", &[]);
+        assert_eq!((code, out), (Some(0), format!("-P ubuntu-latest={NAME}\n")), "{said}");
+    }
     let (code, _, said) = asked("--os=fedora:42", &[]);
     assert!(code == Some(3) && said.contains("no image for 2 of 2 jobs"), "{said}");
 }

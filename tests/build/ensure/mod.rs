@@ -35,7 +35,7 @@ const JOB: [&str; 10] = [
 ];
 const NAME: &str = "p-debian-12-gcc12:latest";
 
-/// Whoever asks for `missing` gets what apt-get says, `ghost` is installed and is not there, and `wait-PORT` comes when somebody who listens there hangs up.
+/// Whoever asks for `missing` gets what apt-get says, `ghost` is installed and is not there, `takes-X` takes X away, and `wait-PORT` comes when somebody who listens there hangs up.
 const APT_GET: &str = r#"#!/bin/sh
 case $1 in
 update) cat /proc/sys/kernel/random/uuid > /var/lib/updated ;;
@@ -46,6 +46,9 @@ install)
     -*) continue ;;
     missing) echo "E: Unable to locate package $package" >&2; exit 100 ;;
     ghost) continue ;;
+    takes-*)
+      sed -i "s/^Package: ${package#takes-}$/Package: gone/" /var/lib/dpkg/status
+      rm -f /usr/bin/${package#takes-} ;;
     wait-*) nc 127.0.0.1 ${package#wait-} ;;
     esac
     echo "installs $package"
@@ -62,7 +65,7 @@ case $1 in
 --set) ln -sf "$3" "/usr/bin/$2" ;;
 esac
 "#;
-const APPLETS: [&str; 9] = ["sh", "cat", "printf", "chmod", "nc", "rm", "ln", "sleep", "true"];
+const APPLETS: [&str; 10] = ["sh", "cat", "printf", "chmod", "nc", "rm", "ln", "sed", "sleep", "true"];
 
 /// Files of a system without any programs that run.
 fn system(id: &str, version: &str, programs: &[&str]) -> Tarball {

@@ -1,0 +1,143 @@
+//! What only pushing asks for: a registry without its mirrors, tokens that are good for writing, manifests that are put there.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use larder_store::Digest;
+use larder_store::manifest::RawManifest;
+use larder_store::reference::Reference;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use reqwest::{Body, Method};
+use tokio::time::timeout;
+
+use super::super::Registries;
+use super::super::access::access;
+use super::super::error::{Error, Kind, Result};
+use super::endpoint::{Answer, Ask, Endpoint};
+use super::failure::Failure;
+use super::manifest::{Which, accepting, digest_of, media_type_of};
+use super::upload::MANGLED;
+use super::wire::{Patience, Wire};
+use super::{Line, Repository, is_missing};
+
+/// What a registry says of the manifest that it got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It is there.
+    There,
+    /// It is there, and the registry lists it among those that refer to its subject.
+    Listed,
+}
+
+impl Repository {
+    /// A repository to push to. Nobody but the registry itself is asked.
+    pub(crate) fn for_push(reference: &Reference, registries: &Registries) -> Result<Arc<Repository>> {
+        let (host, repository) = (reference.domain(), reference.path());
+        let Registries { settings, environment, cancel, .. } = registries;
+        let own = access(host, repository, settings, environment, cancel)?;
+        let endpoint = Endpoint::new(host, repository.to_owned(), own);
+        Ok(Arc::new(Repository {
+            endpoints: vec![endpoint.for_scopes(vec![write(repository)])],
+            mounts: OnceLock::new(),
+            first: AtomicUsize::new(0),
+            // While a blob is sent the registry has nothing to say; how long it may take is counted there.
+            patience: Patience { silence: Duration::from_secs(24 * 3600), ..registries.patience },
+            cancel: cancel.clone(),
+        }))
+    }
+
+    /// Says which repositories of the same registry blobs may be mounted from; the first call counts.
+    pub(crate) fn mount_from(&self, sources: &[String]) {
+        let Some(own) = self.endpoints.last() else { return };
+        let to = |source: &String| {
+            let scopes = vec![write(&own.repository), format!("repository:{source}:pull")];
+            (source.clone(), own.beside(scopes))
+        };
+        self.mounts.get_or_init(|| sources.iter().map(to).collect());
+    }
+}
+
+fn write(repository: &str) -> String {
+    format!("repository:{repository}:pull,push")
+}
+
+impl Line {
+    /// What a manifest is at the registry; `None` where there is none.
+    pub(crate) fn manifest_there(&self, which: &Which) -> Result<Option<Digest>> {
+        self.ask(async |endpoint, wire| {
+            let ask = accepting(Method::HEAD, which);
+            let known = match self.short(endpoint, wire, &ask).await {
+                Ok(Answer { response, asked }) => {
+                    // What answers to everything must not pass for a registry that has everything.
+                    media_type_of(response.headers(), &asked)?;
+                    digest_of(response.headers(), &asked)?
+                }
+                Err(failure) if is_missing(&failure) || failure.is_not_allowed() => return Ok(None),
+                Err(failure) => return Err(refused(failure, endpoint)),
+            };
+            Ok(match which {
+                // It is what it was asked for by, whatever algorithm the registry has for itself.
+                Which::Digest(digest) => Some(*digest),
+                Which::Tag(_) => known,
+            })
+        })
+    }
+
+    /// Puts a manifest there, byte for byte.
+    pub(crate) fn put_manifest(&self, raw: &RawManifest, which: &Which) -> Result<Put> {
+        self.ask(async |endpoint, wire| {
+            let bytes = bytes::Bytes::from(raw.bytes.clone());
+            let ask = Ask::new(Method::PUT, which.path())
+                .header(CONTENT_TYPE, &raw.media_type)
+                .header(CONTENT_LENGTH, &bytes.len().to_string())
+                .carrying(move || Body::from(bytes.clone()));
+            let answer =
+                self.short(endpoint, wire, &ask).await.map_err(|failure| refused(failure, endpoint))?;
+            let headers = answer.response.headers();
+            if let Some(other) = digest_of(headers, &answer.asked)?.filter(|other| *other != raw.digest) {
+                let why = format!("took manifest {} for {other}", raw.digest);
+                return Err(answer.asked.failed(Kind::Damaged, why, MANGLED));
+            }
+            Ok(if headers.contains_key("oci-subject") { Put::Listed } else { Put::There })
+        })
+    }
+
+    /// Asks for what has no body, or for its beginning.
+    pub(super) async fn short(&self, endpoint: &Endpoint, wire: &Wire, ask: &Ask) -> Result<Answer, Failure> {
+        let patience = self.repository.patience.document;
+        let answer = timeout(patience, endpoint.once(wire, ask)).await;
+        answer.unwrap_or_else(|_| Err(endpoint.asked(ask).timed_out(patience)))
+    }
+}
+
+/// Says of a push that was refused what may be done.
+pub(super) fn refused(mut failure: Failure, endpoint: &Endpoint) -> Failure {
+    let Error::Request(failed) = &mut failure.error else { return failure };
+    let hint = match failed.kind {
+        Kind::Denied => match &endpoint.access.credentials_from {
+            Some(from) => {
+                format!(
+                    "may the user of {from} write there? `larder login {}` stores other credentials",
+                    endpoint.host
+                )
+            }
+            None => {
+                format!("there are no credentials for it here; `larder login {}` stores some", endpoint.host)
+            }
+        },
+        Kind::NoSuchImage => {
+            failed.kind = Kind::Failed;
+            "some registries want a repository, or the project that it is in, to be made before".into()
+        }
+        _ if failed.why.starts_with("413") => {
+            "the registry, or what stands before it, takes nothing this large: its limit has to be raised"
+                .into()
+        }
+        _ => return failure,
+    };
+    if failed.hint.is_empty() || failed.kind == Kind::Failed {
+        failed.hint = hint;
+    }
+    failure
+}

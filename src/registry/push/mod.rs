@@ -1,0 +1,315 @@
+//! Pushing: what the store has of an image goes to a registry, and only what the registry lacks.
+//!
+//! Deciding is apart from doing: [`Parcel::pack`] finds out what belongs to an image, and asks nobody; [`Parcel::deliver`] asks a
+//! repository what it lacks of that, sends it, and puts the manifests there, those that are listed before those that list
+//! them, the tag last. So a tag never means what is not there, and a push that broke goes on where it stopped.
+
+mod gzip;
+mod plan;
+mod referrers;
+mod send;
+mod sources;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use larder_store::Store;
+use larder_store::archive::image::{Images, LayerForm};
+use larder_store::blob::Blob;
+use larder_store::cancel::Cancel;
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::elsewhere;
+use larder_store::error::Error as StoreError;
+use larder_store::manifest::RawManifest;
+use larder_store::progress::{Event, Watch};
+use larder_store::reference::Reference;
+use larder_store::store::Protection;
+
+use self::plan::Documents;
+use self::send::{Came, Stock};
+use super::Registries;
+use super::client::{Line, Put, Repository, Which};
+use super::error::{Failed, Kind, Result};
+
+/// How layers are pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layers {
+    /// As they are stored.
+    Stored,
+    /// Those of zstd as gzip, made anew by so many threads.
+    Gzip { jobs: usize },
+}
+
+/// What is to be pushed.
+pub(crate) struct Request<'a> {
+    /// The manifest or the index, which is leased with all that is below it.
+    pub(crate) root: &'a Descriptor,
+    pub(crate) layers: Layers,
+    /// Whether what refers to the image goes along.
+    pub(crate) referrers: bool,
+}
+
+/// What people may want to know, beside progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A layer that registries may not pass on: it is not sent.
+    Foreign { layer: Digest, size: u64 },
+    /// Another manifest goes in place of the one that is stored: its layers are gzip.
+    Gzipped { stored: Digest, pushed: Digest },
+    /// So many referrers are about the manifest that is stored, and not about the one that goes.
+    LeftBehind { referrers: usize },
+}
+
+/// Blobs, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    pub(crate) blobs: usize,
+    pub(crate) bytes: u64,
+}
+
+/// What was done for one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pushed {
+    /// The digest that the destination means now.
+    pub(crate) digest: Digest,
+    /// Blobs that were sent.
+    pub(crate) sent: Tally,
+    /// Blobs that the registry took from another repository of its own.
+    pub(crate) mounted: Tally,
+    /// Blobs that were there.
+    pub(crate) there: Tally,
+    /// Manifests and indexes that were put there, and names for them.
+    pub(crate) manifests: usize,
+    /// Referrers that are there now.
+    pub(crate) referrers: usize,
+}
+
+/// How a delivery is made.
+#[derive(Clone, Copy)]
+pub(crate) struct Delivery<'a> {
+    pub(crate) registries: &'a Registries,
+    /// Blobs that are sent at a time.
+    pub(crate) jobs: usize,
+    pub(crate) watch: Watch<'a>,
+}
+
+/// An image with all that goes to a registry with it.
+pub(crate) struct Parcel<'a> {
+    store: &'a Store,
+    image: Documents,
+    /// Each with its subject.
+    referrers: Vec<(Digest, Documents)>,
+    made: HashMap<Digest, Blob>,
+    /// Where it was delivered before, with the blobs that are there.
+    been: Vec<(Reference, Vec<Digest>)>,
+    /// Keeps referrers; the image is the caller's to keep.
+    _kept: Option<Protection>,
+}
+
+impl<'a> Parcel<'a> {
+    /// Finds out what belongs to an image. Layers that have to be made are made now.
+    pub(crate) fn pack(
+        store: &'a Store,
+        request: &Request<'_>,
+        notice: &dyn Fn(Notice),
+        cancel: &Cancel,
+    ) -> Result<Parcel<'a>> {
+        let mut read = |descriptor: &Descriptor| store.document(descriptor);
+        let mut image = Documents::read(request.root, &mut read)?;
+        let subjects: Vec<_> = image.all.iter().map(|raw| raw.digest).collect();
+        let mut made = HashMap::new();
+        if let Layers::Gzip { jobs } = request.layers {
+            let mut images = Images::new(store, LayerForm::Gzip, jobs, cancel);
+            image = gzip::convert(store, image, &mut images, &mut made)?;
+        }
+        for layer in image.foreign() {
+            notice(Notice::Foreign { layer: layer.digest, size: layer.size });
+        }
+        let found = if request.referrers { referrers::stored(store, &subjects)? } else { Vec::new() };
+        let is_other = image.root().is_some_and(|root| root.digest != request.root.digest);
+        if let (true, Some(root)) = (is_other, image.root()) {
+            notice(Notice::Gzipped { stored: request.root.digest, pushed: root.digest });
+            if !found.is_empty() {
+                notice(Notice::LeftBehind { referrers: found.len() });
+            }
+        }
+        let found = if is_other { Vec::new() } else { found };
+        let queries: Vec<_> = found.iter().map(|entry| entry.digest.to_string()).collect();
+        let kept = if queries.is_empty() { None } else { Some(store.protect(&queries, "push")?.0) };
+        let mut referrers = Vec::new();
+        for entry in &found {
+            let documents = Documents::read(entry, &mut read)?;
+            if let Some(subject) = documents.root().and_then(RawManifest::subject) {
+                referrers.push((subject.digest, documents));
+            }
+        }
+        Ok(Parcel { store, image, referrers, made, been: Vec::new(), _kept: kept })
+    }
+
+    /// Brings it to a repository, under a tag. What is there by the time of a failure is remembered and stays.
+    pub(crate) fn deliver(&mut self, to: &Reference, how: Delivery<'_>) -> Result<Pushed> {
+        let repository = Repository::for_push(to, how.registries)?;
+        let line = repository.line()?;
+        let mut trip =
+            Trip { parcel: self, to, how, repository, line, there: Vec::new(), pushed: Pushed::none() };
+        let done = trip.make();
+        let Trip { there, pushed, .. } = trip;
+        if !there.is_empty() {
+            // Lost, it costs some bytes the next time.
+            let _ = elsewhere::note(self.store, &format!("{}/{}", to.domain(), to.path()), &there);
+            self.been.push((to.clone(), there));
+        }
+        done.map(|()| pushed)
+    }
+}
+
+impl Pushed {
+    fn none() -> Pushed {
+        let none = Tally::default();
+        Pushed { digest: Digest::of(b""), sent: none, mounted: none, there: none, manifests: 0, referrers: 0 }
+    }
+}
+
+/// One delivery.
+struct Trip<'a> {
+    parcel: &'a Parcel<'a>,
+    to: &'a Reference,
+    how: Delivery<'a>,
+    repository: Arc<Repository>,
+    line: Line,
+    /// Blobs that the repository has.
+    there: Vec<Digest>,
+    pushed: Pushed,
+}
+
+impl Trip<'_> {
+    fn make(&mut self) -> Result<()> {
+        let image = &self.parcel.image;
+        let Some(root) = image.root() else {
+            return Err(StoreError::invalid(self.to, "there is nothing to push").into());
+        };
+        let tag = Which::Tag(self.to.tag().unwrap_or("latest").to_owned());
+        let is_tagged = self.line.manifest_there(&tag)? == Some(root.digest);
+        let mut lacking = Vec::new();
+        for raw in &image.all {
+            let is_there = raw.digest == root.digest && is_tagged;
+            if !is_there && self.line.manifest_there(&Which::Digest(raw.digest))?.is_none() {
+                lacking.push(raw);
+            }
+        }
+        self.check_absent(root, &image.absent)?;
+        self.bring(&image.all, &lacking)?;
+        for raw in lacking.iter().filter(|raw| raw.digest != root.digest) {
+            self.put(raw, &Which::Digest(raw.digest))?;
+        }
+        if !is_tagged {
+            self.put(root, &tag)?;
+        }
+        self.pushed.digest = root.digest;
+        self.bring_referrers()
+    }
+
+    /// A registry that has no such child refuses the index, or has then an index that nobody can pull.
+    fn check_absent(&self, root: &RawManifest, absent: &[Descriptor]) -> Result<()> {
+        let mut missing = Vec::new();
+        for child in absent {
+            if self.line.manifest_there(&Which::Digest(child.digest))?.is_none() {
+                let platform = child.platform.as_ref().map(|platform| format!(" ({platform})"));
+                missing.push(format!("{}{}", child.digest, platform.unwrap_or_default()));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let failed = Failed {
+            side: self.to.to_string(),
+            request: format!("index {}", root.digest),
+            why: format!("lists what is neither stored here nor in that repository: {}", missing.join(", ")),
+            hint:
+                "--platform OS/ARCH pushes one image of it; `larder pull --all-platforms` fetches the others"
+                    .into(),
+            kind: Kind::Failed,
+        };
+        Err(failed.into())
+    }
+
+    /// Brings the blobs of documents that the repository lacks. What other documents need is there.
+    fn bring(&mut self, all: &[RawManifest], lacking: &[&RawManifest]) -> Result<()> {
+        let wanted = plan::blobs(lacking.iter().copied());
+        let asked: HashSet<_> = wanted.iter().map(|blob| blob.digest).collect();
+        for blob in plan::blobs(all.iter()).into_iter().filter(|blob| !asked.contains(&blob.digest)) {
+            self.count(blob, Came::There);
+            (self.how.watch)(Event::Spared(blob.size));
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        (self.how.watch)(Event::Total(wanted.iter().map(|blob| blob.size).sum()));
+        let elsewhere = sources::sources(self.parcel.store, self.to, &wanted, &self.parcel.been);
+        let mut names: Vec<_> = elsewhere.values().cloned().collect();
+        names.sort();
+        names.dedup();
+        self.repository.mount_from(&names);
+        let stock = Stock {
+            store: self.parcel.store,
+            made: &self.parcel.made,
+            elsewhere: &elsewhere,
+            watch: self.how.watch,
+            cancel: &self.how.registries.cancel,
+        };
+        let (done, outcome) = send::send(&self.repository, &self.line, &wanted, self.how.jobs, stock);
+        for (blob, came) in &done {
+            self.count(blob, *came);
+        }
+        outcome
+    }
+
+    fn count(&mut self, blob: &Descriptor, came: Came) {
+        self.there.push(blob.digest);
+        let tally = match came {
+            Came::There => &mut self.pushed.there,
+            Came::Mounted => &mut self.pushed.mounted,
+            Came::Sent => &mut self.pushed.sent,
+        };
+        tally.blobs += 1;
+        tally.bytes = tally.bytes.saturating_add(blob.size);
+    }
+
+    fn put(&mut self, raw: &RawManifest, which: &Which) -> Result<Put> {
+        let put = self.line.put_manifest(raw, which)?;
+        self.pushed.manifests += 1;
+        Ok(put)
+    }
+
+    /// After the image: some registries take nothing about what they do not have.
+    fn bring_referrers(&mut self) -> Result<()> {
+        let mut listed: HashMap<Digest, HashSet<Digest>> = HashMap::new();
+        for (subject, documents) in &self.parcel.referrers {
+            let Some(root) = documents.root() else { continue };
+            if !listed.contains_key(subject) {
+                let known = self.line.referrers(subject)?;
+                listed.insert(*subject, known.into_iter().map(|known| known.digest).collect());
+            }
+            let is_listed = listed.get(subject).is_some_and(|known| known.contains(&root.digest));
+            let mut lacking = Vec::new();
+            for raw in &documents.all {
+                if self.line.manifest_there(&Which::Digest(raw.digest))?.is_none() {
+                    lacking.push(raw);
+                }
+            }
+            self.check_absent(root, &documents.absent)?;
+            self.bring(&documents.all, &lacking)?;
+            for raw in lacking.iter().filter(|raw| raw.digest != root.digest) {
+                self.put(raw, &Which::Digest(raw.digest))?;
+            }
+            let is_there = lacking.iter().all(|raw| raw.digest != root.digest);
+            // Put once more where it is not listed: its answer says who keeps the list.
+            if (!is_there || !is_listed) && self.put(root, &Which::Digest(root.digest))? != Put::Listed {
+                referrers::list(&self.line, subject, root)?;
+            }
+            self.pushed.referrers += 1;
+        }
+        Ok(())
+    }
+}

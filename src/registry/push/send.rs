@@ -1,0 +1,149 @@
+//! Sending blobs, several at once: a thread with a connection of its own for each.
+//!
+//! Each is asked for first, then mounted from where it may be, and sent where neither helps. The first failure ends all; what is
+//! there by then stays.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use larder_store::Store;
+use larder_store::blob::Blob;
+use larder_store::cancel::Cancel;
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::error::Error as StoreError;
+use larder_store::progress::{Event, Watch};
+
+use super::super::client::{Line, Mounted, Repository};
+use super::super::error::{Error, Result};
+
+/// How a blob came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    There,
+    Mounted,
+    Sent,
+}
+
+/// Where blobs come from.
+#[derive(Clone, Copy)]
+pub(super) struct Stock<'a> {
+    pub(super) store: &'a Store,
+    /// Layers that were made for this push.
+    pub(super) made: &'a HashMap<Digest, Blob>,
+    /// In which repository of the same registry a blob may be.
+    pub(super) elsewhere: &'a HashMap<Digest, String>,
+    pub(super) watch: Watch<'a>,
+    pub(super) cancel: &'a Cancel,
+}
+
+struct Shared<'a> {
+    queue: Mutex<VecDeque<&'a Descriptor>>,
+    done: Mutex<Vec<(Descriptor, Came)>>,
+    first: Mutex<Option<Error>>,
+    is_over: AtomicBool,
+    stock: Stock<'a>,
+}
+
+/// Brings blobs there, at most so many at a time. What is there is told in any case, with the failure where one ended it.
+pub(super) fn send(
+    repository: &Arc<Repository>,
+    line: &Line,
+    blobs: &[&Descriptor],
+    jobs: usize,
+    stock: Stock<'_>,
+) -> (Vec<(Descriptor, Came)>, Result<()>) {
+    // The largest first: it decides when all is done.
+    let mut queue = blobs.to_vec();
+    queue.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+    let shared = Shared {
+        queue: Mutex::new(queue.into()),
+        done: Mutex::default(),
+        first: Mutex::default(),
+        is_over: AtomicBool::new(false),
+        stock,
+    };
+    let lines: Result<Vec<Line>> =
+        (1..jobs.clamp(1, blobs.len().max(1))).map(|_| repository.line()).collect();
+    let lines = match lines {
+        Ok(lines) => lines,
+        Err(error) => return (Vec::new(), Err(error)),
+    };
+    std::thread::scope(|scope| {
+        for line in lines {
+            let shared = &shared;
+            let started = std::thread::Builder::new()
+                .name("send".into())
+                .spawn_scoped(scope, move || work(&line, shared));
+            // Fewer do it as well.
+            if started.is_err() {
+                break;
+            }
+        }
+        work(line, &shared);
+    });
+    let done = shared.done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let first = shared.first.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let stopped = stock.cancel.check().map_err(Error::from);
+    (done, stopped.and(first.map_or(Ok(()), Err)))
+}
+
+fn work(line: &Line, shared: &Shared<'_>) {
+    while !shared.is_over.load(Ordering::Relaxed) {
+        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
+            return;
+        };
+        match one(line, blob, shared) {
+            Ok(came) => {
+                shared.done.lock().unwrap_or_else(PoisonError::into_inner).push((blob.clone(), came));
+            }
+            Err(error) => {
+                shared.is_over.store(true, Ordering::Relaxed);
+                // Others stop because of the first one.
+                shared.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+    }
+}
+
+fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
+    let Stock { elsewhere, watch, .. } = shared.stock;
+    let spared = |came| {
+        watch(Event::Done(blob.size));
+        watch(Event::Spared(blob.size));
+        Ok(came)
+    };
+    // Before anything is asked: what is not whole here need not be asked for.
+    let content = open(blob, &shared.stock)?;
+    if line.has_blob(&blob.digest)? {
+        return spared(Came::There);
+    }
+    let mut begun = None;
+    if let Some(from) = elsewhere.get(&blob.digest) {
+        match line.mount(&blob.digest, from)? {
+            Mounted::Yes => return spared(Came::Mounted),
+            Mounted::No(session) => begun = session,
+        }
+    }
+    let tell = |count: u64| {
+        watch(Event::Done(count));
+        !shared.is_over.load(Ordering::Relaxed)
+    };
+    line.upload(&content, begun, &tell)?;
+    Ok(Came::Sent)
+}
+
+fn open(blob: &Descriptor, stock: &Stock<'_>) -> Result<Blob> {
+    let what = || format!("blob {}", blob.digest);
+    let found = match stock.made.get(&blob.digest) {
+        Some(made) => Some(made.clone()),
+        None => stock.store.blobs().open(&blob.digest)?,
+    };
+    let found = found.ok_or_else(|| StoreError::damaged(what(), "is missing"))?;
+    if found.size() != blob.size {
+        let why = format!("has {} bytes where {} were announced", found.size(), blob.size);
+        return Err(StoreError::damaged(what(), why).into());
+    }
+    Ok(found)
+}
