@@ -10,6 +10,7 @@ mod ensure;
 mod full;
 mod hostile;
 mod killed;
+mod limits;
 mod options;
 mod refused;
 mod sees;

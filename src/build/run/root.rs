@@ -99,8 +99,12 @@ fn unstackable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 fn unmountable(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_path_buf();
     move |error| {
-        Error::io("mount the step's root at", path)(error)
-            .with_hint("steps are run as root; in a container it needs CAP_SYS_ADMIN")
+        let is_about_rights = Errno::from_io_error(&error) != Some(Errno::MFILE);
+        let failed = Error::io("mount the step's root at", path)(error);
+        match is_about_rights {
+            true => failed.with_hint("steps are run as root; in a container it needs CAP_SYS_ADMIN"),
+            false => failed,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::compare::{Found, is_same};
 use super::{Form, Options};
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Node, Stack, Time, join};
+use crate::tree::{Directory, Here, Kind, Node, Stack, Time, close_above, join};
 
 /// Settles an overlay's upper directory that nobody writes any more, with the options that its layer was read with: the layer says the same of it afterwards.
 pub fn settle(tree: &Directory, below: Stack, options: &Options<'_>) -> Result<()> {
@@ -21,11 +21,12 @@ pub fn settle(tree: &Directory, below: Stack, options: &Options<'_>) -> Result<(
         let Some(name) = level.left.pop() else {
             // Its time last: whatever goes out of it changes that.
             let Some(level) = levels.pop() else { break };
-            settler.leave(level, levels.last())?;
+            settler.leave(level, levels.last_mut())?;
             continue;
         };
-        let (path, dir) = (level.path.clone(), Rc::clone(&level.dir));
+        let (path, dir) = (level.here.path.clone(), level.here.dir(&settler.root)?);
         levels.extend(settler.visit(&path, &dir, &name)?);
+        close_above(&mut levels, |level| &mut level.here);
     }
     Ok(())
 }
@@ -38,8 +39,7 @@ struct Settler<'a> {
 
 /// A directory that we are in.
 struct Level {
-    path: Vec<u8>,
-    dir: Rc<Directory>,
+    here: Here,
     left: Vec<Vec<u8>>,
     fate: Fate,
 }
@@ -55,7 +55,7 @@ enum Fate {
 impl Level {
     fn of(path: Vec<u8>, dir: Rc<Directory>, fate: Fate) -> Result<Level> {
         let left = dir.names()?;
-        Ok(Level { path, dir, left, fate })
+        Ok(Level { here: Here::of(path, dir), left, fate })
     }
 }
 
@@ -113,15 +113,16 @@ impl Settler<'_> {
         Ok(None)
     }
 
-    fn leave(&mut self, level: Level, above: Option<&Level>) -> Result<()> {
+    fn leave(&mut self, mut level: Level, above: Option<&mut Level>) -> Result<()> {
+        let dir = level.here.dir(&self.root)?;
         let time = match (level.fate, above) {
-            (Fate::GoesIfEmpty(_), Some(above)) if level.dir.names()?.is_empty() => {
+            (Fate::GoesIfEmpty(_), Some(above)) if dir.names()?.is_empty() => {
                 self.below.forget();
-                let name = crate::tree::split(&level.path).1;
-                return above.dir.remove(name).map(drop);
+                let name = crate::tree::split(&level.here.path).1;
+                return above.here.dir(&self.root)?.remove(name).map(drop);
             }
             (Fate::GoesIfEmpty(time) | Fate::Stays(time), _) => time,
         };
-        if level.dir.node()?.modified != time { level.dir.set_time(time) } else { Ok(()) }
+        if dir.node()?.modified != time { dir.set_time(time) } else { Ok(()) }
     }
 }

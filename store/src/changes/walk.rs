@@ -10,7 +10,7 @@ use super::header::{What, header};
 use super::{Form, Options};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Node, Stack, Time, join, xattrs_of};
+use crate::tree::{Directory, Here, Kind, Node, Stack, Time, close_above, join, xattrs_of};
 
 /// Bytes of a path that can still be opened (`PATH_MAX` less the zero at its end).
 const MAX_PATH: usize = 4095;
@@ -41,8 +41,7 @@ pub(super) struct Walk<'a> {
 }
 
 struct Level {
-    path: Vec<u8>,
-    dir: Rc<Directory>,
+    here: Here,
     left: vec::IntoIter<Vec<u8>>,
     /// The directory's own member, which is given when something in it is.
     pending: Option<Member>,
@@ -88,7 +87,7 @@ impl<'a> Walk<'a> {
                 self.levels.pop();
                 continue;
             };
-            let (path, dir) = (level.path.clone(), Rc::clone(&level.dir));
+            let (path, dir) = (level.here.path.clone(), level.here.dir(&self.root)?);
             let members = self.visit(&path, &dir, &name)?;
             if !members.is_empty() {
                 // Each directory on the way comes first.
@@ -133,7 +132,8 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        self.levels.push(Level { path, dir, left: names.into_iter(), pending });
+        self.levels.push(Level { here: Here::of(path, dir), left: names.into_iter(), pending });
+        close_above(&mut self.levels, |level| &mut level.here);
         Ok(hidden)
     }
 
