@@ -4,6 +4,7 @@
 //! known by its [`key`]. All else is made in a directory of the snapshots and becomes a layer; nothing has a name before
 //! whoever asked gives it one, and what a broken-off build leaves is for GC.
 
+mod ahead;
 mod base;
 mod command;
 mod error;
@@ -125,9 +126,6 @@ pub(crate) fn build<'s>(
     let given = Given::new(request.build_args.clone(), &platform);
     add_labels(&mut dockerfile, request, &wrong)?;
     let plan = plan(&dockerfile, request.target, given.clone()).map_err(wrong)?;
-    for name in &plan.unused {
-        observer.note(&format!("--build-arg {name}: no ARG of the Dockerfile asks for it"));
-    }
     let (snapshots, steps) = (Snapshots::open(store)?, Steps::open(store)?);
     let mut work = Work::begin(store, request, &plan, &given, (&snapshots, &steps), observer, cancel)?;
     for planned in &plan.stages {
