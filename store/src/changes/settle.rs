@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use super::compare::{Found, is_same};
+use super::walk::shown;
 use super::{Form, Options};
 use crate::error::{Error, Result};
 use crate::tree::{Directory, Here, Kind, Node, Stack, Time, close_above, join};
@@ -76,7 +77,7 @@ impl Settler<'_> {
     fn visit(&mut self, path: &[u8], dir: &Rc<Directory>, name: &[u8]) -> Result<Option<Level>> {
         let Some(node) = dir.stat(name)? else {
             let why = "went away while it was read; something still runs in the tree";
-            return Err(Error::damaged(dir.shown(name), why));
+            return Err(Error::damaged(shown(&join(path, name)), why));
         };
         let lower = self.below.find(&self.root, path, name)?;
         if node.is_whiteout() || node.kind == Kind::Socket {
@@ -97,7 +98,7 @@ impl Settler<'_> {
         if node.kind == Kind::Directory {
             let Some(inner) = dir.below(name)? else {
                 let why = "is a mount point, or went away; unmount it first";
-                return Err(Error::invalid(dir.shown(name), why));
+                return Err(Error::invalid(shown(&join(path, name)), why));
             };
             let time = self.written(&node);
             let is_unchanged = is_unchanged && !inner.is_opaque()?;
