@@ -17,9 +17,10 @@ mod stage;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use larder_store::Error as StoreError;
 use larder_store::base::Base;
 use larder_store::cancel::Cancel;
 use larder_store::codec::Encoding;
@@ -37,7 +38,7 @@ use super::args::Given;
 use super::dockerfile::{self, Instruction, Step};
 use super::plan::plan;
 use super::problem::Problem;
-use super::run::Network;
+use super::run::{self, Network, Reclaimed};
 use work::Work;
 
 /// What is to be built.
@@ -132,6 +133,17 @@ pub(crate) fn build<'s>(
         work.stage(planned)?;
     }
     work.finish()
+}
+
+/// Where steps of a store have what they need while they run.
+fn runs(store: &Store) -> larder_store::Result<PathBuf> {
+    let runs = store.layout().private().path().join("building/run");
+    std::path::absolute(&runs).map_err(StoreError::io("look at", &runs))
+}
+
+/// Clears up after steps whose attendant was killed, or only looks what there is.
+pub(crate) fn clear_up(store: &Store, removes: bool) -> run::Result<Reclaimed> {
+    run::clear_up(&runs(store)?, removes)
 }
 
 /// Labels of the command line are those of a last step of the target.

@@ -81,11 +81,9 @@ impl<'a, 's> Work<'a, 's> {
         observer: &'a mut dyn Observer,
         cancel: &'a Cancel,
     ) -> Result<Work<'a, 's>> {
-        let building = store.layout().private().ensure_dir("building")?;
-        let runs =
-            std::path::absolute(building.path()).map_err(StoreError::io("look at", building.path()))?;
+        store.layout().private().ensure_dir("building")?;
         // Whether it is needed is known when all images are.
-        let runner = match Runner::find(&runs.join("run")) {
+        let runner = match Runner::find(&super::runs(store)?) {
             Err(run::Error::NoRuntime) => None,
             found => Some(found.map_err(|error| Error::Run {
                 place: request.source.name.clone(),
