@@ -14,6 +14,8 @@ mod key;
 mod layer;
 mod source;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeMap;
