@@ -1,9 +1,9 @@
 """Measures builds beside Docker's and buildah's. Started by benches/build, which says how."""
 
 import argparse
+import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
@@ -128,6 +128,8 @@ def measure(options, work):
         do(command("larder", "first"))
     after = allocated(store)
     unpacked = allocated(store / ".larder/snapshots")
+    layers = {name: json.loads(do([*larder, "inspect", name, "--format", "json"]))[0]["layers"] for name in (BASE, "made:1")}
+    added = sum(layer["stored_size"] for layer in layers["made:1"][len(layers[BASE]):])
     do(command("docker", "first"), env=plain)
     do(command("buildah", "first"))
     outside = {name: [] for name in ("larder", "docker", "buildah")}
@@ -164,9 +166,9 @@ def measure(options, work):
     row("all known, larder / buildah bud", known["larder"] / known["buildah"], 0.8)
     # The plain image: what unpacking all its layers takes.
     row("disk at the peak of the first build less the store before, of the plain image", (peak.largest - before) / unpacked, 1.5)
-    shutil.rmtree(store / ".larder/snapshots")
-    rest = allocated(store) - before
-    print(f"at rest without snapshots: {rest / 1e6:.1f} MB more than before; with them {(after - before) / 1e6:.1f} MB")
+    rest = after - before - unpacked
+    row("at rest without snapshots, of the bytes of the new layers", rest / added, 1.05)
+    print(f"at rest {rest / 1e6:.1f} MB more than before the first build, with snapshots {(after - before) / 1e6:.1f} MB")
     return missed
 
 

@@ -76,8 +76,13 @@ impl Os {
         &self.version
     }
 
+    /// Whether it is a system without versions.
+    pub(crate) fn is_rolling(&self) -> bool {
+        ROLLING.contains(&self.name())
+    }
+
     /// Whether a word stands in place of its version.
-    pub(super) fn is_word(&self) -> bool {
+    pub(crate) fn is_word(&self) -> bool {
         WORDS.contains(&self.version.as_str())
     }
 

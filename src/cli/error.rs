@@ -86,6 +86,11 @@ impl CommandError {
         matches!(self.kind, ErrorKind::Interrupted | ErrorKind::LockTimeout)
     }
 
+    /// Whether it was given this exit code.
+    pub(crate) fn is_exit(&self, code: u8) -> bool {
+        self.kind == ErrorKind::Code(code)
+    }
+
     /// Gives it an exit code of the verb's own, unless it has one or a signal was the reason.
     pub(crate) fn exits(mut self, code: u8) -> CommandError {
         if !matches!(self.kind, ErrorKind::Interrupted | ErrorKind::Code(_)) {

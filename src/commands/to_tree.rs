@@ -72,6 +72,19 @@ pub(super) enum Said {
     ToPeople,
 }
 
+/// Whether a folder can be written to, as far as that is known before.
+pub(super) fn check(path: &Path) -> Outcome {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match Dir::open(path) {
+        Ok(dir) => Ok(reads(&dir, NAME, Registry::parse).map(drop)?),
+        // It is made where only the last of it is missing.
+        Err(_) if matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound) => {
+            Ok(Dir::open(parent).map(drop)?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(super) fn run(context: &Context, args: &Args, store: &Store, path: &Path, said: Said) -> Outcome {
     // All at once: to read the index for each of thousands would take longer than to write them.
     let (_protection, index) = store.protect_chosen("export --to-tree", |index| match &args.images[..] {

@@ -33,6 +33,9 @@ impl Desk {
         for file in ["docker20.tar", "docker20-two.tar", "skopeo-oci.tar"] {
             std::fs::copy(fixture(file), sandbox.path(file)).unwrap();
         }
+        std::fs::create_dir(sandbox.path("context")).unwrap();
+        let dockerfile = format!("FROM {GCC}\nCOPY Dockerfile /from/\nWORKDIR /work\n");
+        std::fs::write(sandbox.path("context/Dockerfile"), dockerfile).unwrap();
         Self { sandbox, disk }
     }
 
@@ -78,6 +81,7 @@ const COMMANDS: &[&[&str]] = &[
     &["export", GCC, "-o", "DISK/out.tar"],
     &["import", "docker20-two.tar", "--replace"],
     &["gc", "--grace", "0s"],
+    &["build", "context", "-t", "built:1"],
     &["import", "skopeo-oci.tar", "--replace"],
     &["prune", "--unused-for", "0s", "--min-age", "0s"],
 ];

@@ -1,4 +1,4 @@
-//! Everything at once, as long as one likes: writers, collectors without any grace, readers, exports, hand-overs. Nothing
+//! Everything at once, as long as one likes: writers, collectors without any grace, readers, exports, builds, hand-overs. Nothing
 //! that has a name is lost (G3, G4), collecting goes on, and nobody waits long for a lock.
 //!
 //! Every writer knows what its names mean, and looks at it through an export: the layers must be what went in.
@@ -93,7 +93,9 @@ fn soak(length: Duration, docker: Option<&Docker>) {
         for reader in [others::look, others::check] {
             scope.spawn(move || soak.repeats(|turn| reader(soak, turn)));
         }
-        scope.spawn(move || soak.repeats(|turn| others::export(soak, turn)));
+        for worker in [others::export, others::build] {
+            scope.spawn(move || soak.repeats(|turn| worker(soak, turn)));
+        }
         if let Some(docker) = docker {
             scope.spawn(move || soak.repeats(|_| others::hand_over(soak, docker)));
         }

@@ -51,6 +51,17 @@ pub(super) fn export(soak: &Soak, turn: u64) {
     }
 }
 
+/// An image that is built on one that stays, on what an earlier turn left in the cache or anew, is whole while it has its name.
+pub(super) fn build(soak: &Soak, turn: u64) {
+    let context = soak.sandbox.path("context");
+    std::fs::create_dir_all(&context).unwrap();
+    let dockerfile = format!("FROM {GCC}\nCOPY Dockerfile /from/\nWORKDIR /work/{}\n", turn % 3);
+    std::fs::write(context.join("Dockerfile"), dockerfile).unwrap();
+    soak.runs(&["build", "context", "-t", "built:1"], &[0]);
+    soak.runs(&["verify", "built:1"], &[0]);
+    soak.runs(&["rm", "built:1"], &[0]);
+}
+
 pub(super) fn hand_over(soak: &Soak, docker: &Docker) {
     let (_, said) = soak.runs(&["export", "--to-docker", GCC], &[0]);
     assert_eq!(String::from_utf8(said).unwrap().trim(), GCC);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::manager::Manager;
-use super::packages::{self, Toolchain};
+use super::packages::{self, Alternative, Toolchain};
 use crate::catalog::{Compiler, Suffix};
 
 /// What is put upon what.
@@ -162,7 +162,12 @@ fn alternatives(toolchain: &Toolchain) -> impl Iterator<Item = String> {
             .slaves
             .iter()
             .map(|(name, program)| format!(" \\\n        --slave {}", link(name, program)));
-        let own = link(alternative.name, &alternative.program);
-        format!("update-alternatives --install {own} 100{}", slaves.collect::<String>())
+        let Alternative { name, program, .. } = alternative;
+        // Of several of one priority the one that was there first would stay.
+        format!(
+            "update-alternatives --install {} 100{} && \\\n    update-alternatives --set {name} /usr/bin/{program}",
+            link(name, program),
+            slaves.collect::<String>()
+        )
     })
 }

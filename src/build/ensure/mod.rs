@@ -13,3 +13,4 @@ mod tests;
 pub(crate) use generate::{Order, generate};
 pub(crate) use manager::Manager;
 pub(crate) use name::{DEFINITION, declared, definition, reference};
+pub(crate) use packages::{is_package, is_tool};

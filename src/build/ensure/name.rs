@@ -2,6 +2,7 @@
 
 use larder_store::reference::Reference;
 
+use crate::catalog::resolve::official;
 use crate::catalog::{Arch, Declared, Requirements, Suffix};
 
 /// The directory in which projects have their Dockerfiles, from where the command is run.
@@ -23,15 +24,27 @@ pub(crate) fn declared(job: &Requirements) -> Declared {
     }
 }
 
-/// Its name by the convention; the tag tells architectures apart that names do not. None where there is no such name: without a project, or
-/// for a system that names do not know.
-pub(crate) fn reference(job: &Requirements, host: &Arch) -> Option<Reference> {
+/// Characters of a base's name within a tag, which has 128 at the most (OCI distribution spec).
+const LONGEST: usize = 80;
+
+/// Its name by the convention; the tag tells apart what names do not: architectures, and bases that somebody chose in place of the official
+/// image. None where there is no such name: without a project, or for a system that names do not know.
+pub(crate) fn reference(job: &Requirements, host: &Arch, base: Option<&Reference>) -> Option<Reference> {
     let name = declared(job).name()?;
-    let tag = match job.arch.as_str() {
-        Arch::X86 => "latest".to_owned(),
-        _ if job.arch == *host => "latest".to_owned(),
-        other => other.replace('/', "-"),
+    let official = || official(&job.os)?.parse().ok();
+    let base = base.filter(|base| official().as_ref() != Some(*base)).map(|base| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let name = base.familiar();
+        let plain = name.chars().map(|c| if is_plain(c) { c } else { '-' }).take(LONGEST);
+        format!("on-{}", plain.collect::<String>())
+    });
+    let arch = match job.arch.as_str() {
+        Arch::X86 => None,
+        _ if job.arch == *host => None,
+        other => Some(other.replace('/', "-")),
     };
+    let words: Vec<_> = base.into_iter().chain(arch).collect();
+    let tag = if words.is_empty() { "latest".to_owned() } else { words.join("-") };
     format!("{name}:{tag}").parse().ok()
 }
 

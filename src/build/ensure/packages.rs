@@ -49,10 +49,7 @@ const TOOLS: [(&str, &str, &str); 17] = [
 
 /// The package of a tool, as the manager is asked for it.
 pub(super) fn of_tool(manager: Manager, tool: &str) -> Result<String, String> {
-    let fits = is_name(tool) && !tool.contains(':');
-    if !fits {
-        return Err(format!("{tool:?} is no program that a package could be found by"));
-    }
+    is_tool(tool)?;
     let known = TOOLS.iter().find(|(name, ..)| *name == tool);
     Ok(match manager {
         Manager::Apk => format!("cmd:{tool}"),
@@ -62,21 +59,36 @@ pub(super) fn of_tool(manager: Manager, tool: &str) -> Result<String, String> {
     })
 }
 
-/// A package as it was asked for. What managers would take for more than a name is refused: an option, a file, a version, a removal.
-pub(super) fn checked(manager: Manager, package: &str) -> Result<String, String> {
-    let (name, arch) = package.split_once(':').map_or((package, None), |(name, arch)| (name, Some(arch)));
-    if arch.is_some() && manager != Manager::Apt {
-        return Err(format!("{package:?} names an architecture, which only apt-get takes"));
+/// Whether this may be the name of a program; the error is a phrase.
+pub(crate) fn is_tool(tool: &str) -> Result<(), String> {
+    match is_name(tool) {
+        true => Ok(()),
+        false => Err(format!("{tool:?} is no program that a package could be found by")),
     }
+}
+
+/// A package as this manager is asked for it.
+pub(super) fn checked(manager: Manager, package: &str) -> Result<String, String> {
+    is_package(package)?;
+    match package.contains(':') && manager != Manager::Apt {
+        true => Err(format!("{package:?} names an architecture, which only apt-get takes")),
+        false => Ok(package.to_owned()),
+    }
+}
+
+/// Whether this may be a package, for whatever manager. What they would take for more than a name is refused: an option, a file, a version, a
+/// removal. The error is a phrase.
+pub(crate) fn is_package(package: &str) -> Result<(), String> {
+    let (name, arch) = package.split_once(':').map_or((package, None), |(name, arch)| (name, Some(arch)));
     let is_arch = |arch: &str| {
         !arch.is_empty() && arch.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    if !is_name(name) || !arch.is_none_or(is_arch) {
-        return Err(format!(
+    match is_name(name) && arch.is_none_or(is_arch) {
+        true => Ok(()),
+        false => Err(format!(
             "{package:?} is more than the name of a package: expected letters, digits and `+-._`, the first a letter or digit, the last no `-`"
-        ));
+        )),
     }
-    Ok(package.to_owned())
 }
 
 /// The same for all managers: begins with a letter or digit, so it is no option, path or group; does not end as apt-get's removals do.

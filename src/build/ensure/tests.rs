@@ -56,9 +56,20 @@ fn names_are_those_of_the_convention() {
         (["p", "sled:15.6", "amd64", "", ""], None),
         (["", "debian:12", "amd64", "", ""], None),
     ] {
-        let made = reference(&job(&words), &host).map(|reference| reference.familiar());
+        let made = reference(&job(&words), &host, None).map(|reference| reference.familiar());
         assert_eq!(made.as_deref(), expected, "{words:?}");
     }
+    for (words, base, expected) in [
+        (["p", "debian:12", "amd64", "gcc-12", ""], "debian:12", "p-debian-12-gcc12:latest"),
+        (["p", "debian:12", "amd64", "", ""], "quay.io/ci/deb_x:1.2", "p-debian-12:on-quay.io-ci-deb_x-1.2"),
+        (["p", "debian:12", "arm64", "", ""], "p-debian-12", "p-debian-12:on-p-debian-12-latest-arm64"),
+    ] {
+        let base = base.parse().unwrap();
+        let made = reference(&job(&words), &host, Some(&base)).unwrap();
+        assert_eq!(made.familiar(), expected, "{words:?}");
+    }
+    let long = format!("example.org/{}:1", "a".repeat(200)).parse().unwrap();
+    assert!(reference(&job(&["p", "debian:12", "arm64", "", ""]), &host, Some(&long)).is_some());
     let job = job(&["my-lib", "debian:12", "amd64", "gcc-12", "cov"]);
     assert_eq!(definition(&job).as_deref(), Some("my-lib/Dockerfile.my-lib-debian-12-gcc12-cov"));
 }
@@ -88,8 +99,11 @@ RUN export DEBIAN_FRONTEND=noninteractive && \\
     update-alternatives --install /usr/bin/gcc gcc /usr/bin/gcc-12 100 \\
         --slave /usr/bin/g++ g++ /usr/bin/g++-12 \\
         --slave /usr/bin/gcov gcov /usr/bin/gcov-12 && \\
+    update-alternatives --set gcc /usr/bin/gcc-12 && \\
     update-alternatives --install /usr/bin/cc cc /usr/bin/gcc-12 100 && \\
+    update-alternatives --set cc /usr/bin/gcc-12 && \\
     update-alternatives --install /usr/bin/c++ c++ /usr/bin/g++-12 100 && \\
+    update-alternatives --set c++ /usr/bin/g++-12 && \\
     apt-get clean && \\
     rm -rf /var/lib/apt/lists/*
 ENV CC=gcc-12 CXX=g++-12

@@ -12,6 +12,7 @@ use super::super::declared::{Declared, Word};
 use super::super::name::{Project, Suffix};
 use super::super::os::Os;
 use super::super::requirements::Requirements;
+use super::base::official;
 
 /// An image with names in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,18 @@ impl<'a> Offer<'a> {
         }) || self.compilers.iter().any(|compiler| compiler.serves(wanted))
     }
 
+    /// Whether it is declared to be for compilers, and the one that is asked for is none of them: it may be in it all the same,
+    /// and is not what `cc` means there.
+    pub(crate) fn is_for_another_compiler(&self, asked: Option<&Compiler>) -> bool {
+        let is_it = |compiler: &Compiler| asked.is_some_and(|asked| compiler.serves(asked));
+        !self.compilers.is_empty() && !self.compilers.iter().any(is_it)
+    }
+
+    /// As it is without the packages and tools that are declared of it.
+    pub(crate) fn as_read(&self) -> Offer<'a> {
+        Offer { packages: Vec::new(), tools: Vec::new(), ..self.clone() }
+    }
+
     /// Whether it has the package, of those that were sought.
     pub(super) fn has_package(&self, wanted: &Word) -> bool {
         let is_read = |read: &Brief<'_>| read.packages.contains(&wanted.as_str());
@@ -153,14 +166,19 @@ impl<'a> Offer<'a> {
     }
 
     /// Whether this is the os. What is declared counts where nobody could look, and for a word that the os-release has no
-    /// version for: an image without os-release has no os.
+    /// version for, as does the name of the official image: an image without os-release has no os.
     fn is_os(&self, wanted: &Os) -> bool {
         let Some(read) = &self.read else {
             return self.os.iter().any(|os| wanted.is_served_by(os.name(), Some(os.version())));
         };
+        let is_called = |os: &Os| {
+            let official =
+                || official(os).is_some_and(|official| self.names.iter().any(|(name, _)| *name == official));
+            self.os.contains(os) || official()
+        };
         read.head.os.as_ref().is_some_and(|(name, version)| {
-            let is_twin = wanted.twin().is_some_and(|twin| self.os.contains(&twin));
-            let is_declared = wanted.is_word() && name == wanted.name() && self.os.contains(wanted);
+            let is_twin = wanted.twin().is_some_and(|twin| is_called(&twin));
+            let is_declared = wanted.is_word() && name == wanted.name() && is_called(wanted);
             is_declared || !is_twin && wanted.is_served_by(name, version.as_deref())
         })
     }

@@ -12,7 +12,7 @@ use larder_store::store::Store;
 use super::super::facts;
 use super::super::platform::{Wanted, choose};
 use crate::catalog::resolve::Offer;
-use crate::catalog::{Asked, Os};
+use crate::catalog::{Asked, Declared, Os};
 use crate::cli::{CommandError, Context, Outcome, fail};
 
 /// Adds the os and the architecture of a base to what is asked for, where nothing is said of them.
@@ -35,10 +35,25 @@ pub(super) fn complete(context: &Context, store: &Store, query: &str, asked: &mu
     let unknown =
         |why: &str| fail(format!("{query}: {why}")).with_hint("--os NAME:VERSION says what it is").usage();
     let os = facts.and_then(|facts| facts.os).ok_or_else(|| unknown("has no os-release"))?;
-    // Systems that have no versions are called so.
-    let version = os.version_id.as_deref().unwrap_or("rolling");
-    asked.os = Some(Os::new(&os.id, version).map_err(|why| unknown(&why))?);
+    asked.os = Some(match &os.version_id {
+        Some(version) => Os::new(&os.id, version).map_err(|why| unknown(&why))?,
+        None => {
+            let os = without_version(&os.id, &entry);
+            os.ok_or_else(|| unknown("has no version in its os-release, and its name says none"))?
+        }
+    });
     Ok(())
+}
+
+/// A system whose os-release has no version: as it is declared, as its tag calls it (`debian:sid`), or one that never has any.
+fn without_version(id: &str, entry: &Descriptor) -> Option<Os> {
+    let declared = || Declared::of(&entry.annotations).os.filter(|os| os.name() == id);
+    let named = || {
+        let reference = index::reference(entry)?;
+        Os::new(id, reference.tag()?).ok().filter(Os::is_word)
+    };
+    let rolling = || Os::new(id, "rolling").ok().filter(Os::is_rolling);
+    declared().or_else(named).or_else(rolling)
 }
 
 /// A base that the store does not have.

@@ -11,10 +11,10 @@ use larder_store::store::Store;
 use super::super::resolve::answer::{self, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
-use super::plan::{self, Plan, Source};
+use super::plan::{self, Plan, Source, Words};
 use super::{Args, base};
 use crate::build::ensure::{declared, definition, reference};
-use crate::catalog::resolve::{Candidate, FULL, Lacking, resolve};
+use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, resolve};
 use crate::catalog::{Arch, Declared, Project, Requirements};
 use crate::cli::{CommandError, Context, Outcome, fail, note};
 
@@ -28,6 +28,14 @@ pub(super) struct Look<'a> {
     pub(super) told: Cell<bool>,
 }
 
+/// Whether a new image has again what earlier jobs asked for of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    Kept,
+    /// It is what cannot be had any more.
+    Dropped,
+}
+
 /// What becomes of a job.
 pub(super) enum Decision {
     /// An image is there. Where it is stale nothing can be built in its place.
@@ -36,16 +44,32 @@ pub(super) enum Decision {
     Build(Box<Plan>),
 }
 
+impl Decision {
+    /// The name that the image has, or gets.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Decision::Found { name, .. } => name.clone(),
+            Decision::Build(plan) => plan.reference.familiar(),
+        }
+    }
+}
+
 impl Look<'_> {
     /// Looks at the store as it is now.
-    pub(super) fn decide(&self, job: &Requirements) -> Outcome<Decision> {
-        let offers = look::offers(self.context, self.store, &[job])?;
+    pub(super) fn decide(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
+        let mut offers = look::offers(self.context, self.store, &[job])?;
         if !self.told.replace(true) {
             offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
         }
+        // A compiler that is in an image is not the one that is called there where the image is for another.
+        let is_other = |offer: &Offer<'_>| {
+            job.compiler.is_some() && offer.is_for_another_compiler(job.compiler.as_ref())
+        };
+        offers.all.sort_by_key(is_other);
+        let those = &offers.all[..offers.all.partition_point(|offer| !is_other(offer))];
         let base = self.base(&offers)?;
-        let on_base = base.as_ref().map(|base| base::made_on(offers.index(), base, &offers.all));
-        let all = on_base.as_deref().unwrap_or(&offers.all);
+        let on_base = base.as_ref().map(|base| base::made_on(offers.index(), base, those));
+        let all = on_base.as_deref().unwrap_or(those);
         let answer = resolve(job, all, Lacking::Built, &mut look::damage(self.store));
         let mut stale = None;
         let unasked = |one: &Candidate<'_>| one.offer.unasked(&job.suffixes).count();
@@ -62,8 +86,8 @@ impl Look<'_> {
                 Some(why) => stale = stale.or(Some((whole.name.to_owned(), why))),
             }
         }
-        let planned =
-            self.plan(job, &offers, base.as_ref(), stale.as_ref().map(|(name, why)| (&**name, &**why)));
+        let old = stale.as_ref().map(|(name, why)| (&**name, &**why));
+        let planned = self.plan(job, &offers, base.as_ref(), old, earlier);
         match (planned, stale) {
             // It works as any other, and the job is not to fail for its age.
             (Err(error), Some((name, why))) if !error.is_stop() => {
@@ -87,6 +111,7 @@ impl Look<'_> {
         offers: &Offers<'_>,
         base: Option<&Reference>,
         stale: Option<(&str, &str)>,
+        earlier: Earlier,
     ) -> Outcome<Plan> {
         let host = host()?;
         let mut job = job.clone();
@@ -95,33 +120,46 @@ impl Look<'_> {
         {
             job.project = project_of(offers, name);
         }
-        let reference = reference(&job, &host).ok_or_else(|| nameless(&job))?;
-        // What other jobs found there they shall find again.
-        let now = offers.index().named(&reference).next();
+        let reference = reference(&job, &host, base).ok_or_else(|| nameless(&job))?;
+        let now = offers.index().named(&reference).next().filter(|_| earlier == Earlier::Kept);
         let before = now.map(|entry| Declared::of(&entry.annotations)).unwrap_or_default();
-        job.packages.extend(before.packages);
-        job.tools.extend(before.tools);
-        let said = match stale {
+        let why = match stale {
             Some((name, why)) => format!("{name} is stale ({why})"),
             None => format!("no image of {} has all that is asked for", system(&job)),
         };
-        let own = definition(&job).unwrap_or_default();
         let mut plan = Plan {
             declared: declared(&job),
             reference,
             source: Source::Generated(String::new()),
             base: None,
-            why: said,
+            why,
             missing: String::new(),
+            earlier: Words { packages: before.packages, tools: before.tools },
             job,
         };
-        let path = self.args.definitions.join(own);
+        let path = self.args.definitions.join(definition(&plan.job).unwrap_or_default());
         if let Some(text) = plan::own(&path)? {
             plan.source = Source::Own { path, text };
             return Ok(plan);
         }
+        // What other jobs found there they shall find again.
+        plan.earlier.leave_out(&plan.job);
+        plan.job.packages.extend(plan.earlier.packages.iter().cloned());
+        plan.job.tools.extend(plan.earlier.tools.iter().cloned());
+        plan.declared = declared(&plan.job);
+        plan::check(&plan.job)?;
+        let wanted = Requirements { project: None, ..plan.job.clone() };
+        // What was looked at was asked for the words of this job alone.
+        let again;
+        let offers = match plan.earlier.is_empty() {
+            true => offers,
+            false => {
+                again = look::offers(self.context, self.store, &[&wanted])?;
+                &again
+            }
+        };
         let from = From { offers, base, stale: stale.map(|(name, _)| name), path: &path, host: &host };
-        from.generate(self, plan)
+        from.generate(self, &wanted, plan)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use larder_store::base::Base;
 use larder_store::descriptor::Descriptor;
 use larder_store::error::Error;
+use larder_store::facts::Facts;
 use larder_store::manifest::Document;
 use larder_store::reference::Reference;
 
@@ -15,7 +16,7 @@ use super::base::bring;
 use super::decide::Look;
 use super::plan::{Plan, Source};
 use crate::build::ensure::{Manager, Order, generate};
-use crate::catalog::resolve::{Answer, Candidate, Lacking, Offer, official, resolve};
+use crate::catalog::resolve::{Answer, Candidate, Lacking, Offer, lacks, official, resolve};
 use crate::catalog::{Arch, Requirements};
 use crate::cli::{CommandError, Outcome, fail, note};
 
@@ -34,23 +35,26 @@ pub(super) struct From<'a> {
 /// What a base is, beside what it lacks.
 struct Inside {
     manager: Option<Manager>,
+    /// Whether larder sees which packages it has.
+    is_readable: bool,
     user: Option<String>,
 }
 
 impl From<'_> {
-    /// Completes the plan.
-    pub(super) fn generate(&self, look: &Look<'_>, mut plan: Plan) -> Outcome<Plan> {
-        // Whoever it is for: a base is mostly nobody's.
-        let wanted = Requirements { project: None, ..plan.job.clone() };
+    /// Completes a plan; `wanted` is its job, whatever project a base is of: mostly it is nobody's.
+    pub(super) fn generate(&self, look: &Look<'_>, wanted: &Requirements, mut plan: Plan) -> Outcome<Plan> {
         let usable = self.usable(&plan);
-        let answer = resolve(&wanted, &usable, Lacking::Built, &mut look::damage(look.store));
-        let Some(best) = self.best(look, &answer) else { return Err(self.no_base(&plan, &answer)) };
-        let name = self.name(best, &wanted);
+        let answer = resolve(wanted, &usable, Lacking::Built, &mut look::damage(look.store));
+        let Some(best) = self.best(look, &answer) else { return Err(self.no_base(&plan, wanted, &answer)) };
+        let name = self.name(best, wanted);
         if let Some(why) = self.offers.stale(look.store, look.policy, &name) {
             note(format_args!("{name} is stale: {why}"));
         }
         let inside = inside(look, best.offer, &name)?;
-        let missing = &best.missing;
+        // Where one can look, what is declared of packages does not put them there.
+        let bare = best.offer.as_read();
+        let seen = if inside.is_readable { lacks(wanted, &bare).ok() } else { None };
+        let missing = seen.as_ref().unwrap_or(&best.missing);
         let words = |words: &[&'_ crate::catalog::Word]| {
             words.iter().map(|word| word.to_string()).collect::<Vec<_>>()
         };
@@ -91,10 +95,12 @@ impl From<'_> {
         let project = plan.job.project.as_ref();
         let mut usable = Vec::new();
         for offer in &self.offers.all {
-            let bears = |name: &str| offer.names.iter().any(|(known, _)| known == name);
             // What is special about it would be so of the new one, too, which does not say it.
-            let is_special = offer.unasked(&plan.job.suffixes).next().is_some();
-            if is_special || self.stale.is_some_and(|stale| bears(stale) || bears(&target)) {
+            let is_special = offer.unasked(&plan.job.suffixes).next().is_some()
+                || offer.is_for_another_compiler(plan.job.compiler.as_ref());
+            let is_target = bears(offer, &target);
+            let is_old = self.stale.is_some_and(|stale| bears(offer, stale) || is_target);
+            if is_old || is_special && !is_target && self.base.is_none() {
                 continue;
             }
             let is_usable = |name: &str, of: Option<&_>| match self.base {
@@ -138,8 +144,7 @@ impl From<'_> {
         if is_name { name } else { best.offer.digest.to_string() }
     }
 
-    fn no_base(&self, plan: &Plan, answer: &Answer<'_>) -> CommandError {
-        let wanted = Requirements { project: None, ..plan.job.clone() };
+    fn no_base(&self, plan: &Plan, wanted: &Requirements, answer: &Answer<'_>) -> CommandError {
         let foreign = (wanted.arch != *self.host).then(|| format!("linux/{}", wanted.arch.as_str()));
         let hint = match &answer.official_base {
             Some(official) => format!(
@@ -150,7 +155,7 @@ impl From<'_> {
             None => format!("import an image of it that can be built on; or {}", self.own()),
         };
         let why =
-            format!("there is no image of {} to build {} on", system(&wanted), plan.reference.familiar());
+            format!("there is no image of {} to build {} on", system(wanted), plan.reference.familiar());
         fail(why).with_hint(hint).exits(NO_SUCH_IMAGE)
     }
 
@@ -174,9 +179,13 @@ fn inside(look: &Look<'_>, offer: &Offer<'_>, name: &str) -> Outcome<Inside> {
     let (config, _) = look.store.config(&image)?;
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
     let user = config["config"]["User"].as_str().map(str::to_owned);
-    let manager = facts.and_then(|facts| {
-        let has_program = |name: &str| facts.programs.iter().any(|program| program.name == name);
-        Manager::of(facts.os.as_ref().map_or("", |os| &os.id), &has_program)
-    });
-    Ok(Inside { manager, user })
+    let (manager, is_readable) = facts.as_ref().map_or((None, false), manager);
+    Ok(Inside { manager, is_readable, user })
+}
+
+/// What installs packages in an image, and whether larder sees which are there.
+pub(super) fn manager(facts: &Facts) -> (Option<Manager>, bool) {
+    let has_program = |name: &str| facts.programs.iter().any(|program| program.name == name);
+    let manager = Manager::of(facts.os.as_ref().map_or("", |os| &os.id), &has_program);
+    (manager, manager.is_none_or(Manager::can_be_read) || !facts.packages.is_empty())
 }

@@ -18,8 +18,9 @@ pub(super) struct Give<'a> {
 }
 
 impl<'a> Give<'a> {
-    /// Looks whether the engine is there before anything is built for it.
+    /// Looks whether the engine, and the folder, are there before anything is built for them.
     pub(super) fn prepared(context: &'a Context, args: &'a Args, store: &'a Store) -> Outcome<Give<'a>> {
+        args.to_tree.iter().try_for_each(|dir| to_tree::check(dir))?;
         let engine = args.to_docker.then(|| Engine::connect(&context.cancel)).transpose()?;
         Ok(Give { context, args, store, engine })
     }

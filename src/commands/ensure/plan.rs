@@ -1,13 +1,14 @@
 //! What is to be built, under which name, and from what text.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
-use crate::build::engine;
-use crate::catalog::{Declared, Requirements};
-use crate::cli::Outcome;
+use crate::build::{engine, ensure};
+use crate::catalog::{Declared, Requirements, Word};
+use crate::cli::{Outcome, fail};
 
 /// An image to be made.
 pub(super) struct Plan {
@@ -20,10 +21,39 @@ pub(super) struct Plan {
     pub(super) base: Option<String>,
     /// What it has to have, with what was asked of the image whose place it takes.
     pub(super) job: Requirements,
+    /// What earlier jobs asked for of its name beside that. Where it comes from its own Dockerfile none of it has to be there.
+    pub(super) earlier: Words,
     /// Why it is made.
     pub(super) why: String,
     /// What the base lacks.
     pub(super) missing: String,
+}
+
+/// Packages and tools.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    pub(super) packages: Vec<Word>,
+    pub(super) tools: Vec<Word>,
+}
+
+impl Words {
+    pub(super) fn is_empty(&self) -> bool {
+        self.packages.is_empty() && self.tools.is_empty()
+    }
+
+    /// Without what a job asks for itself.
+    pub(super) fn leave_out(&mut self, job: &Requirements) {
+        self.packages.retain(|word| !job.packages.contains(word));
+        self.tools.retain(|word| !job.tools.contains(word));
+    }
+}
+
+/// `cmake, libssl-dev`.
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> = self.packages.iter().chain(&self.tools).map(Word::as_str).collect();
+        f.write_str(&words.join(", "))
+    }
 }
 
 /// Where the Dockerfile comes from.
@@ -73,6 +103,13 @@ impl Plan {
             "why": self.why,
         })
     }
+}
+
+/// Whether what is asked for are words that a package or a tool could be found by, of whatever manager.
+pub(super) fn check(job: &Requirements) -> Outcome {
+    let packages = job.packages.iter().map(|word| ensure::is_package(word.as_str()));
+    let tools = job.tools.iter().map(|word| ensure::is_tool(word.as_str()));
+    packages.chain(tools).collect::<Result<(), String>>().map_err(|why| fail(why).usage())
 }
 
 /// The project's own Dockerfile, where it has one.

@@ -6,12 +6,14 @@ use std::path::Path;
 use larder_store::settings::settings_of;
 use serde_json::json;
 
-use super::super::resolve::workflow::{jobs, options, tell_container, value};
-use super::decide::Look;
+use super::super::resolve::answer::NO_SUCH_IMAGE;
+use super::super::resolve::workflow::{bound, jobs, options, tell_container, value};
+use super::decide::{Decision, Earlier, Look};
 use super::give::Give;
 use super::make::Ensured;
 use super::{Args, Format, show};
 use crate::catalog::Requirements;
+use crate::catalog::workflow::JobNeeds;
 use crate::cli::{Context, Outcome, count, fail, print_json};
 
 pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
@@ -20,28 +22,36 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
     let look = Look { context, args, store: &store, policy: &policy, told: Default::default() };
-    let mut done: Vec<(&Requirements, Option<Ensured>)> = Vec::new();
-    let mut failed = 0;
+    let mut decided: Vec<Decided<'_>> = Vec::new();
     for (needs, job) in &jobs {
         context.cancel.check()?;
         // Many entries of a matrix ask for the same.
-        let known = done.iter().position(|(known, _)| *known == job);
-        if known.is_none() {
-            let ensured = match look.ensure(job) {
-                Err(error) if error.is_stop() => return Err(error),
-                Err(error) => {
-                    error.tell(&format!("{}: ", needs.shown()));
-                    None
-                }
-                Ok(ensured) => Some(ensured),
-            };
-            done.push((job, ensured));
+        if decided.iter().all(|known| known.job != job) {
+            let decision = told(needs, look.decide(job, Earlier::Kept))?;
+            decided.push(Decided { needs, job, decision });
         }
-        let (_, ensured) = &done[known.unwrap_or(done.len() - 1)];
-        failed += usize::from(ensured.is_none());
+    }
+    if args.format == Format::Text {
+        // Before anything is built: what no option can say is of use to nobody.
+        let name = |job: &Requirements| {
+            let known = decided.iter().find(|known| known.job == job)?;
+            known.decision.as_ref().ok().map(Decision::name)
+        };
+        let named: Vec<_> = jobs.iter().map(|(needs, job)| (needs, name(job))).collect();
+        bound(&named.iter().map(|(needs, name)| (*needs, name.as_deref())).collect::<Vec<_>>())?;
+    }
+    let no_base = decided.iter().all(|known| matches!(known.decision, Err(true)));
+    let mut done: Vec<(&Requirements, Option<Ensured>)> = Vec::new();
+    for Decided { needs, job, decision } in decided {
+        let ensured = match decision {
+            Ok(decision) => told(needs, look.carry_out(job, decision))?.ok(),
+            Err(_) => None,
+        };
+        done.push((job, ensured));
     }
     let of =
         |job: &Requirements| done.iter().find(|(known, _)| *known == job).and_then(|(_, one)| one.as_ref());
+    let failed = jobs.iter().filter(|(_, job)| of(job).is_none()).count();
     let images: BTreeSet<_> = done.iter().filter_map(|(_, one)| Some(one.as_ref()?.name())).collect();
     give.give(&images.into_iter().collect::<Vec<_>>())?;
     match args.format {
@@ -73,5 +83,28 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
         return Ok(());
     }
     let error = fail(format!("there is no image for {failed} of {}", count(jobs.len(), "job")));
-    Err(if failed < jobs.len() { error.in_part() } else { error })
+    Err(match () {
+        () if failed < jobs.len() => error.in_part(),
+        () if no_base => error.exits(NO_SUCH_IMAGE),
+        () => error,
+    })
+}
+
+/// What some entries ask for, and what is to become of it; an error that was told, and whether it was that there is no base.
+struct Decided<'a> {
+    needs: &'a JobNeeds,
+    job: &'a Requirements,
+    decision: Result<Decision, bool>,
+}
+
+/// Tells why an entry gets no image, which stops none of the others; whether it was that there is no base.
+fn told<T>(needs: &JobNeeds, outcome: Outcome<T>) -> Outcome<Result<T, bool>> {
+    match outcome {
+        Err(error) if error.is_stop() => Err(error),
+        Err(error) => {
+            error.tell(&format!("{}: ", needs.shown()));
+            Ok(Err(error.is_exit(NO_SUCH_IMAGE)))
+        }
+        Ok(done) => Ok(Ok(done)),
+    }
 }

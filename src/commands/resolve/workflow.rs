@@ -132,6 +132,11 @@ fn image<'a>(answer: &Answer<'a>) -> Option<&'a str> {
 /// One `-P` for each label. act has one image for a label or a container, so two are refused. It takes a container of a job
 /// whatever its label's image is, but asks for one where the label has none: then it gets any.
 pub(in crate::commands) fn options(images: &[(&JobNeeds, Option<&str>)]) -> Outcome {
+    bound(images)?.into_iter().try_for_each(line)
+}
+
+/// The options, a line each.
+pub(in crate::commands) fn bound(images: &[(&JobNeeds, Option<&str>)]) -> Outcome<Vec<String>> {
     let mut taken: BTreeMap<&str, (&JobNeeds, &str)> = BTreeMap::new();
     for (needs, image) in images {
         let Some(image) = image else { continue };
@@ -142,16 +147,15 @@ pub(in crate::commands) fn options(images: &[(&JobNeeds, Option<&str>)]) -> Outc
         }
     }
     let needs_label = |needs: &JobNeeds| needs.container.is_none();
-    let bound: BTreeSet<&str> =
+    let labelled: BTreeSet<&str> =
         images.iter().filter(|(needs, _)| needs_label(needs)).map(|(needs, _)| &*needs.label).collect();
     let mut labels = BTreeSet::new();
-    for (needs, image) in images {
-        let is_theirs = needs_label(needs) || !bound.contains(&*needs.label);
-        if let Some(image) = image.filter(|_| is_theirs && labels.insert(&*needs.label)) {
-            line(format!("-P {}={image}", needs.label))?;
-        }
-    }
-    Ok(())
+    let option = |(needs, image): &(&JobNeeds, Option<&str>)| {
+        let is_theirs = needs_label(needs) || !labelled.contains(&*needs.label);
+        let image = image.filter(|_| is_theirs && labels.insert(needs.label.to_string()))?;
+        Some(format!("-P {}={image}", needs.label))
+    };
+    Ok(images.iter().filter_map(option).collect())
 }
 
 fn apart(place: &str, [(a, image_a), (b, image_b)]: [(&JobNeeds, &str); 2]) -> CommandError {

@@ -2,6 +2,7 @@
 //!
 //! Bases are busybox with an `apt-get` of a few lines, which notes a package in dpkg's database and makes a program of its name.
 
+mod apart;
 mod base;
 mod built;
 mod debian;
@@ -54,7 +55,13 @@ install)
   done ;;
 esac
 "#;
-const ALTERNATIVES: &str = "#!/bin/sh\nln -sf \"$4\" \"$2\"\n";
+/// Who was there first stays until another one is set.
+const ALTERNATIVES: &str = r#"#!/bin/sh
+case $1 in
+--install) [ -e "$2" ] || ln -s "$4" "$2" ;;
+--set) ln -sf "$3" "/usr/bin/$2" ;;
+esac
+"#;
 const APPLETS: [&str; 9] = ["sh", "cat", "printf", "chmod", "nc", "rm", "ln", "sleep", "true"];
 
 /// Files of a system without any programs that run.

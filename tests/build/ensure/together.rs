@@ -1,9 +1,11 @@
 //! Several jobs at once that need the same image.
 
 use std::net::TcpListener;
+use std::time::{Instant, SystemTime};
 
 use super::*;
-use crate::support::store::assert_sound;
+use crate::support::store::{assert_nothing_pending, assert_sound};
+use crate::support::tarball::noise;
 use crate::support::{need, wait_for};
 
 #[test]
@@ -18,6 +20,32 @@ fn four_at_once_build_once() {
     }
     assert_eq!(builds, 1);
     assert_sound(&sandbox.store());
+}
+
+/// Whatever is left of one that is killed, the next makes the image, and the name never means half of one.
+#[test]
+fn one_that_is_killed_at_any_of_10_moments_costs_the_next_one_nothing() {
+    let sandbox = need!(desk(), "root, runc and busybox");
+    let begun = Instant::now();
+    ensured(&sandbox, &["--no-cache"]);
+    let took = begun.elapsed();
+    let seed = SystemTime::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
+    for random in noise(seed.into(), 10) {
+        sandbox.command(["rm", NAME]).output().unwrap();
+        let mut child = begin(&sandbox, &["--no-cache"]);
+        std::thread::sleep(took.mul_f64(f64::from(random) / 256.0));
+        child.kill().unwrap();
+        let (_, out, _) = end(child);
+        let is_there = names(&sandbox.store()).contains(NAME);
+        assert!(out.is_empty() || is_there, "seed {seed}: {out}");
+        assert_sound(&sandbox.store());
+        let (out, said) = ensured(&sandbox, &[]);
+        assert_eq!(out, format!("{NAME}\n"), "seed {seed}");
+        assert!(!is_there || said.is_empty(), "seed {seed}: {said}");
+    }
+    sandbox.ok(["gc"]);
+    sandbox.ok(["verify"]);
+    assert_nothing_pending(&sandbox.store());
 }
 
 #[test]
