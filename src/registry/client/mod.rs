@@ -17,6 +17,8 @@ mod endpoint;
 mod failure;
 mod manifest;
 mod referrers;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::future::Future;
@@ -36,7 +38,7 @@ use self::failure::Failure;
 use self::wire::Wire;
 use super::Registries;
 use super::access::access;
-use super::error::{Kind, Result};
+use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
 pub(crate) use self::manifest::Which;
@@ -184,9 +186,4 @@ impl Line {
 /// In 0..1, another one each time.
 fn dice() -> f64 {
     f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX)
-}
-
-/// Whether a failure says that there is no such thing.
-fn is_missing(failure: &Failure) -> bool {
-    failure.error.kind() == Some(Kind::NoSuchImage)
 }
