@@ -20,6 +20,8 @@ mod push;
 mod referrers;
 mod sending;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod wire;
 
@@ -40,7 +42,7 @@ use self::failure::Failure;
 use self::wire::Wire;
 use super::Registries;
 use super::access::access;
-use super::error::{Kind, Result};
+use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
 pub(crate) use self::manifest::Which;
@@ -193,9 +195,4 @@ impl Line {
 /// In 0..1, another one each time.
 fn dice() -> f64 {
     f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX)
-}
-
-/// Whether a failure says that there is no such thing.
-fn is_missing(failure: &Failure) -> bool {
-    failure.error.kind() == Some(Kind::NoSuchImage)
 }
