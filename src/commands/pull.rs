@@ -61,9 +61,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "12")]
     jobs: NonZeroUsize,
 
-    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
+    /// Read what is in the images (os, packages, programs) now, and not when it is first needed
     #[arg(long)]
-    no_facts: bool,
+    facts: bool,
 
     /// How to print what came in
     #[arg(long, value_enum, default_value_t)]
@@ -132,7 +132,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 return Err(if at > 0 { error.in_part() } else { error });
             }
         };
-        if !args.no_facts {
+        if args.facts {
             take_facts(context, &store, &pulled);
         }
         for image in &pulled {

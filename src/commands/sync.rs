@@ -13,7 +13,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
-use super::import::{say_gone, take_facts};
+use super::import::say_gone;
 use super::naming::Names;
 use super::pull::{MOST_JOBS, registries, say};
 use super::resolve::file;
@@ -60,12 +60,8 @@ pub(crate) struct Args {
     plain_http: bool,
 
     /// Blobs that are fetched at a time
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "12")]
     jobs: NonZeroUsize,
-
-    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
-    #[arg(long)]
-    no_facts: bool,
 
     /// How to print what is done
     #[arg(long, value_enum, default_value_t)]
@@ -274,11 +270,7 @@ impl Sync<'_> {
             None => source.find(self.store, &request)?,
         };
         let notice = |notice| bar.suspended(|| say(notice));
-        let brought = source.take(self.store, found, request.jobs, &notice, &options)?;
-        drop(bar);
-        if !self.args.no_facts {
-            take_facts(self.context, self.store, &brought);
-        }
+        source.take(self.store, found, request.jobs, &notice, &options)?;
         Ok(())
     }
 
