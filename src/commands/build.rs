@@ -12,6 +12,7 @@ use larder_store::Error;
 use larder_store::archive::options::Named;
 use larder_store::base::Base;
 use larder_store::cancel::Cancel;
+use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
 use larder_store::index::Tagged;
 use larder_store::quantity;
@@ -22,7 +23,8 @@ use serde_json::json;
 use super::facts;
 use super::import::Taking;
 use super::naming::{Flags, Given, Names};
-use crate::build::engine::{self, Built, Request, Source};
+use super::pull;
+use crate::build::engine::{self, Built, Fetch, Request, Source};
 use crate::build::run::Network;
 use crate::cli::{
     Context, Format, Outcome, Steps, fail, interruptible, interruptible_stdin, line, note, plain, print_json,
@@ -84,6 +86,10 @@ pub(super) struct How {
     #[arg(long)]
     pub(super) no_cache: bool,
 
+    /// Fetch images that the store lacks from their registries
+    #[arg(long)]
+    pub(super) pull: bool,
+
     /// What commands see of the network: the machine's own, or nothing
     #[arg(long, value_enum, default_value = "host")]
     pub(super) network: Network,
@@ -128,7 +134,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     };
     let request = Request { encoding: args.taking.compression, ..args.how.request(&args.context, &source)? };
-    let request = Request { jobs: super::jobs(args.taking.jobs), ..request };
+    let fetch = |name: &str, platform: Option<&Platform>| pull::fetch(context, &store, name, platform);
+    let fetch = args.how.pull.then_some(Fetch(&fetch));
+    let request = Request { jobs: super::jobs(args.taking.jobs), fetch, ..request };
     let built = make(&store, &request, &context.cancel)?;
     let (entry, image_id, steps) = (built.entry.clone(), built.image_id, built.steps);
     let given = register(built, &named)?;
@@ -189,6 +197,7 @@ impl How {
             context,
             source,
             target: self.target.as_deref(),
+            fetch: None,
             build_args,
             labels: self.label.iter().map(|label| pair(label, "--label")).collect::<Outcome<_>>()?,
             no_cache: self.no_cache,

@@ -11,13 +11,14 @@ use larder_store::policy::Policy;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 
-use super::super::resolve::answer::{self, system};
+use super::super::pull;
+use super::super::resolve::answer::{self, NO_SUCH_IMAGE, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
 use super::plan::{self, Plan, Source, Words};
 use super::{Args, base};
 use crate::build::ensure::{DEFINITION, apart, declared, definition, reference};
-use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, resolve};
+use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, official, resolve};
 use crate::catalog::{Arch, Declared, Project, Requirements};
 use crate::cli::{CommandError, Context, Outcome, fail, note};
 
@@ -58,8 +59,20 @@ impl Decision {
 }
 
 impl Look<'_> {
-    /// Looks at the store as it is now.
+    /// Looks at the store as it is now; where it has no base, and that is asked for, the official one is fetched.
     pub(super) fn decide(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
+        let decided = self.decide_here(job, earlier);
+        let lacks_base = decided.as_ref().is_err_and(|error| error.is_exit(NO_SUCH_IMAGE));
+        let may_fetch = self.args.how.pull && self.args.base.is_none() && !self.args.dry_run;
+        let Some(official) = official(&job.os).filter(|_| lacks_base && may_fetch) else { return decided };
+        let platform = Platform::parse(&format!("linux/{}", job.arch.as_str()));
+        match pull::fetch(self.context, self.store, &official, platform.as_ref())? {
+            true => self.decide_here(job, earlier),
+            false => decided,
+        }
+    }
+
+    fn decide_here(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
         let mut offers = look::offers(self.context, self.store, &[job])?;
         if !self.told.replace(true) {
             offers.damaged.iter().for_each(|why| note(format_args!("{why}")));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use larder_store::archive::options::Named;
 use larder_store::base::Base;
 use larder_store::building::Building;
-use larder_store::descriptor::{Annotations, Descriptor};
+use larder_store::descriptor::{Annotations, Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::ids::ImageId;
 use larder_store::index::{self, Index};
@@ -15,6 +15,7 @@ use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use super::super::build::{make, register};
+use super::super::pull;
 use super::check::Unmade;
 use super::decide::{Decision, Earlier, Look};
 use super::plan::{Plan, Source, directory};
@@ -117,6 +118,9 @@ impl Look<'_> {
         let (context, source) = source(&plan, nothing.path())?;
         let mut request = self.args.how.request(&context, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
+        let fetch =
+            |name: &str, platform: Option<&Platform>| pull::fetch(self.context, self.store, name, platform);
+        request.fetch = self.args.how.pull.then_some(engine::Fetch(&fetch));
         request.not_before = self.not_before(&plan)?;
         // It is young or old by when it was made.
         request.epoch = None;
