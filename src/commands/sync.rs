@@ -194,7 +194,10 @@ impl Sync<'_> {
             Some(now) if now != digest => State::Moved,
             _ => State::New,
         };
-        let bytes = lacking.iter().filter(|(digest, _)| seen.insert(*digest)).map(|(_, size)| size).sum();
+        let bytes = lacking
+            .iter()
+            .filter(|(digest, _)| seen.insert(*digest))
+            .fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
         *held += found.held();
         let is_kept = state != State::There && *held <= MAX_HELD;
         Ok(Wanted {
@@ -220,7 +223,7 @@ impl Sync<'_> {
     fn tell(&self, planned: &[Planned<'_>]) {
         let all = || planned.iter().flat_map(|plan| &plan.images);
         let left: Vec<_> = all().filter(|image| image.state != State::There).collect();
-        let bytes: u64 = left.iter().map(|image| image.bytes).sum();
+        let bytes: u64 = left.iter().fold(0, |sum, image| sum.saturating_add(image.bytes));
         let wanted = count(all().count(), "image");
         match left.len() {
             0 => note(format_args!("{wanted}: all there")),
@@ -249,8 +252,8 @@ impl Sync<'_> {
         let bar = Bar::new(&image.reference.familiar());
         let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
         let (naming, watch) = (|name: &Reference| self.names.take(name), |event| bar.on(event));
-        // The list says what the name means.
-        let options = options(self.context, true, &naming, &made_room, &watch);
+        // A name that somebody else gave does not move.
+        let options = options(self.context, false, &naming, &made_room, &watch);
         let request = self.request(&image.reference, platforms);
         let found = match image.found.take() {
             Some(found) => found,

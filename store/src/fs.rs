@@ -391,6 +391,11 @@ pub fn sync_file(file: &File, path: &Path) -> Result<()> {
     file.sync_all().map_err(Error::io("fsync", path))
 }
 
+/// Lets its owner write to a file again that [`make_read_only`] was done to.
+pub(crate) fn make_writable(file: &File) -> io::Result<()> {
+    Ok(sys::fchmod(file, Mode::RUSR | Mode::WUSR)?)
+}
+
 /// Makes a file read-only (0444), as stored blobs are.
 pub fn make_read_only(file: &File, path: &Path) -> Result<()> {
     sys::fchmod(file, Mode::from_raw_mode(0o444)).map_err(|e| Error::io("chmod", path)(e.into()))

@@ -185,7 +185,7 @@ fn diff_ids_that_do_not_fit() {
             changed(&|config| drop(config.as_object_mut().unwrap().remove("rootfs"))),
             &["rootfs"],
         ),
-        bad("a rootfs that is a list", changed(&|config| config["rootfs"] = json!([])), &["entry \""]),
+        bad("a rootfs that is a list", changed(&|config| config["rootfs"] = json!([])), &["diff IDs"]),
     ]);
 }
 

@@ -5,6 +5,7 @@ mod bad;
 mod broken;
 mod build;
 mod login;
+mod odd;
 mod peers;
 mod pull;
 mod referrers;

@@ -60,6 +60,19 @@ pub(crate) enum Credentials {
     Bearer(Secret),
 }
 
+impl Credentials {
+    /// What nobody else may see.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secret = match self {
+            Credentials::Anonymous => None,
+            Credentials::Basic { password: secret, .. }
+            | Credentials::IdentityToken(secret)
+            | Credentials::Bearer(secret) => Some(secret.reveal()),
+        };
+        secret.into_iter()
+    }
+}
+
 /// Certificates and keys, PEM in files that are there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Tls {

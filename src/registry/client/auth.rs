@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::super::access::{Access, Credentials, Secret};
@@ -17,6 +17,7 @@ use super::super::host::is_loopback;
 use super::body::read_capped;
 use super::challenge::{Challenge, Service};
 use super::failure::{Asked, Failure};
+use super::wire::{Certificates, Wire};
 
 /// The most of a service's answer that is read, bytes.
 const MAX_TOKEN: u64 = 256 << 10;
@@ -87,8 +88,9 @@ pub(super) struct How<'a> {
     /// What a token must be good for; empty where the registry says it.
     pub(super) scopes: &'a [String],
     pub(super) access: &'a Access,
-    /// For whoever gives tokens.
-    pub(super) client: &'a Client,
+    /// By what whoever gives tokens is asked.
+    pub(super) wire: &'a Wire,
+    pub(super) certificates: &'a Certificates,
 }
 
 impl How<'_> {
@@ -137,6 +139,8 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     let scopes = if is_identity && scopes.len() > 1 { vec![scopes.join(" ")] } else { scopes };
     let mut parameters: Vec<_> = scopes.iter().map(|scope| ("scope", scope.as_str())).collect();
     parameters.extend(service.service.as_deref().map(|name| ("service", name)));
+    let client = how.wire.others(how.certificates, &host);
+    let client = client.map_err(|why| asked.failed(Kind::Failed, why, ""))?;
     let mut request = match &how.access.credentials {
         Credentials::IdentityToken(token) => {
             parameters.extend([
@@ -149,11 +153,11 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
                 Url::parse("http://form/").map_err(|_| asked.failed(Kind::Failed, "cannot be asked", ""))?;
             form.query_pairs_mut().extend_pairs(&parameters);
             let form = form.query().unwrap_or_default().to_owned();
-            how.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+            client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
         }
         _ => {
             url.query_pairs_mut().extend_pairs(&parameters);
-            how.client.get(url)
+            client.get(url)
         }
     };
     if let Some(text) = basic(&how.access.credentials)

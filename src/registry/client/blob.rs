@@ -78,7 +78,15 @@ impl Line {
         if have > 0 {
             ask = ask.header(RANGE, &format!("bytes={have}-"));
         }
-        let answer = timeout(patience.document, endpoint.once(wire, &ask)).await;
+        let whole = Ask::new(Method::GET, format!("blobs/{}", blob.digest));
+        let once = async {
+            match endpoint.once(wire, &ask).await {
+                // What there is of it is not to be had from here on.
+                Err(failure) if have > 0 && failure.is_no_range() => endpoint.once(wire, &whole).await,
+                answer => answer,
+            }
+        };
+        let answer = timeout(patience.document, once).await;
         let answer = answer.unwrap_or_else(|_| Err(endpoint.asked(&ask).timed_out(patience.document)));
         let Answer { mut response, asked } = answer?;
         // Who does not know ranges sends all of it again.

@@ -151,18 +151,17 @@ impl Endpoint {
             if status != StatusCode::UNAUTHORIZED || !is_own {
                 let headers = response.headers().clone();
                 let body = if ask.method == Method::HEAD { Vec::new() } else { read_some(response).await };
-                return Err(answer.asked.status(status, &headers, &body));
+                return Err(answer.asked.status(status, &headers, self.without_secrets(&body).as_bytes()));
             }
             let lines: Vec<_> = response.headers().get_all(WWW_AUTHENTICATE).iter().cloned().collect();
             let challenge = best(challenges(lines.iter().filter_map(|line| line.to_str().ok())));
-            let client =
-                wire.others(&self.certificates).map_err(|why| answer.asked.failed(Kind::Failed, why, ""))?;
             let how = How {
                 host: &self.host,
                 repository: &self.repository,
                 scopes: &self.scopes,
                 access: &self.access,
-                client,
+                wire,
+                certificates: &self.certificates,
             };
             if was_answered {
                 let why = "401 Unauthorized, with what it asked for";
@@ -171,6 +170,19 @@ impl Endpoint {
             self.auth.answer(challenge, &how, &answer.asked).await?;
             was_answered = true;
         }
+    }
+
+    /// What the other side says, without what it was told in confidence: some repeat it in their errors.
+    fn without_secrets(&self, said: &[u8]) -> String {
+        let mut secrets: Vec<String> = self.access.credentials.secrets().map(str::to_owned).collect();
+        let header = self.auth.header(&self.access);
+        let header = header.as_ref().and_then(|header| header.to_str().ok());
+        secrets.extend(header.and_then(|header| header.split(' ').next_back()).map(str::to_owned));
+        let mut said = String::from_utf8_lossy(said).into_owned();
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            said = said.replace(secret.as_str(), "***");
+        }
+        said
     }
 
     /// Asks by TLS or without. Whether a loopback host wants it is found out by asking without first, which tells nobody
@@ -216,7 +228,7 @@ impl Endpoint {
             let is_own = is_same_origin(&url, &start);
             let client = match is_own {
                 true => wire.own(is_https, &self.access.tls, &self.certificates),
-                false => wire.others(&self.certificates),
+                false => wire.others(&self.certificates, &host_of(&url).unwrap_or_default()),
             };
             let client = client.map_err(|why| asked.failed(Kind::Failed, why, ""))?;
             let mut request = client.request(ask.method.clone(), url.clone());

@@ -44,6 +44,11 @@ impl Failure {
     pub(super) fn is_not_allowed(&self) -> bool {
         self.cause == Cause::NotAllowed
     }
+
+    /// Whether there is no such part of what was asked for.
+    pub(super) fn is_no_range(&self) -> bool {
+        self.cause == Cause::NoSuchRange
+    }
 }
 
 /// What a failure may mean beside what it says.
@@ -53,6 +58,7 @@ enum Cause {
     Gibberish,
     Distrust,
     NotAllowed,
+    NoSuchRange,
 }
 
 /// Whom something was asked, and what: for messages.
@@ -124,6 +130,7 @@ impl Asked {
                 why,
                 "is the name right? the registry has nothing of that name for who asks",
             ),
+            416 => Failure { cause: Cause::NoSuchRange, ..self.failed(Kind::Failed, why, "run it again") },
             405 => Failure { cause: Cause::NotAllowed, ..self.failed(Kind::Failed, why, "") },
             401 | 403 => self.failed(Kind::Denied, why, ""),
             429 => {

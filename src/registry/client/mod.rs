@@ -42,7 +42,7 @@ use self::endpoint::{Answer, Ask, Endpoint};
 use self::failure::Failure;
 use self::wire::Wire;
 use super::Registries;
-use super::access::access;
+use super::access::{Access, access};
 use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
@@ -75,7 +75,8 @@ impl Repository {
         let mut endpoints = Vec::new();
         for mirror in &own.mirrors {
             let there = mirror.repository(repository);
-            let access = find(&mirror.host, &there)?;
+            // Without TLS only those are asked that were named with it.
+            let access = Access { plain_http: false, ..find(&mirror.host, &there)? };
             endpoints.push(Endpoint::new(&mirror.host, there, access));
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
@@ -134,6 +135,11 @@ impl Line {
         let done = self.ask_one(last, &work)?;
         self.repository.first.store(last, Ordering::Relaxed);
         Ok(done)
+    }
+
+    /// Asks the registry itself: a mirror has what it was asked for before, and not all that there is.
+    fn ask_registry<T>(&self, work: impl AsyncFn(&Endpoint, &Wire) -> Result<T, Failure>) -> Result<T> {
+        self.ask_one(self.repository.endpoints.len().saturating_sub(1), &work)
     }
 
     fn ask_one<T>(

@@ -80,7 +80,7 @@ pub(super) fn next_page(link: &str, list: &str) -> Option<String> {
     if !how.replace([' ', '"'], "").contains("rel=next") {
         return None;
     }
-    let at = address.find(list)?;
+    let at = address.rfind(list)?;
     Some(address[at + 1..].to_owned())
 }
 

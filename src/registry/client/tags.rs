@@ -14,6 +14,8 @@ use super::referrers::next_page;
 const PAGE: usize = 1000;
 /// Pages that are read: with fewer tags on each than are asked for that is a hundred thousand still.
 const MAX_PAGES: usize = 1000;
+/// Tags that are read; a page has fewer than a million, as of one letter.
+const MOST: usize = 200_000;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -29,7 +31,7 @@ impl Line {
         let mut all = Vec::new();
         let mut path = format!("tags/list?n={PAGE}");
         for pages_left in (0..MAX_PAGES).rev() {
-            let (page, next) = self.tags_page(&path, pages_left)?;
+            let (page, next) = self.tags_page(&path, pages_left.min(MOST.saturating_sub(all.len())))?;
             all.extend(page);
             match next {
                 Some(next) => path = next,
@@ -41,18 +43,18 @@ impl Line {
 
     /// A page, and the path of the next one.
     fn tags_page(&self, path: &str, pages_left: usize) -> Result<(Vec<String>, Option<String>)> {
-        self.ask(async |endpoint, wire| {
+        self.ask_registry(async |endpoint, wire| {
             let ask = Ask::new(Method::GET, path.to_owned());
             let (answer, bytes) = self.document(endpoint, wire, &ask, MAX_DOCUMENT).await?;
             let listed: Listed = serde_json::from_slice(&bytes)
                 .map_err(|error| answer.asked.damaged(format!("its list of tags is none: {error}")))?;
             let tags = listed.tags.unwrap_or_default();
             let link = answer.response.headers().get(LINK).and_then(|link| link.to_str().ok());
-            let next = link.and_then(|link| next_page(link, "/tags/"));
-            // One without a tag, or that leads to itself, leads on for ever.
+            let next = link.and_then(|link| next_page(link, "/tags/list"));
+            // Many on a page, one without a tag, or that leads to itself: it leads on for ever.
             let leads_nowhere =
                 next.as_ref().is_some_and(|next| tags.is_empty() || next == path || pages_left == 0);
-            if leads_nowhere {
+            if leads_nowhere || tags.len() > MOST {
                 let why = "its list of tags does not end";
                 return Err(answer.asked.failed(
                     Kind::Failed,

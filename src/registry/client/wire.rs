@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::super::access::Tls;
+use super::super::host::is_loopback;
 use super::pinned::Pinned;
 
 /// How long the other side may take.
@@ -62,6 +63,8 @@ pub(super) struct Wire {
     plain: OnceCell<Client>,
     secured: OnceCell<Client>,
     others: OnceCell<Client>,
+    /// For others on this machine, who are never asked by way of a proxy.
+    neighbours: OnceCell<Client>,
 }
 
 impl Wire {
@@ -72,6 +75,7 @@ impl Wire {
             plain: OnceCell::new(),
             secured: OnceCell::new(),
             others: OnceCell::new(),
+            neighbours: OnceCell::new(),
         }
     }
 
@@ -90,9 +94,12 @@ impl Wire {
     }
 
     /// For any other host.
-    pub(super) fn others(&self, certificates: &Certificates) -> Result<&Client, String> {
+    pub(super) fn others(&self, certificates: &Certificates, host: &str) -> Result<&Client, String> {
         let config = || certificates.others.get_or_init(|| config(None)).clone();
-        once(&self.others, || self.client(config()?, true))
+        match is_loopback(host) {
+            true => once(&self.neighbours, || self.client(config()?, false)),
+            false => once(&self.others, || self.client(config()?, true)),
+        }
     }
 
     fn client(&self, config: ClientConfig, by_proxy: bool) -> Result<Client, String> {

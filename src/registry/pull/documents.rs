@@ -130,7 +130,11 @@ impl<'a> Documents<'a> {
                 if found.len() >= MAX_REFERRERS || !seen.insert(referrer.digest) {
                     continue;
                 }
-                let raw = self.described(&referrer)?;
+                let raw = match self.described(&referrer) {
+                    // Listed, and not there: whoever may write the list may write anything into it.
+                    Err(error) if error.kind() == Some(Kind::NoSuchImage) => continue,
+                    raw => raw?,
+                };
                 // The list may be of anybody's making; what counts is what the referrer says itself.
                 if raw.subject().is_none_or(|said| said.digest != subject) {
                     continue;

@@ -190,9 +190,9 @@ fn repository_of(reference: &Reference) -> String {
     format!("{}/{}", reference.domain(), reference.path())
 }
 
-/// Where an image comes from: its full name there.
+/// Where an image comes from: its name there, which is its tag where it has one.
 fn origin(reference: &Reference) -> String {
-    reference.full()
+    reference.clone().without_digest().unwrap_or_else(|| reference.clone()).full()
 }
 
 /// The manifest or index that a reference means now.

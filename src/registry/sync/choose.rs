@@ -58,6 +58,13 @@ impl Choice {
 
     /// Whether a pattern or the range means a tag.
     fn means(&self, tag: &str) -> bool {
+        // Where registries have no list of referrers, tools keep one under such a tag.
+        let is_list = tag
+            .strip_prefix("sha256-")
+            .is_some_and(|hex| hex.len() >= 64 && hex.bytes().take(64).all(|b| b.is_ascii_hexdigit()));
+        if is_list {
+            return false;
+        }
         let is_like = self.patterns.iter().any(|pattern| pattern.matches(tag));
         match &self.range {
             None => is_like,

@@ -105,10 +105,10 @@ impl Ingest {
                     continue;
                 };
                 // Who has a second name for it could change it behind our back.
-                let is_ours = dir
-                    .open_file(&hex)?
-                    .and_then(|file| file.metadata().ok())
-                    .is_some_and(|m| m.nlink() == 1);
+                let file = dir.open_file(&hex)?;
+                let file = file.filter(|file| file.metadata().is_ok_and(|m| m.nlink() == 1));
+                // One that was whole when its process died can be read by now, and is to be gone on with.
+                let is_ours = file.is_some_and(|file| fs::make_writable(&file).is_ok());
                 if is_ours && adopted.get(digest).is_none_or(|have| *have < stat.size) {
                     dir.rename(&hex, &self.inner.dir, &hex)?;
                     adopted.insert(*digest, stat.size);
