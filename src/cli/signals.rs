@@ -24,12 +24,13 @@ impl Signals {
         let twice = Arc::new(AtomicBool::new(false));
         let mut handlers = Vec::new();
         for signal in not_ignored(&[SIGINT, SIGTERM, SIGHUP]) {
-            // Order matters: the handler that ends the process looks at what an earlier signal has set.
+            // Order matters: a signal may come while they are installed, and from the first one on it ends the command; the one
+            // that ends the process looks at what an earlier signal has set.
             let installed = [
+                signal_hook::flag::register(signal, cancel.flag()),
+                signal_hook::flag::register_usize(signal, Arc::clone(&came), signal as usize),
                 signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&twice)),
                 signal_hook::flag::register(signal, Arc::clone(&twice)),
-                signal_hook::flag::register_usize(signal, Arc::clone(&came), signal as usize),
-                signal_hook::flag::register(signal, cancel.flag()),
             ];
             handlers.extend(installed.into_iter().flatten());
         }

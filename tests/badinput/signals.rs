@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM in the middle of an import: the exit code of the signal, and nothing half done.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal};
@@ -28,6 +29,12 @@ fn catches(child: &Child, signal: Signal) -> bool {
     u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) != 0
 }
 
+/// Whether the process has this open.
+fn has_open(child: &Child, path: &Path) -> bool {
+    let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+    open.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|open| open == path))
+}
+
 fn assert_interrupted(before: &Before, child: Child, code: i32, context: &str) {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{context}: {output:?}");
@@ -50,6 +57,8 @@ fn a_slow_pipe_is_not_waited_for() {
             let mut pipe = child.stdin.take().unwrap();
             pipe.write_all(&archive[..fed]).unwrap();
             wait_for(|| catches(&child, signal).then_some(()));
+            // Its handlers are all there once it has gone on to the store.
+            wait_for(|| has_open(&child, &before.sandbox.store()).then_some(()));
             if fed > 0 {
                 let leases = before.sandbox.store().join(".larder/leases");
                 wait_for(|| std::fs::read_dir(&leases).unwrap().next().map(Result::unwrap));
