@@ -53,17 +53,8 @@ pub(crate) struct Args {
     #[arg(long)]
     replace: bool,
 
-    /// Take signatures, inventories and attestations along that refer to the image
-    #[arg(long)]
-    referrers: bool,
-
-    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
-    #[arg(long)]
-    plain_http: bool,
-
-    /// Blobs that are fetched at a time
-    #[arg(long, value_name = "N", default_value = "12")]
-    jobs: NonZeroUsize,
+    #[command(flatten)]
+    fetching: Fetching,
 
     /// Read what is in the images (os, packages, programs) now, and not when it is first needed
     #[arg(long)]
@@ -77,10 +68,33 @@ pub(crate) struct Args {
     declared: Flags,
 }
 
+/// How images are fetched.
+#[derive(Debug, clap::Args)]
+pub(super) struct Fetching {
+    /// Take signatures, inventories and attestations along that refer to an image
+    #[arg(long)]
+    pub(super) referrers: bool,
+
+    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
+    #[arg(long)]
+    pub(super) plain_http: bool,
+
+    /// Blobs that are fetched at a time
+    #[arg(long, value_name = "N", default_value_t = JOBS)]
+    jobs: NonZeroUsize,
+}
+
+impl Fetching {
+    /// Blobs that are fetched at a time, within bounds.
+    pub(super) fn jobs(&self) -> usize {
+        self.jobs.get().min(MOST_JOBS)
+    }
+}
+
 /// More connections than this are no faster, and each takes memory.
 pub(super) const MOST_JOBS: usize = 16;
 /// As many as nobody asked for otherwise.
-const JOBS: usize = 12;
+const JOBS: NonZeroUsize = NonZeroUsize::new(12).expect("not zero");
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.images.len() > 1 {
@@ -89,7 +103,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let given = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
-    let registries = registries(context, args.plain_http)?;
+    let registries = registries(context, args.fetching.plain_http)?;
     let platforms = match (&args.platform[..], args.all_platforms) {
         (_, true) => Platforms::All,
         ([], false) => Platforms::Host(Platform::host()),
@@ -109,8 +123,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 .map(|given| given.reference.clone())
                 .or_else(|| image.clone().without_digest()),
             platforms: &platforms,
-            referrers: args.referrers,
-            jobs: args.jobs.get().min(MOST_JOBS),
+            referrers: args.fetching.referrers,
+            jobs: args.fetching.jobs(),
         };
         let notice = |notice| bar.suspended(|| say(notice));
         let pulled = pull(&store, &registries, &request, &notice, &options);
@@ -192,7 +206,7 @@ pub(super) fn fetch(
         name: reference.clone().without_digest(),
         platforms: &platforms,
         referrers: false,
-        jobs: JOBS,
+        jobs: JOBS.get(),
     };
     match pull(store, &registries, &request, &|notice| bar.suspended(|| say(notice)), &options) {
         Ok(_) => Ok(true),

@@ -1,7 +1,6 @@
 //! `larder sync`: what a list says of registries is to be here.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use larder_store::descriptor::{Descriptor, Platform};
@@ -14,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::import::say_gone;
 use super::naming::Names;
-use super::pull::{MOST_JOBS, options, registries, say};
+use super::pull::{Fetching, options, registries, say};
 use super::resolve::file;
 use crate::catalog::Declared;
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
@@ -50,17 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     delete: bool,
 
-    /// Take signatures, inventories and attestations along that refer to the images
-    #[arg(long)]
-    referrers: bool,
-
-    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
-    #[arg(long)]
-    plain_http: bool,
-
-    /// Blobs that are fetched at a time
-    #[arg(long, value_name = "N", default_value = "12")]
-    jobs: NonZeroUsize,
+    #[command(flatten)]
+    fetching: Fetching,
 
     /// How to print what is done
     #[arg(long, value_enum, default_value_t)]
@@ -116,7 +106,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     })?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
-    let registries = registries(context, args.plain_http)?;
+    let registries = registries(context, args.fetching.plain_http)?;
     let sync = Sync { context, args, store: &store, registries: &registries, names: &names };
     let mut failed = Failures::default();
     let mut planned = sync.plan(&entries, &mut failed)?;
@@ -198,8 +188,8 @@ impl Sync<'_> {
             .iter()
             .filter(|(digest, _)| seen.insert(*digest))
             .fold(0, |sum: u64, (_, size)| sum.saturating_add(*size));
-        *held += found.held();
-        let is_kept = state != State::There && *held <= MAX_HELD;
+        let is_kept = state != State::There && *held + found.held() <= MAX_HELD;
+        *held += if is_kept { found.held() } else { 0 };
         Ok(Wanted {
             reference: reference.clone(),
             digest,
@@ -214,8 +204,8 @@ impl Sync<'_> {
             reference,
             name: Some(reference.clone()),
             platforms,
-            referrers: self.args.referrers,
-            jobs: self.args.jobs.get().min(MOST_JOBS),
+            referrers: self.args.fetching.referrers,
+            jobs: self.args.fetching.jobs(),
         }
     }
 

@@ -67,10 +67,11 @@ impl Look<'_> {
             Source::Generated(_) => format!("what was put upon {}", plan.base.as_deref().unwrap_or_default()),
         };
         let mut for_earlier = false;
-        let why = match lacks(job, &offer) {
+        let lacking = lacks(job, &offer);
+        let why = match &lacking {
             Ok(missing) if missing.is_nothing() => return Ok(with_earlier(plan, &offer, is_readable)),
             Ok(missing) => {
-                for_earlier = plan.lacks_earlier_alone(&missing);
+                for_earlier = plan.lacks_earlier_alone(missing);
                 let has: Vec<_> = compilers(&offer);
                 let has = match missing.compiler {
                     Some(_) if !has.is_empty() => format!(" (its compilers: {})", has.join(", ")),
@@ -81,7 +82,7 @@ impl Look<'_> {
             Err(Why::Arch(arch)) => format!("the image's architecture is {arch}, not {}", job.arch),
             Err(why) => format!("the image {why}, and not {}", job.os),
         };
-        let hint = match (&plan.source, lacks(job, &offer)) {
+        let hint = match (&plan.source, &lacking) {
             (Source::Own { .. }, Err(Why::Arch(_))) => {
                 format!("write FROM --platform=linux/{} in {how}, with a base that has it", job.arch.as_str())
             }

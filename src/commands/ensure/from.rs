@@ -6,7 +6,7 @@ use larder_store::base::Base;
 use larder_store::descriptor::Descriptor;
 use larder_store::error::Error;
 use larder_store::facts::{self, Facts};
-use larder_store::manifest::Document;
+use larder_store::manifest::{Document, ImageManifest};
 use larder_store::reference::Reference;
 
 use super::super::resolve::answer::{NO_SUCH_IMAGE, system};
@@ -194,14 +194,21 @@ fn bears(offer: &Offer<'_>, name: &str) -> bool {
     offer.names.iter().any(|(known, _)| known == name)
 }
 
+/// The descriptor and the document of an image; none where it is none, or not there.
+fn manifest(look: &Look<'_>, offer: &Offer<'_>) -> Result<Option<(Descriptor, ImageManifest)>, Error> {
+    let Some(size) = look.store.blobs().contains(&offer.digest)? else { return Ok(None) };
+    let descriptor = Descriptor::new(String::new(), offer.digest, size);
+    Ok(match look.store.document(&descriptor)?.map(|raw| raw.document) {
+        Some(Document::Image(image)) => Some((descriptor, image)),
+        _ => None,
+    })
+}
+
 /// What a base is, as its facts and its config say.
 fn inside(look: &Look<'_>, offer: &Offer<'_>, name: &str) -> Outcome<Inside> {
     let missing = || Error::damaged(format!("manifest {} of {name}", offer.digest), "is missing");
-    let size = look.store.blobs().contains(&offer.digest)?.ok_or_else(missing)?;
-    let manifest = Descriptor::new(String::new(), offer.digest, size);
-    let facts = super::super::facts::of(look.store, &manifest, &look.context.cancel)?.map_err(fail)?;
-    let read = look.store.document(&manifest)?.map(|raw| raw.document);
-    let Some(Document::Image(image)) = read else { return Err(missing().into()) };
+    let (descriptor, image) = manifest(look, offer)?.ok_or_else(missing)?;
+    let facts = super::super::facts::of(look.store, &descriptor, &look.context.cancel)?.map_err(fail)?;
     let (config, _) = look.store.config(&image)?;
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
     let user = config["config"]["User"].as_str().map(str::to_owned);
@@ -224,12 +231,7 @@ impl Inside {
 
 /// How many layers an image has; none that can be read are none.
 fn layers(look: &Look<'_>, offer: &Offer<'_>) -> usize {
-    let size = look.store.blobs().contains(&offer.digest).ok().flatten().unwrap_or_default();
-    let read = look.store.document(&Descriptor::new(String::new(), offer.digest, size));
-    match read.ok().flatten().map(|raw| raw.document) {
-        Some(Document::Image(image)) => image.layers.len(),
-        _ => 0,
-    }
+    manifest(look, offer).ok().flatten().map_or(0, |(_, image)| image.layers.len())
 }
 
 /// What installs packages in an image, and whether larder sees which are there.
