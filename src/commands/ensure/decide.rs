@@ -63,10 +63,13 @@ impl Look<'_> {
     pub(super) fn decide(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
         let decided = self.decide_here(job, earlier);
         let lacks_base = decided.as_ref().is_err_and(|error| error.is_exit(NO_SUCH_IMAGE));
-        let may_fetch = self.args.how.pull && self.args.base.is_none() && !self.args.dry_run;
+        // One of another architecture wants a name of its own, which is for people to give.
+        let may_fetch = self.args.how.pull
+            && self.args.base.is_none()
+            && !self.args.dry_run
+            && host().is_ok_and(|host| job.arch == host);
         let Some(official) = official(&job.os).filter(|_| lacks_base && may_fetch) else { return decided };
-        let platform = Platform::parse(&format!("linux/{}", job.arch.as_str()));
-        match pull::fetch(self.context, self.store, &official, platform.as_ref())? {
+        match pull::fetch(self.context, self.store, &official, None)? {
             true => self.decide_here(job, earlier),
             false => decided,
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
+use larder_store::open_files;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -138,17 +139,17 @@ impl<'a> Helper<'a> {
 
     fn run(&self, verb: &str, input: &[u8]) -> Result<Ended> {
         self.cancel.check()?;
-        let mut child = Command::new(&self.path)
+        let mut command = Command::new(&self.path);
+        command
             .arg(verb)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             // So that all that it starts ends with it.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                self.wrong(format!("cannot be run: {error}"), "look at the program, and at its first line")
-            })?;
+            .process_group(0);
+        let mut child = open_files::as_started(|| command.spawn()).map_err(|error| {
+            self.wrong(format!("cannot be run: {error}"), "look at the program, and at its first line")
+        })?;
         let talked = self.talk(&mut child, input);
         if talked.is_err() {
             // It is not reaped yet, so the number is its group's and nobody else's.
