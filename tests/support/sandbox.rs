@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -95,11 +93,10 @@ impl Sandbox {
         // The program itself may lie where only root gets.
         let larder = self.path("larder");
         if !larder.exists() {
-            std::fs::copy(assert_cmd::cargo::cargo_bin!("larder"), &larder).unwrap();
+            // Not by this process: a test that forks meanwhile would have it open for writing, and nobody could run it.
+            super::run(Command::new("cp").arg(assert_cmd::cargo::cargo_bin!("larder")).arg(&larder));
         }
-        for path in [self.root(), &larder] {
-            std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-        }
+        super::run(Command::new("chmod").arg("755").arg(self.root()).arg(&larder));
         setpriv.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
         match groups {
             [] => setpriv.arg("--clear-groups"),

@@ -131,7 +131,7 @@ impl<'a> Work<'a, '_> {
         };
         let observer = &mut *self.observer;
         let runner = self.runner.as_ref().ok_or(run::Error::NoRuntime)?;
-        runner.run(&step, &mut |_, bytes| observer.output(bytes), self.cancel)
+        runner.run(&step, &mut |bytes| observer.output(bytes), self.cancel)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The runner's side of a step: it starts the attendant, passes the output on, and says when to stop.
 
-use std::io::{Read, Write};
+use std::io::{PipeReader, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use larder_store::cancel::Cancel;
@@ -24,23 +24,11 @@ const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// What an attendant gets for ending its step; then it is killed, and the kernel does the rest.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Which of its streams a step wrote to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    /// Its stdout.
-    Out,
-    /// Its stderr.
-    Err,
-}
-
 impl Runner {
     /// Runs a step to its end. All that it started has ended then, and nothing is mounted any more, however it ended.
-    pub(crate) fn run(
-        &self,
-        step: &Step,
-        output: &mut dyn FnMut(Stream, &[u8]),
-        cancel: &Cancel,
-    ) -> Result<Ended> {
+    ///
+    /// `output` gets what it writes to stdout and stderr, in the order in which it was written.
+    pub(crate) fn run(&self, step: &Step, output: &mut dyn FnMut(&[u8]), cancel: &Cancel) -> Result<Ended> {
         cancel.check()?;
         let request = Request {
             runtime: self.runtime.clone(),
@@ -49,13 +37,14 @@ impl Runner {
             open_files: open_files::started_with(),
         };
         let (socket, theirs) = UnixStream::pair().map_err(Error::io("make", "a socket"))?;
+        let (written, writer) = std::io::pipe().map_err(Error::io("make", "a pipe"))?;
         let mut attendant = Command::new("/proc/self/exe")
             .arg(entry::ATTEND)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(writer.try_clone().map_err(Error::io("make", "a pipe"))?)
+            .stderr(writer)
             // Signals of the terminal are for the runner, which says when to stop.
             .process_group(0)
             .spawn()
@@ -65,14 +54,14 @@ impl Runner {
         // One that died of itself has no report: that is said below.
         let _ = (&socket).write_all(&line);
         let mut tail = Tail::default();
-        let mut output = |stream, bytes: &[u8]| {
+        let mut output = |bytes: &[u8]| {
             tail.push(bytes);
-            output(stream, bytes);
+            output(bytes);
         };
         // One beyond what the clock can say never comes.
         let deadline = Instant::now().checked_add(step.timeout);
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        let passed = pass_on(&mut attendant, &socket, &mut output, &is_over, cancel);
+        let passed = pass_on(&mut attendant, &written, &socket, &mut output, &is_over, cancel);
         if passed.is_err() {
             stop(&socket);
         }
@@ -101,22 +90,19 @@ fn stop(socket: &UnixStream) {
     let _ = socket.shutdown(Shutdown::Write);
 }
 
-/// Hands output on until both streams have ended, which is when the attendant and all of the step have.
+/// Hands output on until nobody can write any more, which is when the attendant and all of the step have ended.
 fn pass_on(
     attendant: &mut Child,
+    written: &PipeReader,
     socket: &UnixStream,
-    output: &mut dyn FnMut(Stream, &[u8]),
+    output: &mut dyn FnMut(&[u8]),
     is_over: &dyn Fn() -> bool,
     cancel: &Cancel,
 ) -> Result<()> {
     let failed = |error: Errno| Error::io("read the output of", "the step")(error.into());
-    let mut streams = [
-        (Stream::Out, attendant.stdout.take().map(OwnedFd::from)),
-        (Stream::Err, attendant.stderr.take().map(OwnedFd::from)),
-    ];
     let mut buffer = vec![0; 64 << 10];
     let mut stopped: Option<Instant> = None;
-    while streams.iter().any(|(_, fd)| fd.is_some()) {
+    loop {
         match stopped {
             None if cancel.is_raised() || is_over() => {
                 stop(socket);
@@ -127,25 +113,16 @@ fn pass_on(
             }
             _ => {}
         }
-        let mut fds: Vec<_> = streams
-            .iter()
-            .filter_map(|(_, fd)| Some(PollFd::from_borrowed_fd(fd.as_ref()?.as_fd(), PollFlags::IN)))
-            .collect();
+        let mut fds = [PollFd::from_borrowed_fd(written.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&TICK)) {
-            Err(Errno::INTR) => continue,
+            Err(Errno::INTR) | Ok(0) => continue,
             polled => polled.map_err(failed)?,
         };
-        let ready: Vec<_> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let open = streams.iter_mut().filter(|(_, fd)| fd.is_some());
-        for ((stream, fd), _) in open.zip(ready).filter(|(_, is_ready)| *is_ready) {
-            let Some(from) = fd.as_ref() else { continue };
-            match rustix::io::read(from, &mut buffer[..]) {
-                Err(Errno::INTR) => {}
-                Ok(0) => *fd = None,
-                Ok(count) => output(*stream, &buffer[..count]),
-                Err(error) => return Err(failed(error)),
-            }
+        match rustix::io::read(written, &mut buffer[..]) {
+            Err(Errno::INTR) => {}
+            Ok(0) => return Ok(()),
+            Ok(count) => output(&buffer[..count]),
+            Err(error) => return Err(failed(error)),
         }
     }
-    Ok(())
 }
