@@ -42,6 +42,9 @@ const CONSUME: Scenario = Scenario {
     command: &["import", "ARCHIVE", "--consume", "--jobs", "1"],
     can_repeat: true,
 };
+/// An image out of a registry: one blob after the other.
+const PULL: Scenario =
+    Scenario { prepare: &[IMPORT_ONE], command: &["pull", "IMAGE", "--jobs", "1"], can_repeat: true };
 const INIT: Scenario = Scenario { prepare: &[], command: &["init"], can_repeat: true };
 const TAG: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["tag", CLANG, GCC], can_repeat: true };
 const RM: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["rm", GCC], can_repeat: false };
@@ -113,6 +116,7 @@ kill! {
     a_siblings_import: SIBLING, 20;
     a_replacing_import: REPLACE, 20;
     a_consuming_import: CONSUME, 20;
+    a_pull: PULL, 20;
     init: INIT, 20;
     tag: TAG, 5;
     rm: RM, 5;

@@ -1,19 +1,23 @@
 //! One command that changes a store: what is there before, what it may leave, and what must go on afterwards.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::points::Point;
+use crate::support::image::Image;
 use crate::support::store::{
     REF_NAME, assert_blobs_match, assert_nothing_pending, assert_sound, blobs, entries, reachable,
 };
 use crate::support::tarball::{docker_archive, layer, members_of, noise};
+use crate::support::web::Web;
 use crate::support::{Sandbox, describe, fixture, run};
 
 /// A command that changes a store.
 pub(super) struct Scenario {
     /// What is done before.
     pub(super) prepare: &'static [&'static [&'static str]],
-    /// What is killed; `ARCHIVE` stands for a large archive of this store alone, `OUTPUT` for a file beside it.
+    /// What is killed; `ARCHIVE` stands for a large archive of this store alone, `OUTPUT` for a file beside it, `IMAGE` for an image
+    /// in a registry.
     pub(super) command: &'static [&'static str],
     /// Whether it may be given again after it was done: `rm` finds nothing then.
     pub(super) can_repeat: bool,
@@ -38,6 +42,7 @@ impl Scenario {
         let word = |word: &&str| match *word {
             "ARCHIVE" => archive.display().to_string(),
             "OUTPUT" => output.display().to_string(),
+            "IMAGE" => image(),
             word => word.to_owned(),
         };
         self.command.iter().map(word).collect()
@@ -141,6 +146,18 @@ fn assert_nothing_is_left(store: &Path, point: &Point) {
     }
     let trash = std::fs::read_dir(store.join(".larder/trash")).map_or(0, Iterator::count);
     assert_eq!(trash, 0, "{point:?}: trash is left");
+}
+
+/// An image in a registry of the tests' own, for all of them.
+fn image() -> String {
+    static REGISTRY: OnceLock<Web> = OnceLock::new();
+    let image = Image::of(&[layer("a", b"1"), layer("b", &noise(1, 100_000))]);
+    let web = REGISTRY.get_or_init(|| {
+        let web = Web::new();
+        web.put("a/b:1", &image);
+        web
+    });
+    format!("{}/a/b:1", web.address)
 }
 
 /// The archive that a store's command eats.

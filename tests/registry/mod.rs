@@ -4,6 +4,7 @@ mod access;
 mod bad;
 mod broken;
 mod login;
+mod peers;
 mod pull;
 mod referrers;
 

@@ -89,7 +89,7 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     rule: Mutex<Rule>,
     sent: AtomicU64,
-    /// Requests that are being answered, and the most that were at once.
+    /// Requests that are kept waiting, and the most that were at once.
     busy: Mutex<(usize, usize)>,
 }
 
@@ -165,7 +165,7 @@ impl Web {
         std::mem::take(&mut *self.shared.asked.lock().unwrap())
     }
 
-    /// The most requests that were answered at the same time since the last time.
+    /// The most requests that were kept waiting at the same time since the last time.
     pub fn most_at_once(&self) -> usize {
         std::mem::take(&mut self.shared.busy.lock().unwrap().1)
     }
@@ -181,14 +181,8 @@ impl Shared {
         let Some(asked) = self.read(&mut client) else { return };
         let does = (self.rule.lock().unwrap())(&asked);
         self.asked.lock().unwrap().push(asked.clone());
-        {
-            let mut busy = self.busy.lock().unwrap();
-            busy.0 += 1;
-            busy.1 = busy.1.max(busy.0);
-        }
         // Whoever asked may be gone.
         let _ = self.act(&mut client, &asked, does);
-        self.busy.lock().unwrap().0 -= 1;
         let _ = client.shutdown(Shutdown::Write);
         // Not before the other side has read it all: what is in flight would be lost.
         let _ = client.set_read_timeout(Some(Duration::from_secs(5)));
@@ -225,7 +219,13 @@ impl Shared {
             Does::Close => Ok(()),
             Does::Hang => client.read(&mut [0]).map(drop),
             Does::After(time, does) => {
+                {
+                    let mut busy = self.busy.lock().unwrap();
+                    busy.0 += 1;
+                    busy.1 = busy.1.max(busy.0);
+                }
                 std::thread::sleep(time);
+                self.busy.lock().unwrap().0 -= 1;
                 self.act(client, asked, *does)
             }
         }

@@ -46,8 +46,12 @@ pub(super) fn fetch(
         is_over: AtomicBool::new(false),
         watch: options.watch,
     };
+    let jobs = jobs.clamp(1, blobs.len().max(1));
+    if jobs == 1 {
+        return in_turn(&line, &shared, done);
+    }
     let mut lines = vec![line];
-    while lines.len() < jobs.clamp(1, blobs.len().max(1)) {
+    while lines.len() < jobs {
         lines.push(repository.line()?);
     }
     let mut first = None;
@@ -77,11 +81,27 @@ pub(super) fn fetch(
     first.map_or(Ok(()), Err)
 }
 
+/// One after the other, without another thread.
+fn in_turn(
+    line: &Line,
+    shared: &Shared<'_>,
+    done: &mut dyn FnMut(Staged) -> Result<(), StoreError>,
+) -> Result<()> {
+    while let Some(blob) = shared.next() {
+        done(one(line, blob, shared)?)?;
+    }
+    Ok(())
+}
+
+impl<'a> Shared<'a> {
+    fn next(&self) -> Option<&'a Descriptor> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
 fn work(line: &Line, shared: &Shared<'_>, results: &Sender<Result<Staged>>) {
     while !shared.is_over.load(Ordering::Relaxed) {
-        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
-            return;
-        };
+        let Some(blob) = shared.next() else { return };
         let fetched = one(line, blob, shared);
         if fetched.is_err() {
             shared.is_over.store(true, Ordering::Relaxed);
