@@ -22,7 +22,7 @@ const STORE: &[(u32, &[&str])] = &[
             "reference",
         ],
     ),
-    (1, &["abilities", "blob", "fs", "tree"]),
+    (1, &["abilities", "blob", "fs", "open_files", "tree"]),
     (2, &["base", "index", "layout", "overlay", "walk"]),
     (
         3,

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use larder_store::cancel::Cancel;
+use larder_store::open_files;
 
 use crate::cli::{CommandError, Context, Outcome, Signals, fail, note, safe};
 use crate::commands::Verb;
@@ -58,6 +59,7 @@ pub fn run() -> ExitCode {
     if let Some(code) = build::run::entry() {
         return code;
     }
+    open_files::raise();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

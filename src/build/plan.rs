@@ -17,7 +17,7 @@ pub(crate) struct Plan {
     pub(crate) globals: Globals,
     /// In their order; the last is the target.
     pub(crate) stages: Vec<Planned>,
-    /// What was given with `--build-arg` and no ARG asks for: to be told, as Docker does.
+    /// What was given with `--build-arg` and no ARG asks for: to be told, as Docker does, unless a trigger asks for it.
     pub(crate) unused: Vec<String>,
     /// Number, name and line of all stages, also of those that are left out.
     names: Vec<(Option<String>, usize)>,
@@ -146,12 +146,8 @@ fn reached(needs: &[BTreeSet<usize>], target: usize) -> BTreeSet<usize> {
 }
 
 fn is_declared(dockerfile: &Dockerfile, planned: &[Planned], name: &str) -> bool {
-    let in_stage = |step: &Step| match &step.instruction {
-        Instruction::Arg(names) => names.iter().any(|(known, _)| known == name),
-        _ => false,
-    };
     dockerfile.globals.iter().any(|(_, known, _)| known == name)
-        || planned.iter().flat_map(|stage| &stage.steps).any(in_stage)
+        || planned.iter().flat_map(|stage| &stage.steps).any(|step| step.declares(name))
 }
 
 fn base(

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
 use larder_store::Error;
+use larder_store::open_files;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -70,11 +71,14 @@ fn run_with_signals(context: &Context, program: &OsStr, args: &[OsString]) -> Ou
 /// Starts it as env(1) does: what the kernel takes for no program is a script for sh.
 fn spawn(program: &OsStr, args: &[OsString]) -> Outcome<Child> {
     let found = found(program);
-    let mut spawned = Command::new(program).args(args).spawn();
+    let start = |mut command: Command| open_files::as_started(|| command.args(args).spawn());
+    let mut spawned = start(Command::new(program));
     if let (Err(error), Some(script)) = (&spawned, &found)
         && error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error())
     {
-        spawned = Command::new("/bin/sh").arg(script).args(args).spawn();
+        let mut shell = Command::new("/bin/sh");
+        shell.arg(script);
+        spawned = start(shell);
     }
     spawned.map_err(|error| match (error.kind(), found) {
         (io::ErrorKind::NotFound, None) => {

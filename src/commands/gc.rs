@@ -3,7 +3,8 @@
 use larder_store::gc::{Collected, Mode, Options, gc};
 use larder_store::quantity::seconds;
 
-use crate::cli::{Context, Format, Outcome, count, human, line, print_json};
+use crate::build::engine;
+use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, note, print_json};
 
 /// Remove what no image needs any more
 ///
@@ -31,11 +32,18 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Sweep };
     let now = super::now();
-    let collected = gc(&store, &Options { grace: args.grace, now, mode, cancel: &context.cancel })?;
-    match args.format {
-        Format::Json => print_json(&collected),
-        Format::Table => describe(&collected, mode).iter().try_for_each(line),
+    let mut collected = gc(&store, &Options { grace: args.grace, now, mode, cancel: &context.cancel })?;
+    let steps = engine::clear_up(&store, mode == Mode::Sweep);
+    if let Ok(steps) = &steps {
+        collected.leftovers += steps.count;
+        steps.notes.iter().for_each(|left| note(format_args!("note: {left}")));
     }
+    match args.format {
+        Format::Json => print_json(&collected)?,
+        Format::Table => describe(&collected, mode).iter().try_for_each(line)?,
+    }
+    // What became of the store is said all the same.
+    steps.map(drop).map_err(|error| CommandError::from(error).in_part())
 }
 
 fn describe(collected: &Collected, mode: Mode) -> Vec<String> {

@@ -170,6 +170,11 @@ pub enum Error {
     },
 }
 
+/// Whether this process has as many files open as it may.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
+}
+
 impl Error {
     /// Wraps an operating system error with what was tried and where.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Error {
@@ -223,6 +228,9 @@ impl Error {
             Error::NoSpace { .. } => "free space on this disk, or choose another --store",
             Error::NoRoom { .. } => {
                 "`larder prune --dry-run --explain` says why the others stay; `larder holds` who uses what"
+            }
+            Error::Io { source, .. } if is_out_of_descriptors(source) => {
+                "raise the limit of open files: `ulimit -n` of the shell, LimitNOFILE= of a service, --ulimit nofile= of a container"
             }
             Error::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => "free space on this disk; the store is as it was before",

@@ -36,6 +36,7 @@ pub mod lease;
 pub mod lock;
 pub mod manifest;
 pub mod media_type;
+pub mod open_files;
 pub mod overlay;
 mod owned;
 pub mod place;

@@ -154,3 +154,39 @@ fn a_config_that_means_harm_is_confined_or_refused() {
     }
     builder.assert_clean();
 }
+
+#[test]
+fn a_file_of_etc_that_nothing_can_be_bound_over_is_told_in_words_before_anything_runs() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    for (path, target, why) in [
+        ("etc/hosts", "/proc/self/fd/0", "it leads to /proc/self/fd/0, where the runtime mounts"),
+        ("etc/resolv.conf", "../proc/net/pnp", "it leads to /proc/net/pnp, where the runtime mounts"),
+        ("etc/hostname", "/dev/null", "it leads to /dev/null, where the runtime mounts"),
+        ("etc/hosts", "hosts", "it leads nowhere (Too many levels of symbolic links"),
+        ("etc/hosts", "/etc/passwd/x", "it leads nowhere (Not a directory"),
+        ("etc/hosts", "/tmp", "/tmp is a directory"),
+        ("etc/hosts", "", "/etc/hosts is a directory"),
+    ] {
+        let base = builder.sandbox.path("bound");
+        copy(&builder.sandbox.path("base"), &base);
+        match target {
+            "" => std::fs::create_dir(base.join(path)).unwrap(),
+            target => symlink(target, base.join(path)).unwrap(),
+        }
+        builder.import("bound:1", &["bound"]);
+        std::fs::remove_dir_all(&base).unwrap();
+        let told = builder.fail("FROM bound:1\nRUN echo ran\n", &[], 1);
+        let says = format!(
+            "larder: context/Dockerfile:2: RUN echo ran: the machine's file cannot be shown as /{path} of the step's root: {why}"
+        );
+        assert!(
+            told.contains(&says) && told.contains("\nhint: make it a file in the image, or remove it"),
+            "{told}"
+        );
+        assert!(!told.contains("\nran\n"), "{told}");
+        // What needs no root of its own can be done.
+        builder.ok("FROM bound:1\nWORKDIR /made\n", &[]);
+    }
+    builder.assert_gone(&[]);
+    builder.assert_clean();
+}

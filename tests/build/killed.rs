@@ -1,5 +1,6 @@
 //! Ctrl-C, and kill -9 of larder or of the process that attends its command, at any moment of a build.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -79,6 +80,35 @@ fn a_build_that_is_interrupted_at_any_of_10_moments_clears_up_itself() {
         builder.assert_gone(&[]);
         builder.assert_clean();
     }
+}
+
+#[test]
+fn gc_clears_up_after_an_attendant_that_was_killed_and_not_after_one_that_lives() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let start = |text: &str| {
+        let dockerfile = format!("{}RUN echo {text}; sleep 600\n", builder.marked());
+        let mut command = builder.command(&dockerfile, &["--no-cache"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(told.any(|line| line.unwrap() == text));
+        (child, told)
+    };
+    let (mut living, _told) = start("lives");
+    let ids = builder.ids();
+    let (mut killed, _told) = start("is killed");
+    rustix::process::kill_process(attendant(Pid::from_child(&killed)), Signal::KILL).unwrap();
+    assert_eq!(killed.wait().unwrap().code(), Some(1));
+    assert_eq!(builder.ids().len(), 2);
+    assert_eq!(builder.sandbox.json(["gc", "--dry-run"])["leftovers"], 1);
+    assert_eq!(builder.ids().len(), 2);
+    assert_eq!(builder.sandbox.json(["gc"])["leftovers"], 1);
+    assert_eq!(builder.ids(), ids);
+    assert!(living.try_wait().unwrap().is_none());
+    rustix::process::kill_process(Pid::from_child(&living), Signal::TERM).unwrap();
+    living.wait().unwrap();
+    assert_eq!(builder.sandbox.json(["gc"])["leftovers"], 0);
+    builder.assert_gone(&ids);
+    builder.assert_clean();
 }
 
 /// Whether a process has a handler for SIGINT, or has ended.

@@ -1,5 +1,6 @@
 //! Making images by `larder build`: what a command sees and leaves behind, what is refused, and what a build leaves that does not end well.
 
+mod ahead;
 mod cached;
 mod config;
 mod copied;
@@ -10,6 +11,7 @@ mod ensure;
 mod full;
 mod hostile;
 mod killed;
+mod limits;
 mod options;
 mod refused;
 mod sees;

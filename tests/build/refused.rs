@@ -201,3 +201,25 @@ fn a_command_without_network_fails_at_once() {
     let told = builder.fail(dockerfile, &["--network", "none"], 1);
     assert!(told.contains("Network is unreachable") && told.contains("ended with exit code 1"), "{told}");
 }
+
+#[test]
+fn a_name_that_hides_others_in_a_layer_is_refused_by_its_path_in_the_image() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    std::fs::create_dir(builder.context().join("dir")).unwrap();
+    std::fs::write(builder.context().join("dir/.wh.copied"), "x").unwrap();
+    std::fs::write(builder.context().join("file"), "x").unwrap();
+    for (step, path) in [
+        ("RUN touch /tmp/.wh.touched", "/tmp/.wh.touched"),
+        ("RUN mkdir -p /a/.wh.made/b", "/a/.wh.made"),
+        ("WORKDIR /a/.wh.work/b", "/a/.wh.work"),
+        ("COPY file /etc/.wh.named", "/etc/.wh.named"),
+        ("COPY file /etc/.wh.dir/", "/etc/.wh.dir"),
+        ("COPY dir /to/", "/to/.wh.copied"),
+        ("COPY <<.wh.doc /to/\nx\n.wh.doc", "/to/.wh.doc"),
+    ] {
+        let told = builder.fail(&format!("FROM busybox:1\n{step}\n"), &[], 1);
+        let error = told.lines().find(|line| line.starts_with("larder: ")).unwrap();
+        assert!(error.contains(&format!(": {path:?}: ")) && error.contains("cannot be in a layer"), "{told}");
+        assert!(!error.contains("snapshots"), "{told}");
+    }
+}

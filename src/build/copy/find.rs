@@ -6,7 +6,7 @@ use larder_store::error::{Error, Result};
 use larder_store::place::{Counts, LeftOut, Source, Tree};
 use larder_store::tree::{Kind, Level, join, split};
 
-use super::From;
+use super::{Context, From};
 use crate::build::dockerfile::Copy;
 use crate::build::path::{in_context, in_stage};
 use crate::build::pattern::Pattern;
@@ -52,8 +52,7 @@ pub(crate) fn find(from: From<'_>, copy: &Copy, is_add: bool, cancel: &Cancel) -
     let mut sources = Vec::new();
     for word in &copy.sources {
         let path = match from {
-            From::Context(_) => in_context(word)
-                .ok_or_else(|| Error::invalid(format!("{word:?}"), "leads out of the context"))?,
+            From::Context(_) => in_context(word).ok_or_else(|| outside(word))?,
             From::Layers(_) => in_stage(word),
         };
         let is_plain = !path.contains(['*', '?', '[']);
@@ -66,11 +65,7 @@ pub(crate) fn find(from: From<'_>, copy: &Copy, is_add: bool, cancel: &Cancel) -
             named = matching(&tree, from, &path, cancel).map_err(|e| e.within(format!("{word:?}")))?;
         }
         if named.is_empty() {
-            let why = match from {
-                From::Context(_) => "there is no such file in the context, or .dockerignore leaves it out",
-                From::Layers(_) => "there is no such file in what it is copied from",
-            };
-            return Err(Error::invalid(format!("{word:?}"), why));
+            return Err(missing(word, from));
         }
         sources.extend(named);
     }
@@ -81,6 +76,30 @@ pub(crate) fn find(from: From<'_>, copy: &Copy, is_add: bool, cancel: &Cancel) -
     }
     let counts = if matches!(from, From::Context(_)) { Counts::Content } else { Counts::Owners };
     Ok(Found { sources, counts })
+}
+
+/// What can be said against a source of the context before it is its turn: of one that is no pattern, whether it is there. No directory is gone through.
+pub(crate) fn check_source(context: &Context, word: &str) -> Result<()> {
+    let path = in_context(word).ok_or_else(|| outside(word))?;
+    if path.contains(['*', '?', '[', '\\']) {
+        return Ok(());
+    }
+    let from = From::Context(context);
+    let hides = |path: &[u8], kind| from.leaves_out(path, kind) == LeftOut::All;
+    let at = from.tree()?.resolve(path.as_bytes(), &hides)?;
+    at.found.map(drop).ok_or_else(|| missing(word, from))
+}
+
+fn outside(word: &str) -> Error {
+    Error::invalid(format!("{word:?}"), "leads out of the context")
+}
+
+fn missing(word: &str, from: From<'_>) -> Error {
+    let why = match from {
+        From::Context(_) => "there is no such file in the context, or .dockerignore leaves it out",
+        From::Layers(_) => "there is no such file in what it is copied from",
+    };
+    Error::invalid(format!("{word:?}"), why)
 }
 
 /// What is at a path, links followed.

@@ -12,6 +12,6 @@ mod tests;
 
 pub(crate) use self::{
     context::{Context, From},
-    find::{Found, find},
+    find::{Found, check_source, find},
     place::{Target, make_directory, place},
 };

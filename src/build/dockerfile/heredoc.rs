@@ -85,6 +85,12 @@ pub(super) fn asked_for(line: &str) -> Vec<Asked> {
     words(line).unwrap_or_default().iter().filter_map(|word| asked(word)).collect()
 }
 
+/// The name of the file that a heredoc is: its word, without `/` at its head. As with BuildKit it lies in no directory.
+pub(super) fn file_name(word: &str) -> Option<&str> {
+    let name = word.trim_start_matches('/');
+    (!name.contains('/') && !["", ".", ".."].contains(&name)).then_some(name)
+}
+
 /// The text up to the line that ends it. The word that is missing is the error.
 pub(super) fn body<'a>(
     asked: Asked,

@@ -8,7 +8,7 @@ use parse_dockerfile::{
 
 use super::flags::Flags;
 use super::lines::{Line, word};
-use super::step::{Command, Copy, HealthCheck, Instruction, Run};
+use super::step::{Command, Copy, HealthCheck, HereDoc, Instruction, Run};
 use super::{From, Problem, heredoc, pairs};
 
 /// What a line is.
@@ -108,15 +108,19 @@ fn instruction(line: &Line, text: &str, parsed: Parsed<'_>, escape: char) -> Res
             Flags::read(line, "RUN", &run.options, &[])?;
             let flags_end = run.options.last().map_or(run.run.span.end, |flag| flag.span().end);
             let rest = text[flags_end..STAGE.len() + line.text.len()].trim();
-            Instruction::Run(run_of(line, &run.arguments, rest).map_err(problem)?)
+            let mut run = run_of(line, &run.arguments, rest).map_err(problem)?;
+            if let (Run::Script { name, .. }, [heredoc]) = (&mut run, &line.heredocs[..]) {
+                *name = file(line, heredoc)?;
+            }
+            Instruction::Run(run)
         }
         Parsed::Copy(copy) => {
             let flags = Flags::read(line, "COPY", &copy.options, &["from", "chown", "chmod"])?;
-            Instruction::Copy(copy_of(line, flags, copy.src.iter(), copy.dest.value.into_owned()))
+            Instruction::Copy(copy_of(line, flags, copy.src.iter(), copy.dest.value.into_owned())?)
         }
         Parsed::Add(add) => {
             let flags = Flags::read(line, "ADD", &add.options, &["chown", "chmod"])?;
-            Instruction::Add(copy_of(line, flags, add.src.iter(), add.dest.value.into_owned()))
+            Instruction::Add(copy_of(line, flags, add.src.iter(), add.dest.value.into_owned())?)
         }
         Parsed::Workdir(workdir) => Instruction::Workdir(workdir.arguments.value.into_owned()),
         Parsed::User(user) => Instruction::User(user.arguments.value.into_owned()),
@@ -187,8 +191,7 @@ fn run_of(line: &Line, words: &Words<'_>, rest: &str) -> Result<Run, String> {
     } else if is_alone {
         Run::Command(Command::Shell(content.clone()))
     } else {
-        let body =
-            |all: String, heredoc: &super::HereDoc| format!("{all}\n{}{}", heredoc.content, heredoc.name);
+        let body = |all: String, heredoc: &HereDoc| format!("{all}\n{}{}", heredoc.content, heredoc.name);
         Run::Command(Command::Shell(line.heredocs.iter().fold(rest.to_owned(), body)))
     })
 }
@@ -198,12 +201,14 @@ fn copy_of<'a, 'b: 'a>(
     mut flags: Flags,
     sources: impl Iterator<Item = &'a Source<'b>>,
     destination: String,
-) -> Copy {
+) -> Result<Copy, Problem> {
     let path = |source: &Source<'_>| match source {
         Source::Path(path) => Some(path.value.clone().into_owned()),
         _ => None,
     };
-    Copy {
+    let heredocs =
+        line.heredocs.iter().map(|heredoc| Ok(HereDoc { name: file(line, heredoc)?, ..heredoc.clone() }));
+    Ok(Copy {
         from: flags.take("from"),
         chown: flags.take("chown"),
         chmod: flags.take("chmod"),
@@ -212,9 +217,22 @@ fn copy_of<'a, 'b: 'a>(
             .filter_map(path)
             .filter(|path| line.heredocs.is_empty() || heredoc::asked(path).is_none())
             .collect(),
-        heredocs: line.heredocs.clone(),
+        heredocs: heredocs.collect::<Result<_, _>>()?,
         destination,
-    }
+    })
+}
+
+/// The name of the file that a heredoc makes.
+fn file(line: &Line, heredoc: &HereDoc) -> Result<String, Problem> {
+    let name = heredoc::file_name(&heredoc.name).map(str::to_owned);
+    name.ok_or_else(|| {
+        Problem::new(
+            line.number,
+            format!("<<{}", heredoc.name),
+            "a heredoc's word is the name of its file, and this is none",
+        )
+        .with_hint("write a word such as EOF, and directory and name in the destination")
+    })
 }
 
 /// The text of ONBUILD, which must be an instruction that can be done later.

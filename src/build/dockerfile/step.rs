@@ -13,6 +13,16 @@ pub(crate) struct Step {
     pub(crate) instruction: Instruction,
 }
 
+impl Step {
+    /// Whether it is an ARG of this name.
+    pub(crate) fn declares(&self, name: &str) -> bool {
+        match &self.instruction {
+            Instruction::Arg(names) => names.iter().any(|(known, _)| known == name),
+            _ => false,
+        }
+    }
+}
+
 /// What an instruction says. Words still have their quotes and variables until they are expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Instruction {

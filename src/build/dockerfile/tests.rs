@@ -97,6 +97,23 @@ fn heredocs_are_scripts_files_and_what_the_shell_makes_of_them() {
 }
 
 #[test]
+fn a_heredocs_word_is_the_name_of_a_file_in_no_directory() {
+    let Instruction::Copy(copy) = step("COPY <<//EOF.txt /d/\nx\n//EOF.txt") else { panic!("a COPY") };
+    assert_eq!(copy.heredocs[0].name, "EOF.txt");
+    for word in ["a/b", "../a", "a/", "..", ".", "/", "\"\""] {
+        let end = word.trim_matches('"');
+        for line in ["COPY", "ADD", "RUN"] {
+            let body = if line == "RUN" { "#!/bin/sh" } else { "x" };
+            let to = if line == "RUN" { "" } else { " /d/" };
+            let says = format!("D:2: <<{end}: a heredoc's word is the name of its file, and this is none");
+            assert_eq!(told(&format!("FROM scratch\n{line} <<{word}{to}\n{body}\n{end}\n")), [says]);
+        }
+        // The shell makes no file of that name.
+        steps(&format!("RUN cat <<{word}\nx\n{end}\n"));
+    }
+}
+
+#[test]
 fn copy_has_flags_words_and_lists() {
     let expected = Copy {
         from: Some("a".to_owned()),

@@ -54,18 +54,23 @@ impl Work<'_, '_> {
             }
             Some(Origin::Image(name)) => self.image(&name, None, at)?.layers.clone(),
             None => {
-                if self.context.is_none() {
-                    let context = Context::open(self.request.context, self.request.source.ignore.clone());
-                    self.context = Some(context.map_err(at.failed())?);
-                }
-                let Some(context) = &self.context else { return Ok(None) };
-                let mut found =
-                    find(From::Context(context), copy, is_add, self.cancel).map_err(at.failed())?;
-                let digest = found.digest(self.cancel).map_err(at.failed())?;
+                let cancel = self.cancel;
+                let context = self.context().map_err(at.failed())?;
+                let mut found = find(From::Context(context), copy, is_add, cancel).map_err(at.failed())?;
+                let digest = found.digest(cancel).map_err(at.failed())?;
                 return Ok(Some(Files::Context(found, digest)));
             }
         };
         Ok(Some(Files::Layers(layers)))
+    }
+
+    /// The context, open.
+    pub(super) fn context(&mut self) -> StoreResult<&Context> {
+        let context = match self.context.take() {
+            Some(context) => context,
+            None => Context::open(self.request.context, self.request.source.ignore.clone())?,
+        };
+        Ok(self.context.insert(context))
     }
 
     /// Copies files into a layer of their own.

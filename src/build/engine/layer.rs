@@ -2,8 +2,11 @@
 
 use larder_store::changes::{Changes, Form, Options, settle, store_changes};
 use larder_store::error::Result as StoreResult;
+use larder_store::gc::Mode;
 use larder_store::ids::ChainId;
 use larder_store::layers::LayerFacts;
+use larder_store::prune::{Incoming, make_room};
+use larder_store::quantity;
 use larder_store::snapshots::{NewSnapshot, Snapshot};
 use larder_store::tree::{Directory, Stack};
 use larder_store::unpack::{Layer, unpack_image};
@@ -32,9 +35,27 @@ impl<'a> Work<'a, '_> {
         }
     }
 
-    /// The layers of a stage or an image as directories, the lowest first.
+    /// The layers of a stage or an image as directories, the lowest first. Room for them is made before, or it is refused.
     pub(super) fn unpacked(&mut self, layers: &[Layer]) -> StoreResult<Vec<Snapshot>> {
-        unpack_image(self.store, self.snapshots, layers, &mut self.lease, (self.request.now)(), self.cancel)
+        let (now, cancel) = ((self.request.now)(), self.cancel);
+        let incoming = Incoming { store: self.store, ingest: self.tx.ingest().clone() };
+        let mut gone = Vec::new();
+        let mut room = |bytes| {
+            gone = make_room(&incoming, bytes, now, Mode::Sweep, cancel)?;
+            Ok(())
+        };
+        let unpacked =
+            unpack_image(self.store, self.snapshots, layers, &mut self.lease, now, &mut room, cancel);
+        // It is on the disk by now, or will not be.
+        let ended = incoming.ingest.expect_no_more();
+        for image in gone {
+            let unused = now.saturating_sub(image.image.last_used).max(0).unsigned_abs();
+            let name = image.image.shown_name();
+            self.observer
+                .note(&format!("made room: {name} (not used for {}) went", quantity::shown_seconds(unused)));
+        }
+        let unpacked = unpacked?;
+        ended.map(|()| unpacked)
     }
 
     /// A place for what a step changes.

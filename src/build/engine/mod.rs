@@ -4,6 +4,7 @@
 //! known by its [`key`]. All else is made in a directory of the snapshots and becomes a layer; nothing has a name before
 //! whoever asked gives it one, and what a broken-off build leaves is for GC.
 
+mod ahead;
 mod base;
 mod command;
 mod error;
@@ -13,12 +14,15 @@ mod key;
 mod layer;
 mod source;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use larder_store::Error as StoreError;
 use larder_store::base::Base;
 use larder_store::cancel::Cancel;
 use larder_store::codec::Encoding;
@@ -36,7 +40,7 @@ use super::args::Given;
 use super::dockerfile::{self, Instruction, Step};
 use super::plan::plan;
 use super::problem::Problem;
-use super::run::Network;
+use super::run::{self, Network, Reclaimed};
 use work::Work;
 
 /// What is to be built.
@@ -125,15 +129,23 @@ pub(crate) fn build<'s>(
     let given = Given::new(request.build_args.clone(), &platform);
     add_labels(&mut dockerfile, request, &wrong)?;
     let plan = plan(&dockerfile, request.target, given.clone()).map_err(wrong)?;
-    for name in &plan.unused {
-        observer.note(&format!("--build-arg {name}: no ARG of the Dockerfile asks for it"));
-    }
     let (snapshots, steps) = (Snapshots::open(store)?, Steps::open(store)?);
     let mut work = Work::begin(store, request, &plan, &given, (&snapshots, &steps), observer, cancel)?;
     for planned in &plan.stages {
         work.stage(planned)?;
     }
     work.finish()
+}
+
+/// Where steps of a store have what they need while they run.
+fn runs(store: &Store) -> larder_store::Result<PathBuf> {
+    let runs = store.layout().private().path().join("building/run");
+    std::path::absolute(&runs).map_err(StoreError::io("look at", &runs))
+}
+
+/// Clears up after steps whose attendant was killed, or only looks what there is.
+pub(crate) fn clear_up(store: &Store, removes: bool) -> run::Result<Reclaimed> {
+    run::clear_up(&runs(store)?, removes)
 }
 
 /// Labels of the command line are those of a last step of the target.

@@ -21,7 +21,7 @@ use super::stage::Stage;
 use super::{Built, Header, Observer, Request, image};
 use crate::build::args::Given;
 use crate::build::copy::Context;
-use crate::build::dockerfile::{self, Instruction, Step};
+use crate::build::dockerfile::Step;
 use crate::build::history;
 use crate::build::plan::{Base, Origin, Plan, Planned};
 use crate::build::problem::Problem;
@@ -51,7 +51,7 @@ pub(super) struct Work<'a, 's> {
     /// What was said already.
     told: BTreeSet<String>,
     number: usize,
-    count: usize,
+    pub(super) count: usize,
     /// Steps that were done, and that were known.
     did: (usize, usize),
 }
@@ -81,11 +81,9 @@ impl<'a, 's> Work<'a, 's> {
         observer: &'a mut dyn Observer,
         cancel: &'a Cancel,
     ) -> Result<Work<'a, 's>> {
-        let building = store.layout().private().ensure_dir("building")?;
-        let runs =
-            std::path::absolute(building.path()).map_err(StoreError::io("look at", building.path()))?;
+        store.layout().private().ensure_dir("building")?;
         // Whether it is needed is known when all images are.
-        let runner = match Runner::find(&runs.join("run")) {
+        let runner = match Runner::find(&super::runs(store)?) {
             Err(run::Error::NoRuntime) => None,
             found => Some(found.map_err(|error| Error::Run {
                 place: request.source.name.clone(),
@@ -114,57 +112,8 @@ impl<'a, 's> Work<'a, 's> {
             count: plan.stages.iter().map(|stage| 1 + stage.steps.len()).sum(),
             did: (0, 0),
         };
-        for planned in &plan.stages {
-            if let Base::Image(name) = &planned.base {
-                let text = format!("FROM {name}");
-                let at = work.at(planned.line, &text);
-                let begun = Stage::on(work.image(name, planned.platform.as_deref(), &at)?);
-                let triggers = work.triggers(planned, &text, begun)?.1;
-                work.count += triggers.len();
-                triggers.iter().try_for_each(|step| work.needs(step))?;
-            }
-            for step in &planned.steps {
-                work.needs(step)?;
-                if let Some(Origin::Image(name)) = work.origin(planned, step)? {
-                    let at = work.at(step.line, &step.text);
-                    work.image(&name, None, &at)?;
-                }
-            }
-        }
+        work.look_ahead()?;
         Ok(work)
-    }
-
-    /// Whether what a step needs of the machine is there.
-    fn needs(&self, step: &Step) -> Result<()> {
-        use Instruction::{Add, Copy, Run, Workdir};
-        let is_run = matches!(step.instruction, Run(_));
-        if !is_run && !matches!(step.instruction, Copy(_) | Add(_) | Workdir(_)) {
-            return Ok(());
-        }
-        if !rustix::process::geteuid().is_root() {
-            let problem = Problem::new(step.line, shortened(&step.text), "only root can do this")
-                .with_hint("layers have files of all owners; run larder as root, with a store of root's");
-            return Err(self.wrong(problem));
-        }
-        if is_run && self.runner.is_none() {
-            let At { place, text } = self.at(step.line, &step.text);
-            return Err(Error::Run { place, text, source: run::Error::NoRuntime });
-        }
-        Ok(())
-    }
-
-    /// What a stage begins with, and the steps that its base wants done first.
-    fn triggers(
-        &self,
-        planned: &Planned,
-        text: &str,
-        begun: Result<(Stage, Vec<String>), String>,
-    ) -> Result<(Stage, Vec<Step>)> {
-        let (stage, triggers) =
-            begun.map_err(|why| self.wrong(Problem::new(planned.line, text.to_owned(), why)))?;
-        let triggers = triggers.iter().map(|text| dockerfile::trigger(planned.line, text));
-        let triggers = triggers.collect::<Result<_, _>>().map_err(|problem| self.wrong(problem))?;
-        Ok((stage, triggers))
     }
 
     pub(super) fn at(&self, line: usize, text: &str) -> At {
@@ -221,11 +170,6 @@ impl<'a, 's> Work<'a, 's> {
         };
         self.say(planned, &text, false);
         let (mut stage, triggers) = self.triggers(planned, &text, begun)?;
-        if let Base::Stage(_) = planned.base {
-            // Those of images were counted before.
-            self.count += triggers.len();
-            triggers.iter().try_for_each(|step| self.needs(step))?;
-        }
         for step in triggers.iter().chain(&planned.steps) {
             self.cancel.check()?;
             self.step(planned, &mut stage, step)?;
@@ -312,7 +256,7 @@ impl<'a, 's> Work<'a, 's> {
 }
 
 /// An instruction for a message: its output is further up, and its text in the file.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const LONGEST: usize = 120;
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", text[..at].trim_end()),

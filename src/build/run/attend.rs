@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
+use larder_store::open_files;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 use rustix::process::{Pid, PidfdFlags};
@@ -21,7 +22,7 @@ use super::mounts::{self, Devices};
 use super::root::MountedRoot;
 use super::runtime::{self, Kind, Runtime};
 use super::state::{self, BOUND, State};
-use super::{SCRIPTS, Step, cgroups, entry, spec, user};
+use super::{SCRIPTS, Step, cgroups, entry, first, spec, user};
 
 /// `/etc/passwd` and `/etc/group` of a root are not longer, in bytes.
 const LONGEST: u64 = 8 << 20;
@@ -36,6 +37,8 @@ pub(super) struct Request {
     pub(super) runtime: Runtime,
     pub(super) steps: PathBuf,
     pub(super) step: Step,
+    /// The soft limit of open files that the step begins with; `None`: as it is.
+    pub(super) open_files: Option<u64>,
 }
 
 /// What became of it.
@@ -75,22 +78,22 @@ pub(super) fn run() -> ExitCode {
 }
 
 fn attend(request: &Request, socket: &UnixStream) -> Result<Report> {
-    let Request { runtime, steps, step } = request;
-    let state = State::create(steps)?;
+    let state = State::create(&request.steps)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let done = mounts::own_namespaces()
         .map_err(|error| {
             Error::not_run(format!("cannot make namespaces for a step: {error}"))
                 .with_hint("steps are run as root; in a container it needs CAP_SYS_ADMIN")
         })
-        .and_then(|()| run_mounted(runtime, step, &state, socket));
+        .and_then(|()| run_mounted(request, &state, socket));
     let removed = state.remove();
     let report = done?;
     removed?;
     Ok(report)
 }
 
-fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStream) -> Result<Report> {
+fn run_mounted(request: &Request, state: &State, socket: &UnixStream) -> Result<Report> {
+    let Request { runtime, step, .. } = request;
     cgroups::suit(runtime.kind).map_err(Error::io("hide control groups below", "/sys/fs/cgroup"))?;
     let obstacle = cgroups::obstacle().map_err(Error::io("read", "/proc/self/mountinfo"))?;
     if let (Kind::Crun, Some(why)) = (runtime.kind, &obstacle) {
@@ -100,8 +103,8 @@ fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStrea
     }
     let devices = if obstacle.is_none() { Devices::Guarded } else { Devices::Refused };
     let root = MountedRoot::mount(&step.root, state, devices)?;
-    let ended = write_bundle(step, state, &root, obstacle.is_none())
-        .and_then(|()| run_to_its_end(runtime, state, socket, obstacle.is_none()));
+    let ended = write_bundle(request, state, &root, obstacle.is_none())
+        .and_then(|()| run_to_its_end(request, state, socket, obstacle.is_none()));
     let unmounted = root.unmount();
     let ended = ended?;
     unmounted?;
@@ -126,7 +129,8 @@ fn run_mounted(runtime: &Runtime, step: &Step, state: &State, socket: &UnixStrea
 }
 
 /// Writes what the runtime is given.
-fn write_bundle(step: &Step, state: &State, root: &MountedRoot, has_cgroups: bool) -> Result<()> {
+fn write_bundle(request: &Request, state: &State, root: &MountedRoot, has_cgroups: bool) -> Result<()> {
+    let step = &request.step;
     let text =
         |path: &str| root.files().text(path, LONGEST).map_err(Error::io("read in the step's root", path));
     let identity =
@@ -152,6 +156,7 @@ fn write_bundle(step: &Step, state: &State, root: &MountedRoot, has_cgroups: boo
         identity: &identity,
         bound,
         cgroup: has_cgroups.then(|| cgroups::path(state.id())),
+        open_files: request.open_files.map(|soft| (soft, open_files::hard())),
     };
     let spec = spec::of(step, &around).map_err(Error::not_run)?;
     let config = state.at(state::CONFIG);
@@ -160,13 +165,15 @@ fn write_bundle(step: &Step, state: &State, root: &MountedRoot, has_cgroups: boo
 
 /// Runs it; `None` where it was ended because the socket was.
 fn run_to_its_end(
-    runtime: &Runtime,
+    request: &Request,
     state: &State,
     socket: &UnixStream,
     has_cgroups: bool,
 ) -> Result<Option<ExitStatus>> {
+    let runtime = &request.runtime;
     let mut first = Command::new("/proc/self/exe")
         .arg(entry::FIRST)
+        .arg(request.open_files.map_or(first::AS_IT_IS.to_owned(), |soft| soft.to_string()))
         .arg(state.at(state::LOG))
         .arg(&runtime.program)
         .args(runtime.arguments(state.dir(), state.id(), has_cgroups))

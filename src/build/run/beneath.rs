@@ -63,9 +63,9 @@ impl Beneath {
         }
     }
 
-    /// Makes what is missing of a path, with the directories before it, where the links in it lead. What was made is added to `made`, by paths
-    /// without links; the times of directories stay.
-    pub(super) fn ensure(&self, path: &str, kind: Kind, made: &mut Vec<PathBuf>) -> io::Result<()> {
+    /// Makes what is missing of a path, with the directories before it, where the links in it lead; that is returned. What was made is added to
+    /// `made`, by paths without links; the times of directories stay.
+    pub(super) fn ensure(&self, path: &str, kind: Kind, made: &mut Vec<PathBuf>) -> io::Result<PathBuf> {
         let mut todo: VecDeque<OsString> = names(Path::new(path)).collect();
         let mut at = PathBuf::new();
         let mut links = 0;
@@ -99,7 +99,13 @@ impl Beneath {
             }
             at.push(name);
         }
-        Ok(())
+        Ok(at)
+    }
+
+    /// Whether there is a directory at a path without links.
+    pub(super) fn is_directory(&self, path: &Path) -> io::Result<bool> {
+        let there = self.at(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        Ok(FileType::from_raw_mode(rustix::fs::fstat(&there)?.st_mode) == FileType::Directory)
     }
 
     /// Takes away what [`Beneath::ensure`] has made, where nothing has come into it.

@@ -34,6 +34,7 @@ pub(crate) use abilities::{Abilities, abilities};
 pub(crate) use entry::entry;
 pub(crate) use error::{Error, Result};
 pub(crate) use runtime::Runtime;
+pub(crate) use state::{Reclaimed, clear_up};
 
 /// What a step runs, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,7 @@ impl MountedRoot {
         let work = match root {
             Root::Overlay { lowers, upper, work } => {
                 let points = state.at(state::POINTS);
-                make_points(lowers, &points, state, devices).map_err(unstackable(&at))?;
+                make_points(lowers, &points, state, devices)?;
                 let lowers: Vec<_> = std::iter::once(&points).chain(lowers).cloned().collect();
                 mounts::overlay(&at, &lowers, upper, work, devices).map_err(unstackable(&at))?;
                 Some(work.clone())
@@ -63,7 +63,7 @@ impl MountedRoot {
             }
         }
         if self.work.is_none() {
-            ensure_all(&self.beneath, &mut self.made).map_err(Error::io("make mount points in", &self.at))?;
+            ensure_all(&self.beneath, &mut self.made)?;
         }
         Ok(())
     }
@@ -99,29 +99,61 @@ fn unstackable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 fn unmountable(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_path_buf();
     move |error| {
-        Error::io("mount the step's root at", path)(error)
-            .with_hint("steps are run as root; in a container it needs CAP_SYS_ADMIN")
+        let is_about_rights = Errno::from_io_error(&error) != Some(Errno::MFILE);
+        let failed = Error::io("mount the step's root at", path)(error);
+        match is_about_rights {
+            true => failed.with_hint("steps are run as root; in a container it needs CAP_SYS_ADMIN"),
+            false => failed,
+        }
     }
 }
 
 /// Fills the layer of mount points. The kernel copies what the directories above them are like.
-fn make_points(lowers: &[PathBuf], points: &Path, state: &State, devices: Devices) -> io::Result<()> {
+fn make_points(lowers: &[PathBuf], points: &Path, state: &State, devices: Devices) -> Result<()> {
+    let open = |path: &Path| Beneath::open(path).map_err(Error::io("open", path));
     if lowers.is_empty() {
-        return ensure_all(&Beneath::open(points)?, &mut Vec::new());
+        return ensure_all(&open(points)?, &mut Vec::new());
     }
     let at = state.at(state::ROOT);
-    mounts::overlay(&at, lowers, points, &state.at(state::WORK), devices)?;
-    let made = Beneath::open(&at).and_then(|beneath| ensure_all(&beneath, &mut Vec::new()));
-    mounts::unmount(&at)?;
+    mounts::overlay(&at, lowers, points, &state.at(state::WORK), devices).map_err(unstackable(&at))?;
+    let made = open(&at).and_then(|beneath| ensure_all(&beneath, &mut Vec::new()));
+    mounts::unmount(&at).map_err(Error::io("unmount", &at))?;
     made
 }
 
-fn ensure_all(beneath: &Beneath, made: &mut Vec<PathBuf>) -> io::Result<()> {
+fn ensure_all(beneath: &Beneath, made: &mut Vec<PathBuf>) -> Result<()> {
     for name in DIRECTORIES {
-        beneath.ensure(name, Kind::Directory, made)?;
+        beneath
+            .ensure(name, Kind::Directory, made)
+            .map_err(Error::io("make a mount point in the step's root at", Path::new("/").join(name)))?;
     }
-    for name in BOUND {
-        beneath.ensure(&format!("etc/{name}"), Kind::File, made)?;
+    BOUND.iter().try_for_each(|name| ensure_bound(beneath, &format!("etc/{name}"), made))
+}
+
+/// A file over which another one is bound. Where that cannot be, the runtime would say so in words of its own.
+fn ensure_bound(beneath: &Beneath, path: &str, made: &mut Vec<PathBuf>) -> Result<()> {
+    let refused = |why: String| {
+        Error::not_run(format!("the machine's file cannot be shown as /{path} of the step's root: {why}"))
+            .with_hint("make it a file in the image, or remove it")
+    };
+    let at = match beneath.ensure(path, Kind::File, made) {
+        Err(error) if is_about_the_path(&error) => {
+            return Err(refused(format!("it leads nowhere ({error})")));
+        }
+        at => at.map_err(Error::io("make a mount point in the step's root at", Path::new("/").join(path)))?,
+    };
+    if DIRECTORIES.iter().any(|name| at.starts_with(name)) {
+        let why = format!("it leads to /{}, where the runtime mounts a file system of its own", at.display());
+        return Err(refused(why));
     }
-    Ok(())
+    match beneath.is_directory(&at) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(refused(format!("/{} is a directory", at.display()))),
+        Err(error) => Err(Error::io("look at", Path::new("/").join(&at))(error)),
+    }
+}
+
+/// Links in a circle, or a file in the place of a directory.
+fn is_about_the_path(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NOTDIR | Errno::NAMETOOLONG))
 }

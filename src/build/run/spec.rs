@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxDeviceCgroupBuilder, LinuxNamespaceBuilder,
-    LinuxNamespaceType, LinuxPidsBuilder, LinuxResourcesBuilder, Mount, MountBuilder, ProcessBuilder,
-    RootBuilder, Spec, SpecBuilder, UserBuilder,
+    LinuxNamespaceType, LinuxPidsBuilder, LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimitBuilder,
+    PosixRlimitType, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use super::user::Identity;
@@ -74,6 +74,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) bound: Vec<(PathBuf, String)>,
     /// The step's control group, where it can have one.
     pub(super) cgroup: Option<PathBuf>,
+    /// The soft limit of open files, and the hard one; `None`: those of the runtime.
+    pub(super) open_files: Option<(u64, u64)>,
 }
 
 /// The specification of a step.
@@ -95,6 +97,11 @@ pub(super) fn of(step: &Step, around: &Surroundings<'_>) -> Result<Spec, OciSpec
         .inheritable(oci_spec::runtime::Capabilities::new())
         .ambient(oci_spec::runtime::Capabilities::new())
         .build()?;
+    // runc raises its own, and hands on what it has then.
+    let limit = |(soft, hard)| {
+        PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(soft).hard(hard).build()
+    };
+    let limits = around.open_files.map(limit).transpose()?;
     let process = ProcessBuilder::default()
         .terminal(false)
         .user(user)
@@ -102,7 +109,7 @@ pub(super) fn of(step: &Step, around: &Surroundings<'_>) -> Result<Spec, OciSpec
         .env(environment(step, &identity.home))
         .cwd(if step.cwd.is_empty() { "/" } else { &step.cwd })
         .capabilities(capabilities)
-        .rlimits(Vec::new())
+        .rlimits(limits.into_iter().collect::<Vec<_>>())
         .no_new_privileges(false)
         .build()?;
     let mut linux = LinuxBuilder::default()

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use larder_store::fs::unique;
@@ -47,7 +47,7 @@ impl State {
         // While it is held nobody takes a directory that is made and not locked yet.
         let gate = open(steps).map_err(Error::io("open", steps))?;
         gate.lock().map_err(Error::io("lock", steps))?;
-        let notes = reclaim(steps)?;
+        let notes = reclaim(steps, true)?.notes;
         let id = format!("larder-{}", unique());
         let dir = steps.join(&id);
         private().create(&dir).map_err(Error::io("make", &dir))?;
@@ -98,20 +98,48 @@ fn open(dir: &Path) -> io::Result<File> {
     File::options().read(true).custom_flags(flags.bits() as i32).open(dir)
 }
 
+/// What killed attendants left.
+#[derive(Debug, Default)]
+pub(crate) struct Reclaimed {
+    /// Directories of steps that went, or would go.
+    pub(crate) count: usize,
+    /// What cannot be cleared up, and why.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Clears up after killed attendants, or only looks what there is. A directory of steps that another user made is left alone.
+pub(crate) fn clear_up(steps: &Path, removes: bool) -> Result<Reclaimed> {
+    let gate = match open(steps) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(Reclaimed::default());
+        }
+        gate => gate.map_err(Error::io("open", steps))?,
+    };
+    let owner = gate.metadata().map_err(Error::io("stat", steps))?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Ok(Reclaimed::default());
+    }
+    gate.lock().map_err(Error::io("lock", steps))?;
+    reclaim(steps, removes)
+}
+
 /// What cannot be cleared up is said, and is no reason to build nothing.
-fn reclaim(steps: &Path) -> Result<Vec<String>> {
-    let mut notes = Vec::new();
+fn reclaim(steps: &Path, removes: bool) -> Result<Reclaimed> {
+    let mut found = Reclaimed::default();
     for entry in fs::read_dir(steps).map_err(Error::io("read", steps))? {
         let path = entry.map_err(Error::io("read", steps))?.path();
         let Some(id) = path.file_name().and_then(|name| name.to_str()) else { continue };
         // What is no directory of a step is not ours.
         let Ok(lock) = open(&path) else { continue };
-        if id.starts_with("larder-") && lock.try_lock().is_ok() {
-            let cleared = clear(&path, id).err();
-            notes.extend(cleared.map(|error| format!("a killed step left {}: {error}", path.display())));
+        if !id.starts_with("larder-") || lock.try_lock().is_err() {
+            continue;
+        }
+        match if removes { clear(&path, id) } else { Ok(()) } {
+            Ok(()) => found.count += 1,
+            Err(error) => found.notes.push(format!("a killed step left {}: {error}", path.display())),
         }
     }
-    Ok(notes)
+    Ok(found)
 }
 
 fn clear(dir: &Path, id: &str) -> io::Result<()> {
@@ -167,6 +195,16 @@ mod tests {
         let gone = dead.dir().to_path_buf();
         drop(dead);
         fs::write(steps.join("foreign"), "kept").unwrap();
+        let living = State::create(&steps).unwrap();
+        assert!(!gone.exists());
+        let dead = State::create(&steps).unwrap();
+        let gone = dead.dir().to_path_buf();
+        drop(dead);
+        assert!(clear_up(&steps, false).unwrap().count == 1 && gone.exists(), "it only looks");
+        assert!(clear_up(&steps, true).unwrap().count == 1 && !gone.exists());
+        assert!(clear_up(&steps, true).unwrap().count == 0 && living.dir().exists());
+        assert_eq!(clear_up(&dir.path().join("nothing"), true).unwrap().count, 0);
+        living.remove().unwrap();
         let first = State::create(&steps).unwrap();
         assert!(!gone.exists());
         let second = State::create(&steps).unwrap();

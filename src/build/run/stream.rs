@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use larder_store::cancel::Cancel;
+use larder_store::open_files;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
@@ -41,8 +42,12 @@ impl Runner {
         cancel: &Cancel,
     ) -> Result<Ended> {
         cancel.check()?;
-        let request =
-            Request { runtime: self.runtime.clone(), steps: self.steps.clone(), step: step.clone() };
+        let request = Request {
+            runtime: self.runtime.clone(),
+            steps: self.steps.clone(),
+            step: step.clone(),
+            open_files: open_files::started_with(),
+        };
         let (socket, theirs) = UnixStream::pair().map_err(Error::io("make", "a socket"))?;
         let mut attendant = Command::new("/proc/self/exe")
             .arg(entry::ATTEND)

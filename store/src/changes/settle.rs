@@ -6,9 +6,10 @@
 use std::rc::Rc;
 
 use super::compare::{Found, is_same};
+use super::walk::shown;
 use super::{Form, Options};
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Node, Stack, Time, join};
+use crate::tree::{Directory, Here, Kind, Node, Stack, Time, close_above, join};
 
 /// Settles an overlay's upper directory that nobody writes any more, with the options that its layer was read with: the layer says the same of it afterwards.
 pub fn settle(tree: &Directory, below: Stack, options: &Options<'_>) -> Result<()> {
@@ -21,11 +22,12 @@ pub fn settle(tree: &Directory, below: Stack, options: &Options<'_>) -> Result<(
         let Some(name) = level.left.pop() else {
             // Its time last: whatever goes out of it changes that.
             let Some(level) = levels.pop() else { break };
-            settler.leave(level, levels.last())?;
+            settler.leave(level, levels.last_mut())?;
             continue;
         };
-        let (path, dir) = (level.path.clone(), Rc::clone(&level.dir));
+        let (path, dir) = (level.here.path.clone(), level.here.dir(&settler.root)?);
         levels.extend(settler.visit(&path, &dir, &name)?);
+        close_above(&mut levels, |level| &mut level.here);
     }
     Ok(())
 }
@@ -38,8 +40,7 @@ struct Settler<'a> {
 
 /// A directory that we are in.
 struct Level {
-    path: Vec<u8>,
-    dir: Rc<Directory>,
+    here: Here,
     left: Vec<Vec<u8>>,
     fate: Fate,
 }
@@ -55,7 +56,7 @@ enum Fate {
 impl Level {
     fn of(path: Vec<u8>, dir: Rc<Directory>, fate: Fate) -> Result<Level> {
         let left = dir.names()?;
-        Ok(Level { path, dir, left, fate })
+        Ok(Level { here: Here::of(path, dir), left, fate })
     }
 }
 
@@ -76,7 +77,7 @@ impl Settler<'_> {
     fn visit(&mut self, path: &[u8], dir: &Rc<Directory>, name: &[u8]) -> Result<Option<Level>> {
         let Some(node) = dir.stat(name)? else {
             let why = "went away while it was read; something still runs in the tree";
-            return Err(Error::damaged(dir.shown(name), why));
+            return Err(Error::damaged(shown(&join(path, name)), why));
         };
         let lower = self.below.find(&self.root, path, name)?;
         if node.is_whiteout() || node.kind == Kind::Socket {
@@ -97,7 +98,7 @@ impl Settler<'_> {
         if node.kind == Kind::Directory {
             let Some(inner) = dir.below(name)? else {
                 let why = "is a mount point, or went away; unmount it first";
-                return Err(Error::invalid(dir.shown(name), why));
+                return Err(Error::invalid(shown(&join(path, name)), why));
             };
             let time = self.written(&node);
             let is_unchanged = is_unchanged && !inner.is_opaque()?;
@@ -113,15 +114,16 @@ impl Settler<'_> {
         Ok(None)
     }
 
-    fn leave(&mut self, level: Level, above: Option<&Level>) -> Result<()> {
+    fn leave(&mut self, mut level: Level, above: Option<&mut Level>) -> Result<()> {
+        let dir = level.here.dir(&self.root)?;
         let time = match (level.fate, above) {
-            (Fate::GoesIfEmpty(_), Some(above)) if level.dir.names()?.is_empty() => {
+            (Fate::GoesIfEmpty(_), Some(above)) if dir.names()?.is_empty() => {
                 self.below.forget();
-                let name = crate::tree::split(&level.path).1;
-                return above.dir.remove(name).map(drop);
+                let name = crate::tree::split(&level.here.path).1;
+                return above.here.dir(&self.root)?.remove(name).map(drop);
             }
             (Fate::GoesIfEmpty(time) | Fate::Stays(time), _) => time,
         };
-        if level.dir.node()?.modified != time { level.dir.set_time(time) } else { Ok(()) }
+        if dir.node()?.modified != time { dir.set_time(time) } else { Ok(()) }
     }
 }

@@ -10,7 +10,7 @@ use super::header::{What, header};
 use super::{Form, Options};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
-use crate::tree::{Directory, Kind, Node, Stack, Time, join, xattrs_of};
+use crate::tree::{Directory, Here, Kind, Node, Stack, Time, close_above, join, xattrs_of};
 
 /// Bytes of a path that can still be opened (`PATH_MAX` less the zero at its end).
 const MAX_PATH: usize = 4095;
@@ -41,8 +41,7 @@ pub(super) struct Walk<'a> {
 }
 
 struct Level {
-    path: Vec<u8>,
-    dir: Rc<Directory>,
+    here: Here,
     left: vec::IntoIter<Vec<u8>>,
     /// The directory's own member, which is given when something in it is.
     pending: Option<Member>,
@@ -88,7 +87,7 @@ impl<'a> Walk<'a> {
                 self.levels.pop();
                 continue;
             };
-            let (path, dir) = (level.path.clone(), Rc::clone(&level.dir));
+            let (path, dir) = (level.here.path.clone(), level.here.dir(&self.root)?);
             let members = self.visit(&path, &dir, &name)?;
             if !members.is_empty() {
                 // Each directory on the way comes first.
@@ -102,13 +101,13 @@ impl<'a> Walk<'a> {
     fn root_member(&mut self) -> Result<Option<Member>> {
         let (node, xattrs) = (self.root.node()?, self.root.xattrs()?);
         let is_same = same_root(&self.root, &mut self.below)?.is_some();
-        let shown = || Member {
+        let member = || Member {
             header: header(b".", &node, self.options.seconds(&node), &What::Node(b""), &xattrs),
             content: None,
             size: 0,
-            shown: self.root.path().display().to_string(),
+            shown: shown(b""),
         };
-        Ok((!is_same).then(shown))
+        Ok((!is_same).then(member))
     }
 
     /// Goes into a directory; the members that say what it hides.
@@ -133,16 +132,15 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        self.levels.push(Level { path, dir, left: names.into_iter(), pending });
+        self.levels.push(Level { here: Here::of(path, dir), left: names.into_iter(), pending });
+        close_above(&mut self.levels, |level| &mut level.here);
         Ok(hidden)
     }
 
     fn visit(&mut self, path: &[u8], dir: &Rc<Directory>, name: &[u8]) -> Result<Vec<Member>> {
         let Some(node) = dir.stat(name)? else {
-            return Err(Error::damaged(
-                dir.shown(name),
-                "went away while it was read; something still runs in the tree",
-            ));
+            let why = "went away while it was read; something still runs in the tree";
+            return Err(Error::damaged(shown(&join(path, name)), why));
         };
         let whole = join(path, name);
         // A socket is left out, and still hides what is below.
@@ -156,10 +154,10 @@ impl<'a> Walk<'a> {
         }
         if name.starts_with(WHITEOUT) {
             let why = "cannot be in a layer: names that begin with .wh. say there what is hidden";
-            return Err(Error::invalid(dir.shown(name), why));
+            return Err(Error::invalid(shown(&whole), why));
         }
         if whole.len() >= MAX_PATH {
-            return Err(Error::invalid(dir.shown(name), "has a longer path than can be opened"));
+            return Err(Error::invalid(shown(&whole), "has a longer path than can be opened"));
         }
         let seconds = self.options.seconds(&node);
         let lower = self.below.find(&self.root, path, name)?;
@@ -176,10 +174,10 @@ impl<'a> Walk<'a> {
             };
         }
         let Some(inner) = dir.below(name)? else {
-            return Err(Error::invalid(dir.shown(name), "is a mount point, or went away; unmount it first"));
+            return Err(Error::invalid(shown(&whole), "is a mount point, or went away; unmount it first"));
         };
         let header = header(&whole, &node, seconds, &What::Node(b""), &inner.xattrs()?);
-        let own = Member { header, content: None, size: 0, shown: dir.shown(name) };
+        let own = Member { header, content: None, size: 0, shown: shown(&whole) };
         // Where nothing is below, it is new.
         let mut members = Vec::new();
         let pending = if is_unchanged {
@@ -196,7 +194,7 @@ impl<'a> Walk<'a> {
 
     fn member(&mut self, path: &[u8], dir: &Directory, name: &[u8], node: &Node) -> Result<Member> {
         let seconds = self.options.seconds(node);
-        let shown = dir.shown(name);
+        let shown = shown(path);
         if node.links > 1 {
             if let Some(first) = self.names.get(&node.identity) {
                 let header = header(path, node, seconds, &What::HardLink(first), &[]);
@@ -231,6 +229,11 @@ impl<'a> Walk<'a> {
         let header = header(path, &nobody, 0, &What::Marker, &[]);
         Member { header, content: None, size: 0, shown: String::from_utf8_lossy(path).into_owned() }
     }
+}
+
+/// A path of the image for people: whoever fails knows that, and not the directory of the store in which it is made.
+pub(super) fn shown(path: &[u8]) -> String {
+    format!("{:?}", String::from_utf8_lossy(&[b"/", path].concat()))
 }
 
 /// The time of the root below, where the layer says nothing of its root; all else of it is the same then. Without anything below, that is what a

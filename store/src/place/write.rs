@@ -86,10 +86,9 @@ impl Placer<'_> {
         let place = self.place(parent)?;
         let at = place.dir.at(name);
         let bytes = text.as_bytes();
-        check_name(name)
-            .and_then(|()| {
-                self.upper.file(&place, name, &meta, bytes.len() as u64, |file, _| write(file, bytes, &at))
-            })
+        check_name(name).map_err(of_image(path))?;
+        self.upper
+            .file(&place, name, &meta, bytes.len() as u64, |file, _| write(file, bytes, &at))
             .map_err(within(path))
     }
 
@@ -122,10 +121,11 @@ impl Placer<'_> {
         self.upper.cancel.check()?;
         let (parent, name) = split(path);
         let place = self.place(parent)?;
-        let put = check_name(name).and_then(|()| match first {
+        check_name(name).map_err(of_image(path))?;
+        let put = match first {
             Some(first) => self.upper.link(&place, name, first),
             None => self.make(source, found, &place, name, look, parents, buffer),
-        });
+        };
         put.map_err(within(&source.whole(found)))
     }
 
@@ -267,6 +267,12 @@ impl Read for Hashed {
 
 fn within(path: &[u8]) -> impl FnOnce(Error) -> Error {
     let what = format!("{:?}", String::from_utf8_lossy(path));
+    move |error| error.within(what)
+}
+
+/// The name in the image is at fault, and not the source.
+fn of_image(path: &[u8]) -> impl FnOnce(Error) -> Error {
+    let what = format!("{:?}", String::from_utf8_lossy(&[b"/", path].concat()));
     move |error| error.within(what)
 }
 

@@ -9,6 +9,7 @@ mod place;
 mod remove;
 mod stack;
 mod view;
+mod way;
 mod xattr;
 
 use std::ffi::OsStr;
@@ -26,6 +27,7 @@ pub use node::{Kind, Node, Time, read_content};
 pub(crate) use place::{Meta, NewFile};
 pub use stack::Stack;
 pub use view::{Level, Resolved, View};
+pub(crate) use way::{Here, close_above};
 pub use xattr::{OPAQUE, Xattrs, is_kept};
 pub(crate) use xattr::{kept as xattrs_of, set as set_xattr};
 

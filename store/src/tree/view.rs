@@ -65,8 +65,11 @@ impl View {
     /// which `hides` is true counts as missing; it is asked for paths without links.
     pub fn resolve(&self, path: &[u8], hides: &dyn Fn(&[u8], Kind) -> bool) -> Result<Resolved> {
         let mut to_go: Vec<Vec<u8>> = names(path).rev().collect();
-        let mut levels = vec![self.root()?];
+        // The directory that `done` leads to, where that is one. Those above it are not kept open: each is one of every layer.
+        let mut level = Some(self.root()?);
         let mut done: Vec<Vec<u8>> = Vec::new();
+        // So many names of `done` lead to directories.
+        let mut known = 0;
         let mut last = None;
         let mut links = 0;
         while let Some(name) = to_go.pop() {
@@ -76,18 +79,18 @@ impl View {
             if name == b".." {
                 // The root's parent is the root.
                 done.pop();
-                levels.truncate(done.len() + 1);
+                if known >= done.len() {
+                    known = done.len();
+                    level = self.directory(&done)?;
+                }
                 last = None;
                 continue;
             }
             let here = done.join(&b'/');
-            let found = match levels.last() {
-                Some(level) if levels.len() == done.len() + 1 => level.find(&name)?,
-                _ => None,
-            };
+            let found = level.as_ref().map(|level| level.find(&name)).transpose()?.flatten();
             let Some((layer, node)) = found.filter(|(_, node)| !hides(&join(&here, &name), node.kind)) else {
                 done.push(name);
-                last = None;
+                (level, last) = (None, None);
                 continue;
             };
             if node.kind == Kind::Symlink {
@@ -95,30 +98,27 @@ impl View {
                 if links > MAX_LINKS {
                     return Err(Error::invalid(shown(path), "has more links on its way than are followed"));
                 }
-                let target = match levels.last() {
-                    Some(level) => level.link(layer, &name)?,
-                    None => Vec::new(),
-                };
+                let target = level.as_ref().map_or(Ok(Vec::new()), |level| level.link(layer, &name))?;
                 to_go.extend(names(&target).rev());
                 if target.starts_with(b"/") {
                     done.clear();
-                    levels.truncate(1);
+                    (level, known) = (Some(self.root()?), 0);
                 }
                 last = None;
                 continue;
             }
-            if node.kind == Kind::Directory {
-                levels.extend(levels.last().map(|level| level.child(&name)).transpose()?.flatten());
-            } else if !to_go.is_empty() {
+            if node.kind != Kind::Directory && !to_go.is_empty() {
                 return Err(Error::invalid(shown(&join(&here, &name)), "is no directory"));
             }
+            level = level.map(|level| level.child(&name)).transpose()?.flatten();
+            known += usize::from(level.is_some());
             done.push(name);
             last = Some((layer, node));
         }
         let path = done.join(&b'/');
         // Behind a `..` or a link it is not known yet.
         let found = match last {
-            None if levels.len() == done.len() + 1 => match levels.last() {
+            None => match &level {
                 Some(Level(dirs)) => {
                     dirs.first().map(|(layer, dir)| Ok::<_, Error>((*layer, dir.node()?))).transpose()?
                 }
@@ -127,6 +127,15 @@ impl View {
             last => last,
         };
         Ok(Resolved { path, found })
+    }
+
+    /// The directory at a path without links; `None` where there is none.
+    fn directory(&self, path: &[Vec<u8>]) -> Result<Option<Level>> {
+        let mut level = Some(self.root()?);
+        for name in path {
+            level = level.map(|level| level.child(name)).transpose()?.flatten();
+        }
+        Ok(level)
     }
 }
 

@@ -33,13 +33,15 @@ pub struct Layer {
 }
 
 /// Unpacks what is not there yet of a stack of layers, the lowest first; the snapshots in the same order, used at `now` (seconds
-/// since 1970). The lease protects them from GC for as long as it lives. A layer that does not unpack to its diff ID is refused.
+/// since 1970). The lease protects them from GC for as long as it lives. Before anything is unpacked `room` is told how many bytes that will be, as far
+/// as is known, and may refuse. A layer that does not unpack to its diff ID is refused.
 pub fn unpack_image(
     store: &Store,
     snapshots: &Snapshots<'_>,
     layers: &[Layer],
     lease: &mut Lease,
     now: i64,
+    room: &mut dyn FnMut(u64) -> Result<()>,
     cancel: &Cancel,
 ) -> Result<Vec<Snapshot>> {
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id).collect();
@@ -47,9 +49,21 @@ pub fn unpack_image(
     let digests: Vec<_> =
         chain.iter().map(|id| id.0).chain(layers.iter().map(|layer| layer.descriptor.digest)).collect();
     lease.add(&digests, &store.locks().shared()?)?;
+    let there = chain.iter().map(|id| snapshots.get(id, now)).collect::<Result<Vec<_>>>()?;
+    let missing: Vec<_> =
+        layers.iter().zip(&there).filter(|(_, there)| there.is_none()).map(|(layer, _)| layer).collect();
+    if !missing.is_empty() {
+        let known = store.layers()?;
+        let size = |layer: &Layer| {
+            let facts = known.by_blob(&layer.descriptor.digest);
+            // Of what nobody has read yet the blob is the least that it can be.
+            facts.map_or(layer.descriptor.size, |facts| facts.plain_size)
+        };
+        room(missing.into_iter().map(size).fold(0, u64::saturating_add))?;
+    }
     let mut found: Vec<Snapshot> = Vec::with_capacity(layers.len());
-    for (layer, chain_id) in layers.iter().zip(&chain) {
-        let snapshot = match snapshots.get(chain_id, now)? {
+    for ((layer, chain_id), there) in layers.iter().zip(&chain).zip(there) {
+        let snapshot = match there {
             Some(snapshot) => snapshot,
             None => {
                 let new = {

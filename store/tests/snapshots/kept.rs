@@ -51,7 +51,7 @@ pub fn unpacked(store: &Store, layers: &[Layer], now: i64) -> Result<(Vec<PathBu
     let snapshots = Snapshots::open(store)?;
     let leases = store.layout().private().sub("leases")?;
     let mut lease = Lease::create(&leases, "a test", &store.locks().shared()?)?;
-    let found = unpack_image(store, &snapshots, layers, &mut lease, now, &Cancel::new())?;
+    let found = unpack_image(store, &snapshots, layers, &mut lease, now, &mut |_| Ok(()), &Cancel::new())?;
     Ok((found.into_iter().map(|snapshot| snapshot.files.path().to_path_buf()).collect(), lease))
 }
 

@@ -79,7 +79,7 @@ fn run(store: &Store, below: &[Layer], work: impl FnOnce(&Path)) -> (LayerFacts,
     let cancel = Cancel::new();
     let snapshots = Snapshots::open(store).unwrap();
     let mut lease = store.lease("a test").unwrap();
-    let lower = unpack_image(store, &snapshots, below, &mut lease, NOW, &cancel).unwrap();
+    let lower = unpack_image(store, &snapshots, below, &mut lease, NOW, &mut |_| Ok(()), &cancel).unwrap();
     let stack = || lower.iter().rev().map(|layer| Directory::of(&layer.files).unwrap()).collect::<Vec<_>>();
     let new = snapshots.begin_changes(&store.locks().shared().unwrap()).unwrap();
     let files = Directory::of(&new.files().unwrap()).unwrap();
@@ -134,7 +134,7 @@ fn what_a_step_wrote_is_its_layers_snapshot() {
     let layers = [below, vec![Layer { descriptor: facts.descriptor(), diff_id: facts.diff_id }]].concat();
     let mut lease = store.lease("a test").unwrap();
     let snapshots = Snapshots::open(&store).unwrap();
-    unpack_image(&store, &snapshots, &layers, &mut lease, NOW, &Cancel::new()).unwrap();
+    unpack_image(&store, &snapshots, &layers, &mut lease, NOW, &mut |_| Ok(()), &Cancel::new()).unwrap();
     let unpacked = without_hidden(&path.join("fs"));
     assert!(kept == unpacked, "{}", picture::difference(&kept, &unpacked));
 }
