@@ -10,6 +10,7 @@ mod error;
 mod host;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod repair;
 
 use larder_store::cancel::Cancel;
 
