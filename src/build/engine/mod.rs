@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod image;
 mod key;
+mod label;
 mod layer;
 mod source;
 mod stage;

@@ -15,6 +15,7 @@ use super::super::resolve::answer::{self, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
 use super::plan::{self, Plan, Source, Words};
+use super::remote::Remote;
 use super::{Args, base};
 use crate::build::ensure::{DEFINITION, apart, declared, definition, reference};
 use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, resolve};
@@ -29,6 +30,20 @@ pub(super) struct Look<'a> {
     pub(super) policy: &'a Policy,
     /// Whether it was said already what is damaged.
     pub(super) told: Cell<bool>,
+    /// Where other hosts may have made it.
+    pub(super) remote: Option<Remote>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        args: &'a Args,
+        store: &'a Store,
+        policy: &'a Policy,
+    ) -> Outcome<Look<'a>> {
+        let remote = if args.dry_run { None } else { Remote::of(context)? };
+        Ok(Look { context, args, store, policy, told: Cell::new(false), remote })
+    }
 }
 
 /// Whether a new image has again what earlier jobs asked for of its name.
@@ -45,6 +60,25 @@ pub(super) enum Decision {
     Found { name: String, stale: Option<String> },
     /// One is to be made.
     Build(Box<Plan>),
+    /// None can be made here; another host may have made one.
+    Fetch(Box<Plan>, Box<NoWay>),
+}
+
+/// Why nothing can be built, and what there is all the same.
+pub(super) struct NoWay {
+    error: CommandError,
+    /// A stale image's name, and why it is stale.
+    stale: Option<(String, String)>,
+}
+
+impl NoWay {
+    /// What becomes of the job then. An old image works as any other, and the job is not to fail for its age.
+    pub(super) fn end(self) -> Outcome<(String, String)> {
+        let NoWay { error, stale } = self;
+        let Some((name, why)) = stale.filter(|_| !error.is_stop()) else { return Err(error) };
+        note(format_args!("{name} is stale ({why}), and nothing can be built in its place: {error}"));
+        Ok((name, why))
+    }
 }
 
 impl Decision {
@@ -52,7 +86,7 @@ impl Decision {
     pub(super) fn name(&self) -> String {
         match self {
             Decision::Found { name, .. } => name.clone(),
-            Decision::Build(plan) => plan.reference.familiar(),
+            Decision::Build(plan) | Decision::Fetch(plan, _) => plan.reference.familiar(),
         }
     }
 }
@@ -94,14 +128,17 @@ impl Look<'_> {
             }
         }
         let old = stale.as_ref().map(|(name, why)| (&**name, &**why));
-        let planned = self.plan(job, &offers, base.as_ref(), old, earlier);
-        match (planned, stale) {
-            // It works as any other, and the job is not to fail for its age.
-            (Err(error), Some((name, why))) if !error.is_stop() => {
-                note(format_args!("{name} is stale ({why}), and nothing can be built in its place: {error}"));
-                Ok(Decision::Found { name, stale: Some(why) })
+        let found = |(name, why)| Decision::Found { name, stale: Some(why) };
+        let mut plan = match self.begin(job, &offers, base.as_ref(), old, earlier) {
+            Ok(plan) => plan,
+            Err(error) => return NoWay { error, stale }.end().map(found),
+        };
+        match self.complete(&mut plan, &offers, base.as_ref(), old) {
+            Ok(()) => Ok(Decision::Build(Box::new(plan))),
+            Err(error) if self.remote.is_some() && !error.is_stop() => {
+                Ok(Decision::Fetch(Box::new(plan), Box::new(NoWay { error, stale })))
             }
-            (planned, _) => Ok(Decision::Build(Box::new(planned?))),
+            Err(error) => NoWay { error, stale }.end().map(found),
         }
     }
 
@@ -129,7 +166,8 @@ impl Look<'_> {
         Ok(Some(Base::from_entry(&entry)?.name))
     }
 
-    fn plan(
+    /// What is to be made, and its own Dockerfile where it has one.
+    fn begin(
         &self,
         job: &Requirements,
         offers: &Offers<'_>,
@@ -177,6 +215,21 @@ impl Look<'_> {
         plan.job.tools.extend(plan.earlier.tools.iter().cloned());
         plan.declared = declared(&plan.job);
         plan::check(&plan.job)?;
+        Ok(plan)
+    }
+
+    /// Upon what it is made, where it has no Dockerfile of its own.
+    fn complete(
+        &self,
+        plan: &mut Plan,
+        offers: &Offers<'_>,
+        base: Option<&Reference>,
+        stale: Option<(&str, &str)>,
+    ) -> Outcome {
+        if plan.source.path().is_some() {
+            return Ok(());
+        }
+        let (host, path) = (host()?, self.definition(&plan.job));
         let wanted = Requirements { project: None, ..plan.job.clone() };
         // What was looked at was asked for the words of this job alone.
         let again;

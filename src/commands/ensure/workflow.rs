@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     let store = context.store()?;
     let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
-    let look = Look { context, args, store: &store, policy: &policy, told: Default::default() };
+    let look = Look::new(context, args, &store, &policy)?;
     let mut decided: Vec<Decided<'_>> = Vec::new();
     for (needs, job) in &jobs {
         context.cancel.check()?;
@@ -120,7 +120,7 @@ struct Decided<'a> {
 
 /// Which entries get by with the image that is made for another one: they need not be built, and share its name.
 fn served(decided: &[Decided<'_>]) -> Vec<Option<usize>> {
-    let planned: Vec<_> = decided.iter().map(|one| matches!(one.decision, Ok(Decision::Build(_)))).collect();
+    let planned: Vec<_> = decided.iter().map(|one| matches!(one.decision, Ok(Decision::Build(_) | Decision::Fetch(..)))).collect();
     let does = |server: &Requirements, job: &Requirements| {
         let alone = Requirements {
             compiler: job.compiler.clone().or_else(|| server.compiler.clone()),
