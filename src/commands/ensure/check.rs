@@ -110,7 +110,9 @@ impl Look<'_> {
             Ok(missing) => missing,
             Err(why) => {
                 let (why, is_arch) = match why {
-                    Why::Arch(arch) => (format!("the image's architecture is {arch}, not {}", job.arch), true),
+                    Why::Arch(arch) => {
+                        (format!("the image's architecture is {arch}, not {}", job.arch), true)
+                    }
                     why => (format!("the image {why}, and not {}", job.os), false),
                 };
                 return Ok(Err(Fault { why, is_arch, for_earlier: false }));

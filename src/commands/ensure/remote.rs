@@ -297,7 +297,11 @@ impl Look<'_> {
         drop(bar);
         match pushed {
             Ok(pushed) => {
-                note(format_args!("{name} is shared as {} ({} sent)", to.familiar(), human(pushed.sent.bytes)));
+                note(format_args!(
+                    "{name} is shared as {} ({} sent)",
+                    to.familiar(),
+                    human(pushed.sent.bytes)
+                ));
                 Ok(())
             }
             Err(error) => remote.failed(error, &not_shared),

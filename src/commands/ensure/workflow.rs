@@ -120,7 +120,10 @@ struct Decided<'a> {
 
 /// Which entries get by with the image that is made for another one: they need not be built, and share its name.
 fn served(decided: &[Decided<'_>]) -> Vec<Option<usize>> {
-    let planned: Vec<_> = decided.iter().map(|one| matches!(one.decision, Ok(Decision::Build(_) | Decision::Fetch(..)))).collect();
+    let planned: Vec<_> = decided
+        .iter()
+        .map(|one| matches!(one.decision, Ok(Decision::Build(_) | Decision::Fetch(..))))
+        .collect();
     let does = |server: &Requirements, job: &Requirements| {
         let alone = Requirements {
             compiler: job.compiler.clone().or_else(|| server.compiler.clone()),

@@ -199,7 +199,10 @@ mod tests {
         let user = parse(&[machine, "[remote]\nrepository = \"localhost\""]).expect("settings").remote;
         let user = user.expect("a remote");
         assert!(!user.push, "the user's replaces the machine's");
-        assert_eq!(user.place(&"a".parse().expect("a name")).map(|place| place.full()), Some("localhost/a:latest".into()));
+        assert_eq!(
+            user.place(&"a".parse().expect("a name")).map(|place| place.full()),
+            Some("localhost/a:latest".into())
+        );
         for (text, words) in [
             ("[remote]\npush = true", ["line 1", "repository"]),
             ("[remote]\nrepository = \"reg.io\"\npull = true", ["line 3", "pull"]),
