@@ -11,6 +11,7 @@ mod host;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod repair;
+pub(crate) mod steps;
 
 use larder_store::cancel::Cancel;
 

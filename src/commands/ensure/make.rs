@@ -140,6 +140,7 @@ impl Look<'_> {
         let mut request = self.args.how.request(&context, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
         request.not_before = self.not_before(&plan)?;
+        request.cache_from = self.steps();
         // It is young or old by when it was made.
         request.epoch = None;
         let mut built = make(self.store, &request, &self.context.cancel).map_err(|error| {
@@ -177,12 +178,14 @@ impl Look<'_> {
         }
         let named = Named { reference: plan.reference.clone(), declared, known: Annotations::new() };
         let (digest, image_id, steps) = (built.entry.digest, built.image_id, built.steps);
+        let known = std::mem::take(&mut built.known);
         let displaced = register(built, &[named])?.pop().flatten();
         if let Some(old) = displaced {
             note(format_args!("{name} was {old}, which stays in the store without a name"));
         }
         let took = count(begun.elapsed().as_secs() as usize, "second");
         note(format_args!("{name} is there, after {took}"));
+        self.share_steps(&known)?;
         Ok(Ensured::Made { plan, digest, image_id, displaced, steps })
     }
 

@@ -20,6 +20,7 @@ use larder_store::manifest::ImageConfig;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
+use super::super::build::share;
 use super::super::import::say_gone;
 use super::decide::Look;
 use super::plan::{Plan, Words};
@@ -28,6 +29,7 @@ use crate::cli::{Bar, CommandError, Context, Outcome, environment, fail, human, 
 use crate::registry::access;
 use crate::registry::pull::{Seen, look, take};
 use crate::registry::push::{Delivery, Layers, Parcel, Request};
+use crate::registry::steps::{Known, StepCache};
 use crate::registry::{self, Kind, Patience, Registries};
 
 /// Blobs that are sent or fetched at a time.
@@ -39,6 +41,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) struct Remote {
     place: access::Remote,
     registries: Registries,
+    /// Where steps of builds are shared.
+    steps: Option<StepCache>,
     /// Whether it failed before: then it is not asked again.
     given_up: Cell<bool>,
 }
@@ -78,7 +82,8 @@ impl Remote {
         };
         let patience = Patience { connect: CONNECT, ..Patience::default() };
         let registries = Registries { settings, environment, patience, cancel: context.cancel.clone() };
-        Ok(Some(Remote { place, registries, given_up: Cell::new(false) }))
+        let steps = place.cache.clone().map(|at| StepCache::new(at, registries.clone()));
+        Ok(Some(Remote { place, registries, steps, given_up: Cell::new(false) }))
     }
 
     /// Says what went wrong, once where it will go wrong again. A signal ends the job as well.
@@ -273,6 +278,21 @@ impl Look<'_> {
             }
             Ok(())
         })
+    }
+
+    /// Where steps come from that other hosts have done.
+    pub(super) fn steps(&self) -> Option<&StepCache> {
+        self.remote.as_ref()?.steps.as_ref()
+    }
+
+    /// Shares steps of a build, where the configuration says so.
+    pub(super) fn share_steps(&self, known: &[Known]) -> Outcome {
+        match (self.steps(), &self.remote) {
+            (Some(steps), Some(remote)) if remote.place.push => {
+                share(self.store, steps, known, &self.context.cancel)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Shares an image that was made here, where the configuration says so. Whether that goes well is nothing to the job.

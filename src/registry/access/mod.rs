@@ -27,7 +27,7 @@ pub(crate) use find::{Source, sources};
 pub(crate) use host::{HUB, is_host};
 pub(crate) use login::Keeper;
 pub(crate) use secret::Secret;
-pub(crate) use settings::{Remote, paths as settings_paths, settings};
+pub(crate) use settings::{Remote, cache, paths as settings_paths, settings};
 
 use host::normal;
 

@@ -29,6 +29,7 @@ struct WrittenRemote {
     repository: String,
     #[serde(default)]
     push: bool,
+    cache: Option<String>,
 }
 
 /// Where hosts share the images that they make: below this in a registry.
@@ -38,6 +39,8 @@ pub(crate) struct Remote {
     repository: String,
     /// Whether what is made here goes there.
     pub(crate) push: bool,
+    /// The repository that has steps of builds.
+    pub(crate) cache: Option<Reference>,
 }
 
 impl Remote {
@@ -90,6 +93,18 @@ fn add(settings: &mut Settings, path: &Path, text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The repository that has steps of builds: `HOST[:PORT]/REPOSITORY`. The error is a phrase.
+pub(crate) fn cache(text: &str) -> Result<Reference, String> {
+    let shown = || if text.contains('@') { "a repository with `@`".to_owned() } else { format!("{text:?}") };
+    let wrong = || format!("{} is not HOST/REPOSITORY, without a tag", shown());
+    let (host, path) = text.split_once('/').ok_or_else(wrong)?;
+    let reference: Reference = text.parse().map_err(|_| wrong())?;
+    match is_host(host) && !path.contains([':', '@']) {
+        true => Ok(reference),
+        false => Err(wrong()),
+    }
+}
+
 fn remote(written: &WrittenRemote) -> Result<Remote, String> {
     let place = mirror(&written.repository).ok_or_else(|| {
         let shown = if written.repository.contains('@') {
@@ -103,7 +118,9 @@ fn remote(written: &WrittenRemote) -> Result<Remote, String> {
         "" => place.host,
         prefix => format!("{}/{prefix}", place.host),
     };
-    Ok(Remote { repository, push: written.push })
+    let cache =
+        written.cache.as_deref().map(|text| cache(text).map_err(|why| format!("remote: cache: {why}")));
+    Ok(Remote { repository, push: written.push, cache: cache.transpose()? })
 }
 
 /// `HOST[:PORT][/PREFIX]`.
@@ -209,6 +226,8 @@ mod tests {
             ("[remote]\nrepository = \"https://reg.io/x\"", ["remote", "HOST"]),
             ("[remote]\nrepository = \"registry/ci\"", ["remote", "registry/ci"]),
             ("[remote]\nrepository = \"reg.io/CI\"", ["remote", "reg.io/CI"]),
+            ("[remote]\nrepository = \"reg.io\"\ncache = \"reg.io/steps:1\"", ["cache", "reg.io/steps:1"]),
+            ("[remote]\nrepository = \"reg.io\"\ncache = \"steps\"", ["cache", "HOST/REPOSITORY"]),
         ] {
             let why = parse(&[text]).expect_err(text);
             assert!(words.iter().all(|word| why.contains(word)), "{text:?}: {why}");

@@ -248,3 +248,21 @@ fn of_two_that_make_it_at_the_same_time_the_later_one_is_shared() {
     let made = [&first, &second].map(|host| named(&host.store(), NAME).unwrap());
     assert!(made.contains(&shared), "{made:?} {shared}");
 }
+
+#[test]
+fn where_the_image_will_not_do_its_steps_may() {
+    let (first, second, taker) = need!(two(), "root, runc and busybox");
+    debian(&second, "first", &[]).unwrap();
+    let cache = format!("cache = \"{}/steps\"\n", taker.address);
+    for (host, place) in [(&first, "one"), (&second, "other")] {
+        join(host, &format!("{}/{place}", taker.address), "");
+        let settings = host.path("home/.config/larder/larder.toml");
+        let text = std::fs::read_to_string(&settings).unwrap() + &cache;
+        std::fs::write(&settings, text).unwrap();
+    }
+    let (_, said) = ensured(&first, &[]);
+    assert!(said.contains("1 step shared by"), "{said}");
+    let (_, said) = ensured(&second, &[]);
+    assert!(ran(&said) == 0 && said.contains("(cached)") && said.contains("is shared as"), "{said}");
+    second.ok(["verify"]);
+}
