@@ -58,7 +58,7 @@ pub(crate) struct Args {
     plain_http: bool,
 
     /// Blobs that are fetched at a time
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "12")]
     jobs: NonZeroUsize,
 
     /// Do not read what is in the images (os, packages, programs); it is read when it is first needed

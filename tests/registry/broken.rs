@@ -276,8 +276,8 @@ fn a_slow_registry_is_asked_for_several_blobs_at_once() {
     let late = Duration::from_millis(100);
     web.rule(move |_| Does::After(late, Box::new(Does::Pass)));
     sandbox.ok(["pull", &reference, "--no-facts"]);
-    // 25 blobs, 8 at a time: at no moment more.
-    assert_eq!(web.most_at_once(), 8);
+    // 25 blobs, 12 at a time: at no moment more.
+    assert_eq!(web.most_at_once(), 12);
     let sandbox = Sandbox::in_memory();
     sandbox.ok(["pull", &reference, "--no-facts", "--jobs", "3"]);
     assert_eq!(web.most_at_once(), 3);

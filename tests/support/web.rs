@@ -83,9 +83,16 @@ pub struct Web {
     shared: Arc<Shared>,
 }
 
+/// Something on the shelf.
+struct Item {
+    media_type: String,
+    digest: String,
+    bytes: Arc<[u8]>,
+}
+
 struct Shared {
     behind: Option<String>,
-    shelf: Mutex<BTreeMap<String, (String, Vec<u8>)>>,
+    shelf: Mutex<BTreeMap<String, Item>>,
     asked: Mutex<Vec<Asked>>,
     rule: Mutex<Rule>,
     sent: AtomicU64,
@@ -142,7 +149,8 @@ impl Web {
 
     /// Puts something under a path.
     pub fn put_document(&self, path: &str, media_type: &str, bytes: &[u8]) {
-        self.shared.shelf.lock().unwrap().insert(path.to_owned(), (media_type.to_owned(), bytes.to_vec()));
+        let item = Item { media_type: media_type.to_owned(), digest: digest(bytes), bytes: bytes.into() };
+        self.shared.shelf.lock().unwrap().insert(path.to_owned(), item);
     }
 
     /// Takes something away.
@@ -254,22 +262,23 @@ impl Shared {
     fn of_the_shelf(&self, asked: &Asked) -> (Vec<u8>, Box<dyn Read>) {
         let shelf = self.shelf.lock().unwrap();
         let path = asked.path.split('?').next().unwrap();
-        let Some((media_type, bytes)) = shelf.get(path) else {
+        let Some(Item { media_type, digest, bytes }) = shelf.get(path) else {
             let body = br#"{"errors":[{"code":"UNKNOWN","message":"unknown to the shelf"}]}"#;
             return (head("404 Not Found", &[], body.len() as u64), Box::new(Cursor::new(body)));
         };
-        let own = digest(bytes);
-        let headers = [("Content-Type", media_type.as_str()), ("Docker-Content-Digest", own.as_str())];
+        let headers = [("Content-Type", media_type.as_str()), ("Docker-Content-Digest", digest.as_str())];
+        let mut body = Cursor::new(Arc::clone(bytes));
         let start = asked.header("range").map(|range| {
-            range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse::<usize>().unwrap()
+            range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse::<u64>().unwrap()
         });
+        let size = bytes.len() as u64;
         let Some(start) = start else {
-            return (head("200 OK", &headers, bytes.len() as u64), Box::new(Cursor::new(bytes.clone())));
+            return (head("200 OK", &headers, size), Box::new(body));
         };
-        let range = format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len());
+        let range = format!("bytes {start}-{}/{size}", size - 1);
         let headers = [headers[0], headers[1], ("Content-Range", range.as_str())];
-        let rest = bytes[start..].to_vec();
-        (head("206 Partial Content", &headers, rest.len() as u64), Box::new(Cursor::new(rest)))
+        body.set_position(start);
+        (head("206 Partial Content", &headers, size - start), Box::new(body))
     }
 }
 

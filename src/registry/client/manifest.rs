@@ -8,9 +8,9 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
 use super::super::error::{Kind, Result, cleaned};
+use super::Line;
 use super::endpoint::{Answer, Ask};
 use super::failure::{Asked, Failure};
-use super::{Line, is_missing};
 
 /// The digest that a registry says its answer has.
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -71,14 +71,10 @@ impl Line {
 
     /// Like [`Line::manifest`]; `None` where there is none.
     pub(crate) fn manifest_if_there(&self, which: &Which) -> Result<Option<RawManifest>> {
-        self.ask(async |endpoint, wire| {
-            let ask = accepting(Method::GET, which);
-            match self.document(endpoint, wire, &ask, MAX_DOCUMENT).await {
-                Ok((answer, bytes)) => read(which, &answer, bytes).map(Some),
-                Err(failure) if is_missing(&failure) => Ok(None),
-                Err(failure) => Err(failure),
-            }
-        })
+        match self.manifest(which) {
+            Err(error) if error.kind() == Some(Kind::NoSuchImage) => Ok(None),
+            fetched => fetched.map(Some),
+        }
     }
 }
 

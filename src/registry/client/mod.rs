@@ -19,6 +19,8 @@ mod manifest;
 mod push;
 mod referrers;
 mod sending;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod wire;
 
@@ -39,7 +41,7 @@ use self::failure::Failure;
 use self::wire::Wire;
 use super::Registries;
 use super::access::access;
-use super::error::{Kind, Result};
+use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
 pub(crate) use self::manifest::Which;
@@ -192,9 +194,4 @@ impl Line {
 /// In 0..1, another one each time.
 fn dice() -> f64 {
     f64::from(RandomState::new().build_hasher().finish() as u32) / f64::from(u32::MAX)
-}
-
-/// Whether a failure says that there is no such thing.
-fn is_missing(failure: &Failure) -> bool {
-    failure.error.kind() == Some(Kind::NoSuchImage)
 }

@@ -10,9 +10,9 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
 
 use super::super::error::{Kind, Result};
+use super::Line;
 use super::endpoint::Ask;
 use super::manifest::Which;
-use super::{Line, is_missing};
 
 /// Pages of a list that are read.
 const MAX_PAGES: usize = 20;
@@ -37,11 +37,11 @@ impl Line {
 
     /// A page, and the path of the next one; `None` where the registry does not know the API.
     fn referrers_page(&self, path: &str) -> Result<Option<(Vec<Descriptor>, Option<String>)>> {
-        self.ask(async |endpoint, wire| {
+        let page = self.ask(async |endpoint, wire| {
             let ask = Ask::new(Method::GET, path.to_owned()).header(ACCEPT, OCI_INDEX);
             let (answer, bytes) = match self.document(endpoint, wire, &ask, MAX_DOCUMENT).await {
                 Ok(answered) => answered,
-                Err(failure) if is_missing(&failure) || failure.is_not_allowed() => return Ok(None),
+                Err(failure) if failure.is_not_allowed() => return Ok(None),
                 Err(failure) => return Err(failure),
             };
             let headers = answer.response.headers();
@@ -57,7 +57,11 @@ impl Line {
             };
             let link = headers.get(LINK).and_then(|link| link.to_str().ok());
             Ok(Some((list.manifests, link.and_then(next_page))))
-        })
+        });
+        match page {
+            Err(error) if error.kind() == Some(Kind::NoSuchImage) => Ok(None),
+            page => page,
+        }
     }
 
     /// The tag `sha256-<hex>` of the specification's fallback.
