@@ -1,6 +1,7 @@
 //! Connections that break, and registries that die: it goes on where it stopped, or says what failed, and no tag means what is
 //! not there.
 
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::taker::{Does, Taker};
@@ -74,7 +75,8 @@ fn a_registry_that_dies_in_a_phase() {
         let had = taker.blobs("c").len();
         taker.rule(|_| Does::Pass);
         let pushed = &sandbox.json(["push", &name, &place])[0];
-        assert_eq!(pushed["there_blobs"], had, "{phase}: {pushed}");
+        // What was on its way may have arrived since.
+        assert!(pushed["there_blobs"].as_u64() >= Some(had as u64), "{phase}: {pushed}");
         assert_eq!(taker.manifest("c", "1").as_deref(), Some(image.root()), "{phase}");
     }
 }
@@ -117,7 +119,8 @@ fn a_signal_ends_it_at_once_and_what_arrived_stays() {
         _ => Does::Pass,
     });
     let place = format!("{}/c", taker.address);
-    let child = sandbox.command(["push", "--jobs", "1", &name, &place]).spawn().unwrap();
+    let mut push = sandbox.command(["push", "--jobs", "1", &name, &place]);
+    let child = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(|| (taker.blobs("c").len() == 1).then_some(()));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

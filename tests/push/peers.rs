@@ -292,7 +292,7 @@ fn a_registry_with_tls_and_a_password() {
     let error = sandbox.fail(["push", GCC, &to], 1);
     assert!(error.contains(&format!("larder login {}", registry.address)), "{error}");
     let login = |sandbox: &Sandbox, password: &str| {
-        let mut login = sandbox.command(["login", "--user", "user", &registry.address]);
+        let mut login = sandbox.command(["login", "--user", "user", "--password-stdin", &registry.address]);
         crate::support::feed(&mut login, password.as_bytes())
     };
     sandbox.set("DOCKER_CONFIG", sandbox.path("docker"));

@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::manifest::{Which, accepting, digest_of, media_type_of};
 use super::upload::MANGLED;
 use super::wire::{Patience, Wire};
-use super::{Line, Repository, is_missing};
+use super::{Line, Repository};
 
 /// What a registry says of the manifest that it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,4 +140,9 @@ pub(super) fn refused(mut failure: Failure, endpoint: &Endpoint) -> Failure {
         failed.hint = hint;
     }
     failure
+}
+
+/// Whether a failure says that there is no such thing.
+pub(super) fn is_missing(failure: &Failure) -> bool {
+    failure.error.kind() == Some(Kind::NoSuchImage)
 }

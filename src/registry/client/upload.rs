@@ -17,10 +17,10 @@ use super::blob::{PROGRESS, Watch};
 use super::endpoint::{Answer, Ask, Endpoint};
 use super::failure::Failure;
 use super::manifest::digest_of;
-use super::push::refused;
+use super::push::{is_missing, refused};
 use super::sending::{Progress, Sending};
 use super::wire::Wire;
-use super::{Line, dice, is_missing};
+use super::{Line, dice};
 
 /// How long a registry may take to put a blob where it belongs once it has all of it: some copy it, or read it again.
 const SETTLE: Duration = Duration::from_secs(900);
