@@ -92,6 +92,12 @@ impl CommandError {
         matches!(self.kind, ErrorKind::Interrupted | ErrorKind::LockTimeout)
     }
 
+    /// Ends as another one does.
+    pub(crate) fn like(mut self, other: &CommandError) -> CommandError {
+        self.kind = other.kind;
+        self
+    }
+
     /// Whether it was given this exit code.
     pub(crate) fn is_exit(&self, code: u8) -> bool {
         self.kind == ErrorKind::Code(code)

@@ -36,8 +36,8 @@ impl Bar {
     }
 
     /// Lets something be said without the bar in its way.
-    pub(crate) fn suspended(&self, say: impl FnOnce()) {
-        self.bar.suspend(say);
+    pub(crate) fn suspended<T>(&self, say: impl FnOnce() -> T) -> T {
+        self.bar.suspend(say)
     }
 
     /// Takes what the library tells.

@@ -30,6 +30,7 @@ mod pull;
 mod push;
 mod resolve;
 mod rm;
+mod sync;
 mod tag;
 mod to_docker;
 mod to_tree;
@@ -55,6 +56,7 @@ pub(crate) enum Verb {
     Import(import::Args),
     Pull(pull::Args),
     Push(push::Args),
+    Sync(sync::Args),
     Catalog(catalog::Args),
     #[command(visible_alias = "ls")]
     Images(images::Args),
@@ -93,6 +95,7 @@ impl Verb {
             Verb::Import(args) => import::run(context, args),
             Verb::Pull(args) => pull::run(context, args),
             Verb::Push(args) => push::run(context, args),
+            Verb::Sync(args) => sync::run(context, args),
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),

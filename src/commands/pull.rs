@@ -61,9 +61,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value = "12")]
     jobs: NonZeroUsize,
 
-    /// Do not read what is in the images (os, packages, programs); it is read when it is first needed
+    /// Read what is in the images (os, packages, programs) now, and not when it is first needed
     #[arg(long)]
-    no_facts: bool,
+    facts: bool,
 
     /// How to print what came in
     #[arg(long, value_enum, default_value_t)]
@@ -74,7 +74,7 @@ pub(crate) struct Args {
 }
 
 /// More connections than this are no faster, and each takes memory.
-const MOST_JOBS: usize = 16;
+pub(super) const MOST_JOBS: usize = 16;
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.images.len() > 1 {
@@ -83,10 +83,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let given = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
-    let environment = environment();
-    let settings = access::Settings { plain_http: args.plain_http, ..access::settings(&environment)? };
-    let registries =
-        Registries { settings, environment, patience: Patience::default(), cancel: context.cancel.clone() };
+    let registries = registries(context, args.plain_http)?;
     let platforms = match (&args.platform[..], args.all_platforms) {
         (_, true) => Platforms::All,
         ([], false) => Platforms::Host(Platform::host()),
@@ -135,7 +132,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 return Err(if at > 0 { error.in_part() } else { error });
             }
         };
-        if !args.no_facts {
+        if args.facts {
             take_facts(context, &store, &pulled);
         }
         for image in &pulled {
@@ -150,7 +147,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.format == Format::Json { print_json(&rows) } else { said }
 }
 
-fn say(notice: Notice) {
+/// How registries are asked from this machine.
+pub(super) fn registries(context: &Context, plain_http: bool) -> Outcome<Registries> {
+    let environment = environment();
+    let settings = access::Settings { plain_http, ..access::settings(&environment)? };
+    Ok(Registries { settings, environment, patience: Patience::default(), cancel: context.cancel.clone() })
+}
+
+/// What people may want to know of what comes.
+pub(super) fn say(notice: Notice) {
     match notice {
         Notice::Foreign { layer, size } => note(format_args!(
             "layer {layer} ({}) may not be passed on by registries (foreign): it is not fetched",

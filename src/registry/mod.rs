@@ -12,6 +12,7 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod repair;
 pub(crate) mod steps;
+pub(crate) mod sync;
 
 use larder_store::cancel::Cancel;
 

@@ -56,6 +56,11 @@ impl Reference {
         self.tag.is_some().then_some(Reference { digest: None, ..self })
     }
 
+    /// The same repository with this tag, where it is one.
+    pub fn with_tag(&self, tag: &str) -> Option<Reference> {
+        is_tag(tag).then(|| Reference { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
+    }
+
     /// The form that leaves nothing out: `docker.io/library/debian:12`.
     pub fn full(&self) -> String {
         self.with_name(&self.with_domain())

@@ -25,7 +25,7 @@ fn small(seed: u64) -> Image {
 fn stored(image: &Image) -> (Sandbox, String) {
     let (sandbox, web) = (Sandbox::in_memory(), Web::new());
     let reference = web.put(NAME, image);
-    sandbox.ok(["pull", "--all-platforms", "--no-facts", "--name", "app:1", &reference]);
+    sandbox.ok(["pull", "--all-platforms", "--name", "app:1", &reference]);
     (sandbox, "app:1".to_owned())
 }
 

@@ -74,7 +74,7 @@ fn a_manifest_of_dockers_schema_stays_one() {
     skopeo.args(["--insecure-policy", "copy", "--format", "v2s2", "--dest-tls-verify=false", &source]);
     run(skopeo.arg(format!("docker://{from}")));
     let sandbox = Sandbox::new();
-    sandbox.ok(["pull", "--no-facts", &from]);
+    sandbox.ok(["pull", &from]);
     let digest = named(&sandbox.store(), &from).unwrap();
     let to = place(&registry, "schema2-again");
     let pushed = &sandbox.json(["push", &from, &to])[0];
@@ -161,7 +161,7 @@ fn what_oras_attached_is_pushed_on_and_found() {
     ];
     need!(forky(&sandbox, "oras", &attach), "oras of forky");
     let other = Sandbox::new();
-    other.ok(["pull", "--referrers", "--no-facts", &from]);
+    other.ok(["pull", "--referrers", &from]);
     let pushed = &other.json(["push", &from, &to])[0];
     assert_eq!((&pushed["digest"], &pushed["referrers"]), (&digest.into(), &1.into()), "{pushed}");
     let discover = ["discover", "--plain-http", "--format", "json", &to];
@@ -223,7 +223,7 @@ fn debians_registry_over_a_network_that_breaks() {
     let log = registry.log();
     assert!(log.matches(&format!("POST /v2/{repository}/blobs/uploads/")).count() > 3, "it was cut");
     let other = Sandbox::new();
-    other.ok(["pull", "--no-facts", &format!("{}/{repository}:1", registry.address)]);
+    other.ok(["pull", &format!("{}/{repository}:1", registry.address)]);
     crate::support::store::assert_sound(&other.store());
 }
 

@@ -19,7 +19,7 @@ fn signed(image: &Image) -> (Sandbox, Image) {
     });
     let path = format!("/v2/a/b/referrers/{}", image.digest());
     web.put_document(&path, OCI_INDEX, list.to_string().as_bytes());
-    sandbox.ok(["pull", "--referrers", "--no-facts", "--name", "app:1", &reference]);
+    sandbox.ok(["pull", "--referrers", "--name", "app:1", &reference]);
     (sandbox, signature)
 }
 

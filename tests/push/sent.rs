@@ -193,7 +193,7 @@ fn what_was_pulled_is_mounted_where_its_registry_has_it() {
     sandbox.ok(["push", &name, &place]);
     // Another host, which knows of it by its own pull alone.
     let other = Sandbox::in_memory();
-    other.ok(["pull", "--name", "app:1", "--no-facts", &format!("{place}:1")]);
+    other.ok(["pull", "--name", "app:1", &format!("{place}:1")]);
     let pushed = &other.json(["push", "app:1", &format!("{}/to", taker.address)])[0];
     assert_eq!((&pushed["mounted_blobs"], &pushed["sent_blobs"]), (&3.into(), &0.into()), "{pushed}");
     // And one that has lost its cache: the image says where it came from.

@@ -257,7 +257,7 @@ fn a_layer_that_may_not_be_passed_on_is_named_and_not_fetched() {
     manifest["layers"][1]["urls"] = serde_json::json!(["http://127.0.0.1:9/theirs"]);
     image = Image::with_manifest(&manifest, image.blobs()[..2].to_vec());
     let (sandbox, web, reference) = with(&image);
-    let output = sandbox.larder(["pull", &reference, "--no-facts"]);
+    let output = sandbox.larder(["pull", &reference]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && said.contains(&digest(&theirs)), "{said}");
     assert!(!web.take().iter().any(|request| request.contains(&digest(&theirs))));

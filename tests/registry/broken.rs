@@ -14,7 +14,7 @@ fn cut_after(bytes: u64, mebibytes: usize) -> f64 {
     let image = Image::of(&layers.map(|content| layer("noise", &content)));
     let (sandbox, web, reference) = with(&image);
     web.rule(move |asked| if asked.is_blob() { Does::Cut(bytes) } else { Does::Pass });
-    sandbox.ok(["pull", &reference, "--no-facts"]);
+    sandbox.ok(["pull", &reference]);
     assert_eq!(only(&sandbox.store()), image.digest());
     assert_sound(&sandbox.store());
     assert_nothing_pending(&sandbox.store());
@@ -60,14 +60,14 @@ fn the_registry_of_debian_over_a_network_that_breaks() {
     let image = Image::of(&[layer("noise", &noise(9, 9 << 20))]);
     let (sandbox, web, reference) = with(&image);
     let store = format!("oci:{}:{reference}", sandbox.store().display());
-    sandbox.ok(["pull", &reference, "--no-facts"]);
+    sandbox.ok(["pull", &reference]);
     drop(web);
     let to = format!("docker://{}/broken/a:1", registry.address);
     crate::support::run(skopeo.args(["--insecure-policy", "copy", "--dest-tls-verify=false", &store, &to]));
     let proxy = Web::in_front_of(&registry.address);
     proxy.rule(|asked| if asked.is_blob() { Does::Cut(1 << 20) } else { Does::Pass });
     let other = Sandbox::in_memory();
-    other.ok(["pull", &format!("{}/broken/a:1", proxy.address), "--no-facts"]);
+    other.ok(["pull", &format!("{}/broken/a:1", proxy.address)]);
     assert_sound(&other.store());
     let asked = proxy.take_all();
     assert!(asked.iter().any(|asked| asked.header("range").is_some()), "it was cut");
@@ -83,7 +83,7 @@ fn a_registry_that_knows_no_ranges_is_read_on() {
         (true, Some(_)) => Does::Answer(answer("200 OK", &[], &blob)),
         _ => Does::Pass,
     });
-    sandbox.ok(["pull", &reference, "--no-facts"]);
+    sandbox.ok(["pull", &reference]);
     assert_sound(&sandbox.store());
 }
 
@@ -179,7 +179,7 @@ fn what_a_transfer_left_is_taken_on_by_the_next_process() {
             (true, Some(_), _) => Does::Hang,
             _ => Does::Pass,
         });
-        let mut child = sandbox.command(["pull", &reference, "--no-facts"]).spawn().unwrap();
+        let mut child = sandbox.command(["pull", &reference]).spawn().unwrap();
         if ending != "fails" {
             wait_for(|| web.take_all().iter().any(|asked| asked.header("range").is_some()).then_some(()));
             let pid = rustix::process::Pid::from_child(&child);
@@ -197,7 +197,7 @@ fn what_a_transfer_left_is_taken_on_by_the_next_process() {
         web.rule(|_| Does::Pass);
         web.take();
         web.sent();
-        let printed = sandbox.ok(["pull", &reference, "--no-facts"]);
+        let printed = sandbox.ok(["pull", &reference]);
         let asked = web.take_all();
         let ranges: Vec<_> = asked.iter().filter_map(|asked| asked.header("range")).collect();
         assert_eq!(ranges, ["bytes=3145728-"], "{ending}: {printed}");
@@ -222,7 +222,7 @@ fn what_a_transfer_left_may_be_rotten() {
     let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, vec![0; 1 << 20]).unwrap();
     web.rule(|_| Does::Pass);
-    sandbox.ok(["pull", &reference, "--no-facts"]);
+    sandbox.ok(["pull", &reference]);
     assert_sound(&sandbox.store());
     assert_nothing_pending(&sandbox.store());
 }
@@ -275,10 +275,10 @@ fn a_slow_registry_is_asked_for_several_blobs_at_once() {
     let (sandbox, web, reference) = with(&Image::of(&layers));
     let late = Duration::from_millis(100);
     web.rule(move |_| Does::After(late, Box::new(Does::Pass)));
-    sandbox.ok(["pull", &reference, "--no-facts"]);
+    sandbox.ok(["pull", &reference]);
     // 25 blobs, 12 at a time: at no moment more.
     assert_eq!(web.most_at_once(), 12);
     let sandbox = Sandbox::in_memory();
-    sandbox.ok(["pull", &reference, "--no-facts", "--jobs", "3"]);
+    sandbox.ok(["pull", &reference, "--jobs", "3"]);
     assert_eq!(web.most_at_once(), 3);
 }

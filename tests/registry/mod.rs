@@ -7,6 +7,7 @@ mod login;
 mod peers;
 mod pull;
 mod referrers;
+mod sync;
 
 use std::path::Path;
 

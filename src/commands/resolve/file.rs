@@ -91,7 +91,7 @@ pub(super) fn read(path: &Path, cancel: &Cancel) -> Outcome<Asked> {
 }
 
 /// The text of a file, or of stdin for `-`.
-pub(super) fn text(path: &Path, cancel: &Cancel) -> Outcome<String> {
+pub(in crate::commands) fn text(path: &Path, cancel: &Cancel) -> Outcome<String> {
     let shown = path.display();
     let mut text = String::new();
     let is_stdin = path == Path::new("-");

@@ -1,7 +1,7 @@
 //! `larder resolve`: the image for a job.
 
 pub(in crate::commands) mod answer;
-mod file;
+pub(in crate::commands) mod file;
 pub(in crate::commands) mod look;
 pub(in crate::commands) mod workflow;
 

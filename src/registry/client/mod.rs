@@ -19,6 +19,7 @@ mod manifest;
 mod push;
 mod referrers;
 mod sending;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod upload;

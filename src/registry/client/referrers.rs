@@ -56,7 +56,7 @@ impl Line {
                 return Err(answer.asked.failed(Kind::Damaged, "its list of referrers is none", ""));
             };
             let link = headers.get(LINK).and_then(|link| link.to_str().ok());
-            Ok(Some((list.manifests, link.and_then(next_page))))
+            Ok(Some((list.manifests, link.and_then(|link| next_page(link, "/referrers/")))))
         });
         match page {
             Err(error) if error.kind() == Some(Kind::NoSuchImage) => Ok(None),
@@ -74,13 +74,13 @@ impl Line {
     }
 }
 
-/// Where the next page is, behind the repository's name: `</v2/NAME/referrers/…?…>; rel="next"`.
-fn next_page(link: &str) -> Option<String> {
+/// Where the next page of a list is, behind the repository's name: `</v2/NAME/referrers/…?…>; rel="next"`.
+pub(super) fn next_page(link: &str, list: &str) -> Option<String> {
     let (address, how) = link.trim().strip_prefix('<')?.split_once('>')?;
     if !how.replace([' ', '"'], "").contains("rel=next") {
         return None;
     }
-    let at = address.find("/referrers/")?;
+    let at = address.find(list)?;
     Some(address[at + 1..].to_owned())
 }
 
@@ -91,9 +91,9 @@ mod tests {
     #[test]
     fn the_next_page_is_found() {
         let link = r#"</v2/a/b/referrers/sha256:12?n=5&last=x>; rel="next""#;
-        assert_eq!(next_page(link).as_deref(), Some("referrers/sha256:12?n=5&last=x"));
+        assert_eq!(next_page(link, "/referrers/").as_deref(), Some("referrers/sha256:12?n=5&last=x"));
         for none in ["", "<>", r#"</v2/a/referrers/x>; rel="prev""#, "/v2/a/referrers/x; rel=next"] {
-            assert_eq!(next_page(none), None, "{none}");
+            assert_eq!(next_page(none, "/referrers/"), None, "{none}");
         }
     }
 }

@@ -50,6 +50,20 @@ pub(crate) enum Notice {
     Foreign { layer: Digest, size: u64 },
 }
 
+/// A repository that images come from.
+pub(crate) struct Source {
+    repository: Arc<Repository>,
+    line: Line,
+}
+
+/// An image as it is in the registry now, with what it needs.
+pub(crate) struct Found {
+    /// Where it is from: host and path.
+    repository: String,
+    arriving: Vec<Arriving>,
+    foreign: Vec<(Digest, u64)>,
+}
+
 /// Pulls an image. What came in is said of the image first, then of its referrers.
 pub(crate) fn pull(
     store: &Store,
@@ -58,38 +72,116 @@ pub(crate) fn pull(
     notice: &dyn Fn(Notice),
     options: &Options<'_>,
 ) -> Result<Vec<Imported>> {
-    let repository = Repository::of(request.reference, registries)?;
-    let line = repository.line()?;
-    let mut documents = Documents::new(store, &line);
-    let root = root(&mut documents, &line, request.reference)?;
-    let origin = origin(request.reference);
-    let image = documents.below(root, request.platforms)?;
-    check_platform(store, &line, &image, request.platforms)?;
-    for (layer, size) in foreign(&image) {
+    let source = Source::of(request.reference, registries)?;
+    let found = source.find(store, request)?;
+    let Source { repository, line } = source;
+    take(store, &repository, found, Some(line), request.jobs, notice, options)
+}
+
+impl Source {
+    /// The repository of a reference. Asks nobody yet.
+    pub(crate) fn of(reference: &Reference, registries: &Registries) -> Result<Source> {
+        let repository = Repository::of(reference, registries)?;
+        let line = repository.line()?;
+        Ok(Source { repository, line })
+    }
+
+    /// The tags that there are.
+    pub(crate) fn tags(&self) -> Result<Vec<String>> {
+        self.line.tags()
+    }
+
+    /// Reads what an image is now, and what belongs to it; only documents are fetched.
+    pub(crate) fn find(&self, store: &Store, request: &Request<'_>) -> Result<Found> {
+        let line = &self.line;
+        let mut documents = Documents::new(store, line);
+        let root = root(&mut documents, line, request.reference)?;
+        let origin = origin(request.reference);
+        let image = documents.below(root, request.platforms)?;
+        check_platform(store, line, &image, request.platforms)?;
+        let foreign = foreign(&image);
+        let mut arriving = Vec::new();
+        if request.referrers {
+            let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
+            for (digest, documents) in documents.referrers(&subjects)? {
+                let origin = format!("{}@{digest}", repository_of(request.reference));
+                arriving.push(Arriving { name: None, documents, origin });
+            }
+        }
+        arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
+        Ok(Found { repository: repository_of(request.reference), arriving, foreign })
+    }
+
+    /// Takes in what was found.
+    pub(crate) fn take(
+        &self,
+        store: &Store,
+        found: Found,
+        jobs: usize,
+        notice: &dyn Fn(Notice),
+        options: &Options<'_>,
+    ) -> Result<Vec<Imported>> {
+        take(store, &self.repository, found, None, jobs, notice, options)
+    }
+}
+
+impl Found {
+    /// The manifest or index that the tag is now.
+    pub(crate) fn digest(&self) -> Option<Digest> {
+        Some(self.arriving.first()?.documents.first()?.digest)
+    }
+
+    /// Bytes of documents that are held in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.arriving.iter().flat_map(|one| &one.documents).map(|raw| raw.bytes.len()).sum()
+    }
+
+    /// What the store lacks of it: digest and size, documents and blobs.
+    pub(crate) fn lacking(&self, store: &Store) -> Result<Vec<(Digest, u64)>> {
+        let mut lacking = Vec::new();
+        for raw in self.arriving.iter().flat_map(|one| &one.documents) {
+            let blobs = match &raw.document {
+                Document::Image(image) => image.layers.iter().chain([&image.config]).collect(),
+                Document::Index(_) => Vec::new(),
+            };
+            let fetched = blobs.into_iter().filter(|blob| !is_foreign_layer(&blob.media_type));
+            let all = fetched.map(|blob| (blob.digest, blob.size));
+            for (digest, size) in all.chain([(raw.digest, raw.bytes.len() as u64)]) {
+                if store.blobs().contains(&digest)? != Some(size) {
+                    lacking.push((digest, size));
+                }
+            }
+        }
+        lacking.sort_unstable();
+        lacking.dedup();
+        Ok(lacking)
+    }
+}
+
+fn take(
+    store: &Store,
+    repository: &Arc<Repository>,
+    found: Found,
+    mut spare: Option<Line>,
+    jobs: usize,
+    notice: &dyn Fn(Notice),
+    options: &Options<'_>,
+) -> Result<Vec<Imported>> {
+    for (layer, size) in found.foreign {
         notice(Notice::Foreign { layer, size });
     }
-    let mut arriving = Vec::new();
-    if request.referrers {
-        let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
-        for (digest, documents) in documents.referrers(&subjects)? {
-            let origin = format!("{}@{digest}", repository_of(request.reference));
-            arriving.push(Arriving { name: None, documents, origin });
-        }
-    }
-    arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
-    let mut spare = Some(line);
     take_in(
         store,
-        arriving,
+        found.arriving,
         &mut |incoming| {
             let line = match spare.take() {
                 Some(line) => line,
                 None => repository.line()?,
             };
             let fetched: Vec<_> = incoming.blobs.iter().map(|blob| blob.digest).collect();
-            fetch::fetch(&Arc::clone(&repository), line, incoming, request.jobs, options)?;
+            fetch::fetch(&Arc::clone(repository), line, incoming, jobs, options)?;
             // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
-            let _ = elsewhere::note(store, &repository_of(request.reference), &fetched);
+            let _ = elsewhere::note(store, &found.repository, &fetched);
             Ok(())
         },
         options,
