@@ -84,6 +84,9 @@ fn a_step_costs_one_request_and_what_is_there_is_not_sent_again() {
     assert_eq!((done(&anew).len(), tags(&taker).len()), (4, 4));
 }
 
+/// What it is called, how it is told, and what is said of it.
+type Lie<'a> = (&'a str, &'a dyn Fn(&mut Value), &'a str);
+
 #[test]
 fn what_is_not_what_it_says_is_done_here() {
     let (first, second) = need!(host().zip(host()), "root, runc and busybox");
@@ -93,7 +96,7 @@ fn what_is_not_what_it_says_is_done_here() {
     first.ok(text, &["--cache-to", &place]);
     let tag = tags(&taker).pop().unwrap();
     let good = taker.manifest("steps", &tag).unwrap();
-    let lies: [(&str, &dyn Fn(&mut Value), &str); 6] = [
+    let lies: [Lie<'_>; 6] = [
         (
             "another diff ID",
             &|v| v["annotations"]["dev.larder.step.diff-id"] = digest(b"x").into(),

@@ -27,7 +27,7 @@ use super::plan::{Plan, Words};
 use crate::catalog::{Arch, Declared, labels};
 use crate::cli::{Bar, CommandError, Context, Outcome, environment, fail, human, note};
 use crate::registry::access;
-use crate::registry::pull::{Seen, look, take};
+use crate::registry::pull::{Seen, look};
 use crate::registry::push::{Delivery, Layers, Parcel, Request};
 use crate::registry::steps::{Known, StepCache};
 use crate::registry::{self, Kind, Patience, Registries};
@@ -243,8 +243,9 @@ impl Look<'_> {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let index = self.store.index()?;
-        let stale = Freshness::new(self.store, &index, self.policy, now).judge(&named, &looked)?;
-        Ok(match stale {
+        // What cannot be read of a base here is not known to have moved.
+        let stale = Freshness::new(self.store, &index, self.policy, now).judge(&named, &looked);
+        Ok(match stale.ok().flatten() {
             Some(stale) => Err(format!("is stale ({stale})")),
             None => Ok(entry),
         })
@@ -267,7 +268,7 @@ impl Look<'_> {
             cancel: self.context.cancel.clone(),
             watch: &|event| bar.on(event),
         };
-        take(self.store, seen, JOBS, &options).map(drop)
+        seen.take(self.store, JOBS, &options).map(drop)
     }
 
     /// Lets an image go that came without a name.

@@ -52,37 +52,39 @@ pub(crate) fn look(registries: &Registries, reference: &Reference) -> Result<Opt
     Ok(Some(Seen { reference: reference.clone(), manifest, image, config, repository, line }))
 }
 
-/// Takes the very image in that was seen, without a name; its tag may have moved since.
-pub(crate) fn take(store: &Store, seen: Seen, jobs: usize, options: &Options<'_>) -> Result<Vec<Imported>> {
-    let Seen { reference, manifest, image, config, repository, line } = seen;
-    let arriving = Arriving { name: None, documents: vec![manifest], origin: reference.full() };
-    let mut line = Some(line);
-    take_in(
-        store,
-        vec![arriving],
-        &mut |incoming: Incoming<'_>| {
-            let Incoming { blobs, ingest, done } = incoming;
-            let mut rest = Vec::new();
-            for blob in blobs {
-                if blob.digest != image.config.digest {
-                    rest.push(blob.clone());
-                    continue;
+impl Seen {
+    /// Takes the very image in that was seen, without a name; its tag may have moved since.
+    pub(crate) fn take(self, store: &Store, jobs: usize, options: &Options<'_>) -> Result<Vec<Imported>> {
+        let Seen { reference, manifest, image, config, repository, line } = self;
+        let arriving = Arriving { name: None, documents: vec![manifest], origin: reference.full() };
+        let mut line = Some(line);
+        take_in(
+            store,
+            vec![arriving],
+            &mut |incoming: Incoming<'_>| {
+                let Incoming { blobs, ingest, done } = incoming;
+                let mut rest = Vec::new();
+                for blob in blobs {
+                    if blob.digest != image.config.digest {
+                        rest.push(blob.clone());
+                        continue;
+                    }
+                    let mut writer = ingest.writer()?;
+                    writer.write_all(&config).map_err(StoreError::io("write", store.path()))?;
+                    done(writer.finish_as(blob.digest, blob.size)?)?;
                 }
-                let mut writer = ingest.writer()?;
-                writer.write_all(&config).map_err(StoreError::io("write", store.path()))?;
-                done(writer.finish_as(blob.digest, blob.size)?)?;
-            }
-            let line = match line.take() {
-                Some(line) => line,
-                None => repository.line()?,
-            };
-            let fetched: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();
-            let incoming = Incoming { blobs: &rest, ingest, done };
-            fetch::fetch(&Arc::clone(&repository), line, incoming, jobs, options)?;
-            // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
-            let _ = elsewhere::note(store, &repository_of(&reference), &fetched);
-            Ok::<_, Error>(())
-        },
-        options,
-    )
+                let line = match line.take() {
+                    Some(line) => line,
+                    None => repository.line()?,
+                };
+                let fetched: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();
+                let incoming = Incoming { blobs: &rest, ingest, done };
+                fetch::fetch(&Arc::clone(&repository), line, incoming, jobs, options)?;
+                // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
+                let _ = elsewhere::note(store, &repository_of(&reference), &fetched);
+                Ok::<_, Error>(())
+            },
+            options,
+        )
+    }
 }
