@@ -41,14 +41,19 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
         let named: Vec<_> = jobs.iter().map(|(needs, job)| (needs, name(job))).collect();
         bound(&named.iter().map(|(needs, name)| (*needs, name.as_deref())).collect::<Vec<_>>())?;
     }
-    let no_base = decided.iter().all(|known| matches!(known.decision, Err(true)));
+    let mut no_base =
+        decided.iter().all(|known| matches!(known.decision, Err(true) | Ok(Decision::Fetch(..))));
     let mut done: Vec<(&Requirements, Option<Ensured>)> = Vec::new();
     let mut rest = Vec::new();
     let names: Vec<_> = decided.iter().map(|one| one.decision.as_ref().ok().map(Decision::name)).collect();
     for (Decided { needs, job, decision }, server) in decided.into_iter().zip(&served) {
         match (decision, server) {
             (Err(_), _) => done.push((job, None)),
-            (Ok(decision), None) => done.push((job, told(needs, look.carry_out(job, decision))?.ok())),
+            (Ok(decision), None) => {
+                let ended = told(needs, look.carry_out(job, decision))?;
+                no_base &= matches!(ended, Err(true));
+                done.push((job, ended.ok()));
+            }
             (Ok(_), Some(server)) if args.dry_run => {
                 let name = names[*server].clone().unwrap_or_default();
                 done.push((job, Some(Ensured::Found { name, stale: None })));

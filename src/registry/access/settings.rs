@@ -36,7 +36,7 @@ struct WrittenRemote {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remote {
     /// `HOST[:PORT][/PREFIX]`.
-    repository: String,
+    pub(crate) repository: String,
     /// Whether what is made here goes there.
     pub(crate) push: bool,
     /// The repository that has steps of builds.

@@ -266,3 +266,60 @@ fn where_the_image_will_not_do_its_steps_may() {
     assert!(ran(&said) == 0 && said.contains("(cached)") && said.contains("is shared as"), "{said}");
     second.ok(["verify"]);
 }
+
+#[test]
+fn a_remote_that_breaks_in_the_middle_costs_no_job_and_a_signal_ends_all() {
+    let (first, second, taker) = need!(two(), "root, runc and busybox");
+    debian(&second, "first", &[]).unwrap();
+    ensured(&first, &[]);
+    let is_blob = |asked: &crate::push::taker::Asked| asked.method == "GET" && asked.path.contains("/blobs/");
+    // The config comes, and no layer.
+    taker.rule(move |asked| match is_blob(asked) && asked.nth > 0 {
+        true => Does::Answer(answer("500 Internal Server Error", &[], b"{}")),
+        false => Does::Pass,
+    });
+    let (out, said) = ensured(&second, &[]);
+    assert!(out == format!("{NAME}\n") && ran(&said) == 1, "{said}");
+    assert!(
+        said.contains("500") && said.contains("is made here; the remote is not asked any more"),
+        "{said}"
+    );
+    assert_eq!(entries(&second.store()).len(), 2);
+    second.ok(["rm", NAME]);
+    taker.take();
+    taker.rule(move |asked| if is_blob(asked) { Does::Hang } else { Does::Pass });
+    let child = begin(&second, &[]);
+    let seen = std::cell::RefCell::new(Vec::new());
+    wait_for(|| {
+        seen.borrow_mut().extend(taker.take());
+        seen.borrow().iter().any(is_blob).then_some(())
+    });
+    crate::support::run(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    let (output, out, said) = end(child);
+    assert_eq!((output.status.code(), out.as_str()), (Some(130), ""), "{said}");
+    assert_eq!(ran(&said), 0, "{said}");
+    assert_eq!(entries(&second.store()).len(), 1);
+    assert_nothing_pending(&second.store());
+    second.ok(["verify"]);
+}
+
+#[test]
+fn a_workflow_whose_images_are_nowhere_says_so_by_its_exit_code() {
+    let (first, second, _taker) = need!(two(), "root, runc and busybox");
+    let job = "    runs-on: ubuntu-latest\n    steps: [{run: cmake --version}]\n";
+    let text = format!("name: p\non: push\njobs:\n  one:\n{job}");
+    let args =
+        ["ensure", "--workflow=ci.yml", "--project=p", "--os=debian:12", "--arch=amd64", "--tool=cmake"];
+    for host in [&first, &second] {
+        std::fs::write(host.path("ci.yml"), &text).unwrap();
+    }
+    let said = second.fail(args, 3);
+    assert!(said.contains("bring in the official debian:12"), "{said}");
+    first.ok(args);
+    let output = second.larder(args);
+    assert!(output.status.success() && text_of(&output).contains("is fetched from"), "{}", text_of(&output));
+}
+
+fn text_of(output: &Output) -> String {
+    text(&output.stderr)
+}
