@@ -12,6 +12,7 @@ use larder_store::Error;
 use larder_store::archive::options::Named;
 use larder_store::base::Base;
 use larder_store::cancel::Cancel;
+use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
 use larder_store::index::Tagged;
 use larder_store::quantity;
@@ -23,14 +24,15 @@ use serde_json::json;
 use super::facts;
 use super::import::Taking;
 use super::naming::{Flags, Given, Names};
-use crate::build::engine::{self, Built, Request, Source};
+use super::pull;
+use crate::build::engine::{self, Built, Fetch, Request, Source};
 use crate::build::run::Network;
 use crate::cli::{
-    CommandError, Context, Format, Outcome, Steps, count, environment, fail, human, interruptible,
-    interruptible_stdin, line, note, plain, print_json,
+    CommandError, Context, Format, Outcome, Steps, count, fail, human, interruptible, interruptible_stdin,
+    line, note, plain, print_json,
 };
+use crate::registry::access;
 use crate::registry::steps::{Known, StepCache};
-use crate::registry::{Patience, Registries, access};
 
 /// Make an image from a Dockerfile
 ///
@@ -96,6 +98,10 @@ pub(super) struct How {
     #[arg(long)]
     pub(super) no_cache: bool,
 
+    /// Fetch images that the store lacks from their registries
+    #[arg(long)]
+    pub(super) pull: bool,
+
     /// What commands see of the network: the machine's own, or nothing
     #[arg(long, value_enum, default_value = "host")]
     pub(super) network: Network,
@@ -140,8 +146,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     };
     let request = Request { encoding: args.taking.compression, ..args.how.request(&args.context, &source)? };
+    let fetch = |name: &str, platform: Option<&Platform>| pull::fetch(context, &store, name, platform);
+    let fetch = args.how.pull.then_some(Fetch(&fetch));
     let (from, to) = (cache(context, &args.cache_from)?, cache(context, &args.cache_to)?);
-    let request = Request { jobs: super::jobs(args.taking.jobs), cache_from: from.as_ref(), ..request };
+    let request =
+        Request { jobs: super::jobs(args.taking.jobs), fetch, cache_from: from.as_ref(), ..request };
     let mut built = make(&store, &request, &context.cancel)?;
     let (entry, image_id, steps) = (built.entry.clone(), built.image_id, built.steps);
     let known = std::mem::take(&mut built.known);
@@ -206,6 +215,7 @@ impl How {
             context,
             source,
             target: self.target.as_deref(),
+            fetch: None,
             build_args,
             labels: self.label.iter().map(|label| pair(label, "--label")).collect::<Outcome<_>>()?,
             no_cache: self.no_cache,
@@ -242,11 +252,7 @@ pub(super) fn make<'s>(
 /// A repository of steps, as it is asked from here.
 fn cache(context: &Context, repository: &Option<Reference>) -> Outcome<Option<StepCache>> {
     let Some(repository) = repository else { return Ok(None) };
-    let environment = environment();
-    let settings = access::settings(&environment)?;
-    let (patience, cancel) = (Patience::default(), context.cancel.clone());
-    let registries = Registries { settings, environment, patience, cancel };
-    Ok(Some(StepCache::new(repository.clone(), registries)))
+    Ok(Some(StepCache::new(repository.clone(), pull::registries(context, false)?)))
 }
 
 /// Brings steps to a repository for other hosts. Whether that goes well is nothing to the image; a signal ends it.

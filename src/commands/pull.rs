@@ -2,10 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use larder_store::archive::options::{Existing, Options, Source};
+use larder_store::archive::options::{Existing, Named, Options, Source};
 use larder_store::codec::Encoding;
-use larder_store::descriptor::Platform;
+use larder_store::descriptor::{Annotations, Platform};
+use larder_store::error::Error;
+use larder_store::progress::Watch;
+use larder_store::prune::Judged;
 use larder_store::reference::Reference;
+use larder_store::store::Store;
 
 use super::import::{row, say_gone, say_replaced, take_facts, value};
 use super::naming::{Flags, Given, Names};
@@ -15,7 +19,7 @@ use crate::cli::{
 };
 use crate::registry::access;
 use crate::registry::pull::{Notice, Platforms, Request, pull};
-use crate::registry::{Patience, Registries};
+use crate::registry::{self, Kind, Patience, Registries};
 
 /// Bring images in from registries
 ///
@@ -75,6 +79,8 @@ pub(crate) struct Args {
 
 /// More connections than this are no faster, and each takes memory.
 pub(super) const MOST_JOBS: usize = 16;
+/// As many as nobody asked for otherwise.
+const JOBS: usize = 12;
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.images.len() > 1 {
@@ -93,21 +99,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut said = Ok(());
     for (at, image) in args.images.iter().enumerate() {
         let bar = Bar::new(&image.familiar());
-        let options = Options {
-            image: None,
-            name: None,
-            naming: &|name| names.take(name),
-            upon: None,
-            replace: args.replace,
-            existing: Existing::Trusted,
-            source: Source::Kept,
-            encoding: Encoding::default(),
-            jobs: 1,
-            now: super::now,
-            made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
-            cancel: context.cancel.clone(),
-            watch: &|event| bar.on(event),
-        };
+        let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
+        let (naming, watch) = (|name: &Reference| names.take(name), |event| bar.on(event));
+        let options = options(context, args.replace, &naming, &made_room, &watch);
         let request = Request {
             reference: image,
             name: given
@@ -145,6 +139,67 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     }
     if args.format == Format::Json { print_json(&rows) } else { said }
+}
+
+/// How images of registries are taken in.
+pub(super) fn options<'a>(
+    context: &Context,
+    replace: bool,
+    naming: &'a dyn Fn(&Reference) -> larder_store::error::Result<Named>,
+    made_room: &'a (dyn Fn(&[Judged]) + Sync),
+    watch: Watch<'a>,
+) -> Options<'a> {
+    Options {
+        image: None,
+        name: None,
+        naming,
+        upon: None,
+        replace,
+        existing: Existing::Trusted,
+        source: Source::Kept,
+        encoding: Encoding::default(),
+        jobs: 1,
+        now: super::now,
+        made_room,
+        cancel: context.cancel.clone(),
+        watch,
+    }
+}
+
+/// Brings in an image that a build needs, under the name by which it is needed; whether there is one. For a platform, else for this
+/// machine's.
+pub(super) fn fetch(
+    context: &Context,
+    store: &Store,
+    name: &str,
+    platform: Option<&Platform>,
+) -> larder_store::error::Result<bool> {
+    // A digest alone says no registry.
+    let Ok(reference) = name.parse::<Reference>() else { return Ok(false) };
+    let because = |why: String| Error::invalid(name, format!("cannot be pulled: {why}"));
+    let registries = registries(context, false).map_err(|error| because(error.to_string()))?;
+    let bar = Bar::new(&reference.familiar());
+    let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
+    let known = |name: &Reference| {
+        Ok(Named { reference: name.clone(), declared: Annotations::new(), known: Annotations::new() })
+    };
+    let watch = |event| bar.on(event);
+    let options = options(context, false, &known, &made_room, &watch);
+    let platforms =
+        platform.map_or_else(|| Platforms::Host(Platform::host()), |one| Platforms::These(vec![one.clone()]));
+    let request = Request {
+        reference: &reference,
+        name: reference.clone().without_digest(),
+        platforms: &platforms,
+        referrers: false,
+        jobs: JOBS,
+    };
+    match pull(store, &registries, &request, &|notice| bar.suspended(|| say(notice)), &options) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == Some(Kind::NoSuchImage) => Ok(false),
+        Err(registry::Error::Store(error)) => Err(error),
+        Err(error) => Err(because(error.to_string())),
+    }
 }
 
 /// How registries are asked from this machine.

@@ -11,12 +11,9 @@ use larder_store::store::Store;
 use serde_json::{Value, json};
 
 use super::platform::{self, Wanted, choose};
-use crate::cli::{
-    Bar, CommandError, Context, Format, Outcome, count, environment, fail, human, line, note, print_json,
-};
-use crate::registry::access;
+use super::pull::{MOST_JOBS, registries};
+use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
 use crate::registry::push::{self, Delivery, Notice, Parcel, Pushed, Request, Tally};
-use crate::registry::{Patience, Registries};
 
 /// Bring an image to registries
 ///
@@ -95,18 +92,12 @@ impl FromStr for Destination {
     }
 }
 
-/// More connections than this are no faster, and each takes memory.
-const MOST_JOBS: usize = 16;
-
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let (_protection, entries) = store.protect(std::slice::from_ref(&args.image), "push")?;
     let Some(entry) = entries.first() else { return Ok(()) };
     let places = places(&store, entry, args)?;
-    let environment = environment();
-    let settings = access::Settings { plain_http: args.plain_http, ..access::settings(&environment)? };
-    let (patience, cancel) = (Patience::default(), context.cancel.clone());
-    let registries = Registries { settings, environment, patience, cancel };
+    let registries = registries(context, args.plain_http)?;
     let root = root(&store, entry, args)?;
     let request = Request {
         root: &root,

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use larder_store::archive::options::{Existing, Options, Source as Archive};
-use larder_store::codec::Encoding;
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::index::{self, Index};
+use larder_store::prune::Judged;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
 use super::import::say_gone;
 use super::naming::Names;
-use super::pull::{MOST_JOBS, registries, say};
+use super::pull::{MOST_JOBS, options, registries, say};
 use super::resolve::file;
 use crate::catalog::Declared;
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
@@ -248,22 +247,10 @@ impl Sync<'_> {
 
     fn take(&self, source: &Source, image: &mut Wanted, platforms: &Platforms) -> Outcome {
         let bar = Bar::new(&image.reference.familiar());
-        let options = Options {
-            image: None,
-            name: None,
-            naming: &|name| self.names.take(name),
-            upon: None,
-            // The list says what the name means.
-            replace: true,
-            existing: Existing::Trusted,
-            source: Archive::Kept,
-            encoding: Encoding::default(),
-            jobs: 1,
-            now: super::now,
-            made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
-            cancel: self.context.cancel.clone(),
-            watch: &|event| bar.on(event),
-        };
+        let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
+        let (naming, watch) = (|name: &Reference| self.names.take(name), |event| bar.on(event));
+        // The list says what the name means.
+        let options = options(self.context, true, &naming, &made_room, &watch);
         let request = self.request(&image.reference, platforms);
         let found = match image.found.take() {
             Some(found) => found,

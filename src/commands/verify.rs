@@ -8,11 +8,9 @@ use larder_store::repair::{self, RepairSource, repair};
 use larder_store::store::Store;
 use larder_store::verify::{Depth, Finding, Options, Problem, Report, verify};
 
-use crate::cli::{
-    Bar, Context, Format, Outcome, Table, count, environment, fail, human, line, note, print_json,
-};
+use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, line, note, print_json};
+use crate::registry::Registries;
 use crate::registry::repair::origins;
-use crate::registry::{Patience, Registries, access};
 
 /// Check that everything an image needs is there and is what its digest says
 ///
@@ -107,10 +105,7 @@ fn registries(context: &Context, args: &Args) -> Outcome<Option<Registries>> {
     if args.no_origins {
         return Ok(None);
     }
-    let environment = environment();
-    let settings = access::Settings { plain_http: args.plain_http, ..access::settings(&environment)? };
-    let (patience, cancel) = (Patience::default(), context.cancel.clone());
-    let registries = Registries { settings, environment, patience, cancel };
+    let registries = super::pull::registries(context, args.plain_http)?;
     Ok(Some(registries).filter(|registries| registries.settings.offline.is_none()))
 }
 

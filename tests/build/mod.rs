@@ -7,7 +7,7 @@ mod copied;
 mod corpus;
 mod elsewhere;
 mod ends;
-mod ensure;
+pub(crate) mod ensure;
 mod full;
 mod hostile;
 mod killed;

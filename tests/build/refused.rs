@@ -54,12 +54,12 @@ const REFUSED: [(&str, i32, &str); 24] = [
         "FROM busybox:1\nRUN echo x\nFROM none/such:1\n",
         3,
         "larder: context/Dockerfile:3: FROM none/such:1: none/such:1: no such image in STORE\n\
-         hint: images come from the store alone: `larder images` lists what is there, `larder import` brings more in\n",
+         hint: `larder images` lists what is there, `larder import` and `larder pull` bring more in, and --pull fetches what a Dockerfile names\n",
     ),
     (
         "FROM busybox:1\nRUN echo x\nCOPY --from=none/such:1 /a /b\n",
         3,
-        "larder: context/Dockerfile:3: COPY --from=none/such:1 /a /b: none/such:1: no such image in STORE\nhint: images come from the store alone",
+        "larder: context/Dockerfile:3: COPY --from=none/such:1 /a /b: none/such:1: no such image in STORE\nhint: `larder images` lists what is there",
     ),
     (
         "FROM --platform=linux/s390x busybox:1\n",

@@ -240,7 +240,8 @@ impl Drop for Secured {
     }
 }
 
-fn secured(dir: &Path) -> Option<Secured> {
+/// `ip` is whom its certificate is for.
+fn secured(dir: &Path, ip: &str) -> Option<Secured> {
     let mut registry = peer::tool("docker-registry")?;
     let mut openssl = peer::tool("openssl")?;
     openssl.current_dir(dir).args([
@@ -252,9 +253,8 @@ fn secured(dir: &Path) -> Option<Secured> {
         "ec_paramgen_curve:prime256v1",
         "-nodes",
     ]);
-    openssl.args(["-days", "2", "-subj", "/CN=larder", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    // An authority's certificate is no server's.
-    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    // As people make it: by its own word it is an authority's, too.
+    openssl.args(["-days", "2", "-subj", "/CN=larder", "-addext", &format!("subjectAltName=IP:{ip}")]);
     run(openssl.args(["-keyout", "key.pem", "-out", "cert.pem"]).stderr(Stdio::null()));
     let hash = "user:$2b$04$7rOy1gvCW.5C74WCJNtjDepWtawFmHXhW3HQX9J5oZZuwgMFxaJ1q\n";
     std::fs::write(dir.join("htpasswd"), hash).unwrap();
@@ -277,12 +277,32 @@ fn secured(dir: &Path) -> Option<Secured> {
     Some(Secured { address, child })
 }
 
+/// That a certificate is known does not make it good for another host, nor another one good.
+#[test]
+fn a_certificate_that_is_known_is_good_for_whom_it_is_for() {
+    let (sandbox, _) = imported("docker28.tar", GCC);
+    let [right, wrong] = ["right", "wrong"].map(|name| {
+        let dir = sandbox.path(name);
+        std::fs::create_dir(&dir).unwrap();
+        dir
+    });
+    let registry = need!(secured(&wrong, "127.0.0.2"), "docker-registry and openssl");
+    let _other = need!(secured(&right, "127.0.0.1"), "docker-registry and openssl");
+    let certs = sandbox.path(format!("home/.config/containers/certs.d/{}", registry.address));
+    std::fs::create_dir_all(&certs).unwrap();
+    for dir in [wrong, right] {
+        std::fs::copy(dir.join("cert.pem"), certs.join("ca.crt")).unwrap();
+        let error = sandbox.fail(["push", GCC, &format!("{}/a/b:1", registry.address)], 1);
+        assert!(error.contains("certificate"), "{error}");
+    }
+}
+
 #[test]
 fn a_registry_with_tls_and_a_password() {
     let (mut sandbox, digest) = imported("docker28.tar", GCC);
     let dir = sandbox.path("secured");
     std::fs::create_dir(&dir).unwrap();
-    let registry = need!(secured(&dir), "docker-registry and openssl");
+    let registry = need!(secured(&dir, "127.0.0.1"), "docker-registry and openssl");
     let to = format!("{}/a/b:1", registry.address);
     let error = sandbox.fail(["push", GCC, &to], 1);
     assert!(error.contains("not trusted") && error.contains("certs.d"), "{error}");

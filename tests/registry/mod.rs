@@ -3,6 +3,7 @@
 mod access;
 mod bad;
 mod broken;
+mod build;
 mod login;
 mod peers;
 mod pull;

@@ -12,8 +12,7 @@ use crate::build::run;
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What to do where an image is missing.
-const BASES: &str =
-    "images come from the store alone: `larder images` lists what is there, `larder import` brings more in";
+const BASES: &str = "`larder images` lists what is there, `larder import` and `larder pull` bring more in, and --pull fetches what a Dockerfile names";
 /// What to do where a command has filled the disk.
 const FULL: &str = "free space, then build again; nothing was registered, and what the command wrote is gone";
 

@@ -46,6 +46,18 @@ use super::run::{self, Network, Reclaimed};
 use crate::registry::steps::{Known, StepCache};
 use work::Work;
 
+/// Brings in an image by its name, for a platform or else for this machine's; whether there is one.
+#[derive(Clone, Copy)]
+pub(crate) struct Fetch<'a>(
+    pub(crate) &'a dyn Fn(&str, Option<&Platform>) -> larder_store::error::Result<bool>,
+);
+
+impl std::fmt::Debug for Fetch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fetch")
+    }
+}
+
 /// What is to be built.
 #[derive(Debug, Clone)]
 pub(crate) struct Request<'a> {
@@ -55,6 +67,8 @@ pub(crate) struct Request<'a> {
     pub(crate) source: &'a Source,
     /// A stage's name or number; else the last.
     pub(crate) target: Option<&'a str>,
+    /// Brings in an image that the store lacks, by its name and for a platform; whether there is one. None: the store is all there is.
+    pub(crate) fetch: Option<Fetch<'a>>,
     /// `--build-arg`.
     pub(crate) build_args: BTreeMap<String, String>,
     /// Labels of the image beside those of the Dockerfile, in their order.

@@ -48,6 +48,7 @@ fn an_image_is_whole_although_its_base_was_removed_and_collected_before_it_has_a
     let store = with_base(&dir.path().join("store"), &base);
     let source = Source::of_text(dir.path(), "Dockerfile".into(), "FROM base:1\nLABEL a=b\n".into()).unwrap();
     let request = Request {
+        fetch: None,
         context: dir.path(),
         source: &source,
         target: None,

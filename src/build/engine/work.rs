@@ -19,7 +19,7 @@ use super::error::{Error, Result};
 use super::files::Files;
 use super::key::{Depends, key};
 use super::stage::Stage;
-use super::{Built, Header, Observer, Request, image};
+use super::{Built, Fetch, Header, Observer, Request, image};
 use crate::build::args::Given;
 use crate::build::copy::Context;
 use crate::build::dockerfile::Step;
@@ -148,7 +148,13 @@ impl<'a, 's> Work<'a, 's> {
                 Platform::parse(text).ok_or_else(|| StoreError::invalid(text, "is no platform OS/ARCH"))
             });
             let wanted = wanted.transpose().map_err(at.failed())?;
-            let found = base::load(self.store, name, wanted.as_ref()).map_err(at.failed())?;
+            let mut found = base::load(self.store, name, wanted.as_ref());
+            if let (Err(StoreError::NoSuchImage { .. }), Some(Fetch(fetch))) = (&found, self.request.fetch)
+                && fetch(name, wanted.as_ref()).map_err(at.failed())?
+            {
+                found = base::load(self.store, name, wanted.as_ref());
+            }
+            let found = found.map_err(at.failed())?;
             self.images.insert(key.clone(), found);
         }
         self.images.get(&key).ok_or_else(|| StoreError::invalid(name, "is not there").into())

@@ -72,7 +72,7 @@ pub(super) fn bring(name: &str, platform: Option<&str>) -> String {
         }
         None => (String::new(), String::new()),
     };
-    format!("docker pull {option}{name} && docker save {name} | larder import {named}-")
+    format!("larder pull {option}{named}{name}")
 }
 
 /// The images that were made on a base, the newest as the one that was used last.

@@ -11,14 +11,15 @@ use larder_store::policy::Policy;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
 
-use super::super::resolve::answer::{self, system};
+use super::super::pull;
+use super::super::resolve::answer::{self, NO_SUCH_IMAGE, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
 use super::plan::{self, Plan, Source, Words};
 use super::remote::Remote;
 use super::{Args, base};
 use crate::build::ensure::{DEFINITION, apart, declared, definition, reference};
-use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, resolve};
+use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, official, resolve};
 use crate::catalog::{Arch, Declared, Project, Requirements};
 use crate::cli::{CommandError, Context, Outcome, fail, note};
 
@@ -92,8 +93,41 @@ impl Decision {
 }
 
 impl Look<'_> {
-    /// Looks at the store as it is now.
+    /// Looks at the store as it is now; where it has no base, and that is asked for, the official one is fetched.
     pub(super) fn decide(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
+        match self.decide_here(job, earlier) {
+            Err(error) if self.fetch_base(job, &error)? => self.decide_here(job, earlier),
+            decided => decided,
+        }
+    }
+
+    /// Fetches the official base where it is what is missing, and that is asked for; whether it is there now.
+    fn fetch_base(&self, job: &Requirements, missing: &CommandError) -> Outcome<bool> {
+        let may_fetch = self.args.how.pull && self.args.base.is_none() && !self.args.dry_run;
+        let lacks_base = missing.is_exit(NO_SUCH_IMAGE);
+        let Some(official) = official(&job.os).filter(|_| lacks_base && may_fetch) else { return Ok(false) };
+        let platform = Platform::parse(&format!("linux/{}", job.arch.as_str()));
+        Ok(pull::fetch(self.context, self.store, &official, platform.as_ref())?)
+    }
+
+    /// What becomes of a job for which the remote has no image, either, and nothing can be built as it is.
+    pub(super) fn without_remote(
+        &self,
+        job: &Requirements,
+        earlier: Earlier,
+        no_way: NoWay,
+    ) -> Outcome<Decision> {
+        let found = |(name, why)| Decision::Found { name, stale: Some(why) };
+        if no_way.stale.is_some() || !self.fetch_base(job, &no_way.error)? {
+            return no_way.end().map(found);
+        }
+        match self.decide_here(job, earlier)? {
+            Decision::Fetch(_, no_way) => no_way.end().map(found),
+            decided => Ok(decided),
+        }
+    }
+
+    fn decide_here(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
         let mut offers = look::offers(self.context, self.store, &[job])?;
         if !self.told.replace(true) {
             offers.damaged.iter().for_each(|why| note(format_args!("{why}")));

@@ -174,7 +174,7 @@ impl From<'_> {
         let foreign = (wanted.arch != *self.host).then(|| format!("linux/{}", wanted.arch.as_str()));
         let hint = match &answer.official_base {
             Some(official) => format!(
-                "bring in the official {official}: {}; or write {}",
+                "bring in the official {official}: {} (or ask with --pull); or write {}",
                 bring(official, foreign.as_deref()),
                 self.path.display()
             ),

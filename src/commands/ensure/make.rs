@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use larder_store::archive::options::Named;
 use larder_store::base::Base;
 use larder_store::building::Building;
-use larder_store::descriptor::{Annotations, Descriptor};
+use larder_store::descriptor::{Annotations, Descriptor, Platform};
 use larder_store::digest::Digest;
 use larder_store::ids::ImageId;
 use larder_store::index::{self, Index};
@@ -15,6 +15,7 @@ use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use super::super::build::{make, register};
+use super::super::pull;
 use super::check::Unmade;
 use super::decide::{Decision, Earlier, Look};
 use super::plan::{Plan, Source, directory};
@@ -96,10 +97,10 @@ impl Look<'_> {
         // Whoever built it meanwhile built it for this job, too.
         let decision = self.decide(job, Earlier::Kept)?;
         let earlier = match &decision {
-            Decision::Build(plan) => plan.earlier.to_string(),
-            _ => String::new(),
+            Decision::Build(plan) | Decision::Fetch(plan, _) => plan.earlier.to_string(),
+            Decision::Found { .. } => String::new(),
         };
-        let error = match self.there_or_here(decision) {
+        let error = match self.there_or_here(job, Earlier::Kept, decision) {
             Err(Unmade { error, for_earlier: true }) => error,
             made => return made.map_err(|unmade| unmade.error),
         };
@@ -107,12 +108,18 @@ impl Look<'_> {
         note(format_args!(
             "what earlier jobs asked for of {name} ({earlier}) cannot be had beside what this one asks for, which gets an image of its own"
         ));
-        self.there_or_here(self.decide(job, Earlier::Apart)?).map_err(|unmade| unmade.error)
+        let decision = self.decide(job, Earlier::Apart)?;
+        self.there_or_here(job, Earlier::Apart, decision).map_err(|unmade| unmade.error)
     }
 
     /// Takes an image that another host made, else makes one, which others may take then.
-    fn there_or_here(&self, decision: Decision) -> Result<Ensured, Unmade> {
-        let (plan, no_way) = match decision {
+    fn there_or_here(
+        &self,
+        job: &Requirements,
+        earlier: Earlier,
+        decision: Decision,
+    ) -> Result<Ensured, Unmade> {
+        let (mut plan, no_way) = match decision {
             Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
             Decision::Build(plan) => (plan, None),
             Decision::Fetch(plan, no_way) => (plan, Some(no_way)),
@@ -121,8 +128,10 @@ impl Look<'_> {
             return Ok(Ensured::Fetched(fetched));
         }
         if let Some(no_way) = no_way {
-            let (name, why) = no_way.end()?;
-            return Ok(Ensured::Found { name, stale: Some(why) });
+            plan = match self.without_remote(job, earlier, *no_way)? {
+                Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
+                Decision::Build(plan) | Decision::Fetch(plan, _) => plan,
+            };
         }
         let reference = plan.reference.clone();
         let made = self.make(plan)?;
@@ -139,6 +148,9 @@ impl Look<'_> {
         let (context, source) = source(&plan, nothing.path())?;
         let mut request = self.args.how.request(&context, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
+        let fetch =
+            |name: &str, platform: Option<&Platform>| pull::fetch(self.context, self.store, name, platform);
+        request.fetch = self.args.how.pull.then_some(engine::Fetch(&fetch));
         request.not_before = self.not_before(&plan)?;
         request.cache_from = self.steps();
         // It is young or old by when it was made.

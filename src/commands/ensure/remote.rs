@@ -7,9 +7,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use larder_store::archive::options::{Existing, Named, Options, Source as Kept};
+use larder_store::archive::options::Named;
 use larder_store::base::Base;
-use larder_store::codec::Encoding;
 use larder_store::descriptor::{Annotations, Descriptor};
 use larder_store::digest::Digest;
 use larder_store::error::Error;
@@ -17,20 +16,22 @@ use larder_store::freshness::{Freshness, look_into};
 use larder_store::ids::ImageId;
 use larder_store::index::{self, Index, Tagged};
 use larder_store::manifest::ImageConfig;
+use larder_store::prune::Judged;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
 use super::super::build::share;
 use super::super::import::say_gone;
+use super::super::pull;
 use super::decide::Look;
 use super::plan::{Plan, Words};
 use crate::catalog::{Arch, Declared, labels};
-use crate::cli::{Bar, CommandError, Context, Outcome, environment, fail, human, note};
+use crate::cli::{Bar, CommandError, Context, Outcome, fail, human, note};
 use crate::registry::access;
 use crate::registry::pull::{Seen, look};
 use crate::registry::push::{Delivery, Layers, Parcel, Request};
 use crate::registry::steps::{Known, StepCache};
-use crate::registry::{self, Kind, Patience, Registries};
+use crate::registry::{self, Kind, Registries};
 
 /// Blobs that are sent or fetched at a time.
 const JOBS: usize = 8;
@@ -75,13 +76,12 @@ impl Fetched {
 impl Remote {
     /// As the host's configuration has it; none where no request may leave.
     pub(super) fn of(context: &Context) -> Outcome<Option<Remote>> {
-        let environment = environment();
-        let settings = access::settings(&environment)?;
+        let mut registries = pull::registries(context, false)?;
+        let settings = &registries.settings;
         let Some(place) = settings.remote.clone().filter(|_| settings.offline.is_none()) else {
             return Ok(None);
         };
-        let patience = Patience { connect: CONNECT, ..Patience::default() };
-        let registries = Registries { settings, environment, patience, cancel: context.cancel.clone() };
+        registries.patience.connect = CONNECT;
         let steps = place.cache.clone().map(|at| StepCache::new(at, registries.clone()));
         Ok(Some(Remote { place, registries, steps, given_up: Cell::new(false) }))
     }
@@ -253,21 +253,9 @@ impl Look<'_> {
 
     fn take(&self, seen: Seen, from: &Reference) -> Result<(), registry::Error> {
         let bar = Bar::new(&from.familiar());
-        let options = Options {
-            image: None,
-            name: None,
-            naming: &Named::as_it_is,
-            upon: None,
-            replace: false,
-            existing: Existing::Trusted,
-            source: Kept::Kept,
-            encoding: Encoding::default(),
-            jobs: 1,
-            now: super::super::now,
-            made_room: &|gone| bar.suspended(|| gone.iter().for_each(say_gone)),
-            cancel: self.context.cancel.clone(),
-            watch: &|event| bar.on(event),
-        };
+        let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
+        let watch = |event| bar.on(event);
+        let options = pull::options(self.context, false, &Named::as_it_is, &made_room, &watch);
         seen.take(self.store, JOBS, &options).map(drop)
     }
 

@@ -16,6 +16,7 @@ mod check;
 mod endpoint;
 mod failure;
 mod manifest;
+mod pinned;
 mod push;
 mod referrers;
 mod sending;

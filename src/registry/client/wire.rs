@@ -8,12 +8,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::Client;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::super::access::Tls;
+use super::pinned::Pinned;
 
 /// How long the other side may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,15 +126,21 @@ fn none() -> Result<ClientConfig, String> {
 
 /// Trusts the system's authorities and those of the host.
 fn config(own: Option<&Tls>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut pinned) = (RootCertStore::empty(), Vec::new());
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for path in own.iter().flat_map(|tls| &tls.authorities) {
         let wrong = |why: String| format!("{}: {why}", path.display());
         for authority in certificates(path).map_err(wrong)? {
+            pinned.push(authority.clone());
             roots.add(authority).map_err(|error| wrong(error.to_string()))?;
         }
     }
-    let builder = builder()?.with_root_certificates(roots);
+    let usual =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()));
+    let nobody = "no authority is trusted: the system has none (ca-certificates), nor has the host's certs.d";
+    let usual = usual.build().map_err(|_| nobody.to_owned())?;
+    let verifier = Pinned { usual, certificates: pinned };
+    let builder = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let Some((certificate, key)) = own.and_then(|tls| tls.client.as_ref()) else {
         return Ok(builder.with_no_client_auth());
     };

@@ -107,6 +107,12 @@ fn desk() -> Option<Sandbox> {
 
 /// Imports `debian:12`; `mark` tells versions of it apart.
 fn debian(sandbox: &Sandbox, mark: &str, options: &[&str]) -> Option<()> {
+    import(sandbox, "debian:12", debian_root(mark)?, options);
+    Some(())
+}
+
+/// The files of `debian:12`.
+pub(crate) fn debian_root(mark: &str) -> Option<Tarball> {
     let busybox = peer::tool("busybox")?;
     let mut root = system("debian", "12", &[]);
     root.program("bin/busybox", &std::fs::read(busybox.get_program()).unwrap())
@@ -120,8 +126,7 @@ fn debian(sandbox: &Sandbox, mark: &str, options: &[&str]) -> Option<()> {
     for applet in APPLETS {
         root.link(&format!("bin/{applet}"), "busybox");
     }
-    import(sandbox, "debian:12", root, options);
-    Some(())
+    Some(root)
 }
 
 /// Writes the project's own Dockerfile for [`NAME`].

@@ -54,15 +54,13 @@ fn what_is_wrong_with_a_dockerfile_is_told_with_its_line() {
 fn without_a_base_the_official_one_is_named_and_how_to_get_it() {
     let sandbox = Sandbox::in_memory();
     let said = sandbox.fail(JOB, 3);
-    for word in [
-        "debian:12",
-        "docker pull debian:12 && docker save debian:12 | larder import -",
-        "images/p/Dockerfile.p-debian-12-gcc12",
-    ] {
+    for word in
+        ["debian:12", "larder pull debian:12 (or ask with --pull)", "images/p/Dockerfile.p-debian-12-gcc12"]
+    {
         assert!(said.contains(word), "{word}: {said}");
     }
     let said = sandbox.fail(["ensure", "--project=p", "--os=debian:12", "--arch=x86", "--tool=make"], 3);
-    let bring = "docker pull --platform linux/386 debian:12 && docker save debian:12 | larder import --name debian:12-386 -";
+    let bring = "larder pull --platform linux/386 --name debian:12-386 debian:12";
     assert!(said.contains(bring), "{said}");
     let said = sandbox.fail(["ensure", "--project=p", "--os=void:rolling", "--arch=arm64", "--tool=make"], 3);
     assert!(said.contains("import an image of it"), "{said}");
@@ -77,7 +75,7 @@ fn without_a_base_the_official_one_is_named_and_how_to_get_it() {
     let said = sandbox.fail(["ensure", "--project=p", "--os=sled:15.6", "--tool=make"], 2);
     assert!(said.contains("names do not know the os"), "{said}");
     let said = sandbox.fail(["ensure", "--project=p", "--base=nothing:1"], 3);
-    assert!(said.contains("docker pull nothing:1"), "{said}");
+    assert!(said.contains("larder pull nothing:1"), "{said}");
     import(&sandbox, "debian:12", system("debian", "12", &["apt-get"]), &["--replace"]);
     let said =
         sandbox.fail(["ensure", "--project=p", "--os=debian:12", "--arch=amd64", "--compiler=icx-2025.0"], 1);
