@@ -320,6 +320,22 @@ fn a_workflow_whose_images_are_nowhere_says_so_by_its_exit_code() {
     assert!(output.status.success() && text_of(&output).contains("is fetched from"), "{}", text_of(&output));
 }
 
+#[test]
+fn the_base_is_pulled_where_the_remote_has_no_image_and_not_before() {
+    let (first, second, taker) = need!(two(), "root, runc and busybox");
+    first.ok(["push", "debian:12", &format!("{}/library/debian:12", taker.address)]);
+    let mirror = format!("mirrors = {{ \"docker.io\" = [\"{}\"] }}", taker.address);
+    join(&second, &taker.address, &mirror);
+    let (_, said) = ensured(&second, &["--pull"]);
+    assert!(ran(&said) == 1 && said.contains("is shared as"), "{said}");
+    assert_eq!(names(&second.store()), ["debian:12".to_owned(), NAME.to_owned()].into());
+    let third = Sandbox::new();
+    join(&third, &taker.address, &mirror);
+    let (_, said) = ensured(&third, &["--pull"]);
+    assert!(ran(&said) == 0 && said.contains("is fetched from"), "{said}");
+    assert_eq!(names(&third.store()), [NAME.to_owned()].into());
+}
+
 fn text_of(output: &Output) -> String {
     text(&output.stderr)
 }
