@@ -124,14 +124,16 @@ fn given_archives_come_first_and_what_nobody_has_is_said() {
 }
 
 #[test]
-fn images_that_came_from_nowhere_ask_nobody_and_a_dead_registry_is_asked_a_few_times_at_most() {
+fn a_registry_that_says_no_is_asked_once() {
     let (sandbox, web, image) = pulled();
     web.rule(|_| Does::Answer(answer("403 Forbidden", &[], b"{}")));
-    for digest in parts(&image) {
-        Harm::Remove.befall(&blob_path(&sandbox.store(), &digest));
+    for digest in &parts(&image)[1..] {
+        Harm::Remove.befall(&blob_path(&sandbox.store(), digest));
     }
     let (code, done) = repair(&sandbox, &[], &[]);
     assert_eq!((code, web.take().len()), (5, 1), "{done}");
+    let why = column(&done, "refused", "why");
+    assert!(why.len() == 2 && why.iter().all(|why| why.contains("403")), "{why:?}");
 }
 
 #[test]
