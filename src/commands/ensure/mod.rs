@@ -8,6 +8,7 @@ mod give;
 mod make;
 mod plan;
 mod remote;
+mod share;
 mod workflow;
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The remote of the host's configuration: what another host made is taken from there, and what is made here goes there.
+//! The remote of the host's configuration: what another host made is taken from there.
 //!
 //! An image is asked for by the one name that it would get here. It says by its labels what it is, and is taken when that is what
 //! is asked for; then it is looked into like one that was built here. One that will not do is as if it were not there, and a remote
@@ -20,32 +20,30 @@ use larder_store::prune::Judged;
 use larder_store::reference::Reference;
 use serde_json::{Value, json};
 
-use super::super::build::share;
 use super::super::import::say_gone;
 use super::super::pull;
 use super::decide::Look;
 use super::plan::{Plan, Words};
 use crate::catalog::{Arch, Declared, labels};
-use crate::cli::{Bar, CommandError, Context, Outcome, fail, human, note};
+use crate::cli::{Bar, CommandError, Context, Outcome, human, note};
 use crate::registry::access;
 use crate::registry::pull::{Seen, look};
-use crate::registry::push::{Delivery, Layers, Parcel, Request};
-use crate::registry::steps::{Known, StepCache};
+use crate::registry::steps::StepCache;
 use crate::registry::{self, Kind, Registries};
 
 /// Blobs that are sent or fetched at a time.
-const JOBS: usize = 8;
+pub(super) const JOBS: usize = 8;
 /// A job waits no longer for a host that does not answer at all.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// The remote, where there is one.
 pub(super) struct Remote {
-    place: access::Remote,
-    registries: Registries,
+    pub(super) place: access::Remote,
+    pub(super) registries: Registries,
     /// Where steps of builds are shared.
-    steps: Option<StepCache>,
+    pub(super) steps: Option<StepCache>,
     /// Whether it failed before: then it is not asked again.
-    given_up: Cell<bool>,
+    pub(super) given_up: Cell<bool>,
 }
 
 /// An image that another host made.
@@ -87,7 +85,7 @@ impl Remote {
     }
 
     /// Says what went wrong, once where it will go wrong again. A signal ends the job as well.
-    fn failed(&self, error: registry::Error, what: &str) -> Outcome {
+    pub(super) fn failed(&self, error: registry::Error, what: &str) -> Outcome {
         let again = match error.kind() {
             Some(Kind::Failed | Kind::Denied) => false,
             Some(_) => true,
@@ -267,54 +265,6 @@ impl Look<'_> {
             }
             Ok(())
         })
-    }
-
-    /// Where steps come from that other hosts have done.
-    pub(super) fn steps(&self) -> Option<&StepCache> {
-        self.remote.as_ref()?.steps.as_ref()
-    }
-
-    /// Shares steps of a build, where the configuration says so.
-    pub(super) fn share_steps(&self, known: &[Known]) -> Outcome {
-        match (self.steps(), &self.remote) {
-            (Some(steps), Some(remote)) if remote.place.push => {
-                share(self.store, steps, known, &self.context.cancel)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Shares an image that was made here, where the configuration says so. Whether that goes well is nothing to the job.
-    pub(super) fn share(&self, reference: &Reference) -> Outcome {
-        let is_on = |remote: &&Remote| remote.place.push && !remote.given_up.get();
-        let Some(remote) = self.remote.as_ref().filter(is_on) else { return Ok(()) };
-        let Some(to) = remote.place.place(reference) else { return Ok(()) };
-        let name = reference.familiar();
-        let not_shared = format!("{name}: is not shared");
-        let protected = self.store.protect(std::slice::from_ref(&reference.full()), "ensure");
-        let (_protection, root) = match protected {
-            Ok((protection, mut entries)) => (protection, entries.pop()),
-            Err(error) => return remote.failed(error.into(), &not_shared),
-        };
-        let root = root.ok_or_else(|| fail(format!("{name}: is not there any more")))?;
-        let request = Request { root: &root, layers: Layers::Stored, referrers: false };
-        let bar = Bar::new(&to.familiar());
-        let watch = |event| bar.on(event);
-        let how = Delivery { registries: &remote.registries, jobs: JOBS, watch: &watch };
-        let packed = Parcel::pack(self.store, &request, &|_| {}, &self.context.cancel);
-        let pushed = packed.and_then(|mut parcel| parcel.deliver(&to, how));
-        drop(bar);
-        match pushed {
-            Ok(pushed) => {
-                note(format_args!(
-                    "{name} is shared as {} ({} sent)",
-                    to.familiar(),
-                    human(pushed.sent.bytes)
-                ));
-                Ok(())
-            }
-            Err(error) => remote.failed(error, &not_shared),
-        }
     }
 }
 
