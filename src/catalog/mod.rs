@@ -4,6 +4,7 @@ mod arch;
 mod compiler;
 mod declared;
 pub(crate) mod image_registry;
+pub(crate) mod labels;
 mod name;
 mod nearest;
 mod os;

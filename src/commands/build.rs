@@ -16,6 +16,7 @@ use larder_store::descriptor::Platform;
 use larder_store::digest::Digest;
 use larder_store::index::Tagged;
 use larder_store::quantity;
+use larder_store::reference::Reference;
 use larder_store::store::Store;
 use rustix::fs::OFlags;
 use serde_json::json;
@@ -27,8 +28,11 @@ use super::pull;
 use crate::build::engine::{self, Built, Fetch, Request, Source};
 use crate::build::run::Network;
 use crate::cli::{
-    Context, Format, Outcome, Steps, fail, interruptible, interruptible_stdin, line, note, plain, print_json,
+    CommandError, Context, Format, Outcome, Steps, count, fail, human, interruptible, interruptible_stdin,
+    line, note, plain, print_json,
 };
+use crate::registry::access;
+use crate::registry::steps::{Known, StepCache};
 
 /// Make an image from a Dockerfile
 ///
@@ -59,6 +63,14 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     how: How,
+
+    /// Take steps from this repository that other hosts have done; whoever can write there decides what the image is made of
+    #[arg(long, value_name = "HOST/REPOSITORY", value_parser = access::cache)]
+    cache_from: Option<Reference>,
+
+    /// Bring steps to this repository for other hosts
+    #[arg(long, value_name = "HOST/REPOSITORY", value_parser = access::cache)]
+    cache_to: Option<Reference>,
 
     #[command(flatten)]
     taking: Taking,
@@ -136,10 +148,16 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let request = Request { encoding: args.taking.compression, ..args.how.request(&args.context, &source)? };
     let fetch = |name: &str, platform: Option<&Platform>| pull::fetch(context, &store, name, platform);
     let fetch = args.how.pull.then_some(Fetch(&fetch));
-    let request = Request { jobs: super::jobs(args.taking.jobs), fetch, ..request };
-    let built = make(&store, &request, &context.cancel)?;
+    let (from, to) = (cache(context, &args.cache_from)?, cache(context, &args.cache_to)?);
+    let request =
+        Request { jobs: super::jobs(args.taking.jobs), fetch, cache_from: from.as_ref(), ..request };
+    let mut built = make(&store, &request, &context.cancel)?;
     let (entry, image_id, steps) = (built.entry.clone(), built.image_id, built.steps);
+    let known = std::mem::take(&mut built.known);
     let given = register(built, &named)?;
+    if let Some(to) = &to {
+        share(&store, to, &known, &context.cancel)?;
+    }
     if !args.taking.no_facts
         && let Ok(Err(why)) = facts::of(&store, &entry, &context.cancel)
     {
@@ -201,6 +219,7 @@ impl How {
             build_args,
             labels: self.label.iter().map(|label| pair(label, "--label")).collect::<Outcome<_>>()?,
             no_cache: self.no_cache,
+            cache_from: None,
             not_before: None,
             network: self.network,
             timeout: self.timeout,
@@ -228,6 +247,29 @@ pub(super) fn make<'s>(
             last.iter().for_each(|line| note(format_args!("  {}", plain(line).replace('\t', "    "))));
         }
     })
+}
+
+/// A repository of steps, as it is asked from here.
+fn cache(context: &Context, repository: &Option<Reference>) -> Outcome<Option<StepCache>> {
+    let Some(repository) = repository else { return Ok(None) };
+    Ok(Some(StepCache::new(repository.clone(), pull::registries(context, false)?)))
+}
+
+/// Brings steps to a repository for other hosts. Whether that goes well is nothing to the image; a signal ends it.
+pub(super) fn share(store: &Store, to: &StepCache, known: &[Known], cancel: &Cancel) -> Outcome {
+    match to.share(store, known, cancel).map_err(CommandError::from) {
+        Ok(shared) if shared.steps > 0 => {
+            let (steps, bytes) = (count(shared.steps, "step"), human(shared.bytes));
+            note(format_args!("{steps} shared by {} ({bytes} sent)", to.name()));
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.is_stop() => Err(error),
+        Err(error) => {
+            error.tell(&format!("steps are not shared by {}: ", to.name()));
+            Ok(())
+        }
+    }
 }
 
 /// Gives an image its names, all at once; what had each of them before, where that is another image.

@@ -66,6 +66,8 @@ struct Registries {
     offline: Option<PathBuf>,
     /// Hosts with mirrors.
     mirrors: Vec<String>,
+    /// Where images are shared.
+    remote: Option<String>,
     /// Files of credentials, in the order in which they are asked; never what is in them.
     credentials: Vec<Source>,
     /// What is wrong with the configuration.
@@ -163,6 +165,7 @@ fn registries() -> Registries {
         Ok(settings) => {
             found.offline = settings.offline;
             found.mirrors = settings.mirrors.into_keys().collect();
+            found.remote = settings.remote.map(|remote| remote.repository);
         }
         Err(error) => found.error = Some(CommandError::from(error).to_string()),
     }
@@ -183,6 +186,7 @@ fn show_registries(found: &Registries, rows: &mut Vec<(&'static str, String)>) {
         None if found.mirrors.is_empty() => {}
         None => rows.push(("Mirrors", format!("of {}", found.mirrors.join(", ")))),
     }
+    rows.extend(found.remote.iter().map(|remote| ("Remote", remote.clone())));
     if found.credentials.is_empty() {
         rows.push(("Credentials", "none".to_owned()));
     }

@@ -9,6 +9,8 @@ use larder_store::store::Store;
 use larder_store::verify::{Depth, Finding, Options, Problem, Report, verify};
 
 use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, line, note, print_json};
+use crate::registry::Registries;
+use crate::registry::repair::origins;
 
 /// Check that everything an image needs is there and is what its digest says
 ///
@@ -16,8 +18,8 @@ use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, line,
 /// finding and ends with 5 where an image is affected. Without REF the whole store is checked, and strangers among the
 /// blobs (files that are no blobs) are listed too; those alone are no failure.
 ///
-/// --repair puts good blobs in the place of damaged and missing ones, from the sources in their order. The damaged ones
-/// go to .larder/quarantine, also where no source has a good one (but for manifests, which stay then). Ends with 0
+/// --repair puts good blobs in the place of damaged and missing ones, from the sources in their order, and then from the
+/// repositories that the images were pulled from: by digest, whatever their tags mean by now. The damaged ones go to .larder/quarantine, also where no source has a good one (but for manifests, which stay then). Ends with 0
 /// where everything is whole afterwards.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -32,6 +34,14 @@ pub(crate) struct Args {
     /// Where good blobs may be had: a plain docker-archive or oci-archive, a layout or another store
     #[arg(long, value_name = "PATH", requires = "repair")]
     from: Vec<PathBuf>,
+
+    /// Ask no registry for what the sources do not have
+    #[arg(long, requires = "repair")]
+    no_origins: bool,
+
+    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
+    #[arg(long, requires = "repair")]
+    plain_http: bool,
 
     /// Read the documents only; blobs must be there with the right size
     #[arg(long)]
@@ -57,7 +67,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         watch: &|event| bar.on(event),
     };
     let done = if args.repair {
-        mend(&store, &options, &args.from)?
+        mend(context, &store, &options, args)?
     } else {
         (repair::Outcome { report: verify(&store, &options)?, ..repair::Outcome::default() }, Ok(()))
     };
@@ -76,11 +86,27 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 /// What was repaired, and how it ended.
 type Mended = (repair::Outcome, Result<(), Error>);
 
-fn mend(store: &Store, options: &Options<'_>, from: &[PathBuf]) -> Outcome<Mended> {
+fn mend(context: &Context, store: &Store, options: &Options<'_>, args: &Args) -> Outcome<Mended> {
     let open = |path: &PathBuf| ArchiveSource::open(path, store, options.jobs, options.cancel);
-    let mut archives = from.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-    let mut sources: Vec<_> = archives.iter_mut().map(|archive| archive as &mut dyn RepairSource).collect();
+    let mut archives = args.from.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let registries = registries(context, args)?;
+    let mut origins = match &registries {
+        Some(registries) => origins(&store.index()?, registries),
+        None => Vec::new(),
+    };
+    let archives = archives.iter_mut().map(|archive| archive as &mut dyn RepairSource);
+    let origins = origins.iter_mut().map(|origin| origin as &mut dyn RepairSource);
+    let mut sources: Vec<_> = archives.chain(origins).collect();
     Ok(repair(store, options, &mut sources))
+}
+
+/// How registries are asked, where any may be.
+fn registries(context: &Context, args: &Args) -> Outcome<Option<Registries>> {
+    if args.no_origins {
+        return Ok(None);
+    }
+    let registries = super::pull::registries(context, args.plain_http)?;
+    Ok(Some(registries).filter(|registries| registries.settings.offline.is_none()))
 }
 
 fn conclude(store: &Store, args: &Args, report: &Report) -> Outcome {
@@ -95,7 +121,9 @@ fn conclude(store: &Store, args: &Args, report: &Report) -> Outcome {
     }
     let problems = report.findings.iter().filter(|finding| finding.problem != Problem::Stranger).count();
     let hint = match args.repair {
-        false => "--repair --from ARCHIVE puts back what is missing or damaged",
+        false => {
+            "--repair puts back what is missing or damaged of images that were pulled; --from ARCHIVE of others"
+        }
         true => {
             "--from names an archive or a layout that has it; importing the image again with --verify heals it too"
         }

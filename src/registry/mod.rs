@@ -10,6 +10,8 @@ mod error;
 mod host;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod repair;
+pub(crate) mod steps;
 pub(crate) mod sync;
 
 use larder_store::cancel::Cancel;

@@ -15,6 +15,7 @@ mod limits;
 mod options;
 mod refused;
 mod sees;
+mod shared;
 mod together;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ mod peers;
 mod referrers;
 mod refused;
 mod sent;
-mod taker;
+pub(crate) mod taker;
 
 use crate::support::Sandbox;
 use crate::support::image::{Image, layer, noise};

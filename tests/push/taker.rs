@@ -12,18 +12,18 @@ use crate::support::web::answer;
 
 /// A request.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// With its query.
-    pub(super) path: String,
-    pub(super) headers: BTreeMap<String, String>,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
     /// How many requests of this method to a path of this kind there were before.
-    pub(super) nth: usize,
+    pub(crate) nth: usize,
 }
 
 impl Asked {
     /// `PUT blob`: method and what it is about.
-    pub(super) fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         let about = match self.path.as_str() {
             path if path.contains("/blobs/uploads/") && path.contains("mount=") => "mount",
             path if path.contains("/blobs/uploads/") => "upload",
@@ -37,7 +37,7 @@ impl Asked {
 }
 
 /// What becomes of a request.
-pub(super) enum Does {
+pub(crate) enum Does {
     /// It is answered as it should be.
     Pass,
     /// The connection breaks after so many bytes of the body, which are kept.
@@ -55,9 +55,9 @@ pub(super) enum Does {
 type Rule = Box<dyn Fn(&Asked) -> Does + Send + Sync>;
 
 /// The registry.
-pub(super) struct Taker {
+pub(crate) struct Taker {
     /// `127.0.0.1:port`.
-    pub(super) address: String,
+    pub(crate) address: String,
     shared: Arc<Shared>,
 }
 
@@ -80,7 +80,7 @@ struct Shared {
 }
 
 impl Taker {
-    pub(super) fn new() -> Taker {
+    pub(crate) fn new() -> Taker {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let shared = Arc::new(Shared {
             shelf: Mutex::default(),
@@ -98,41 +98,41 @@ impl Taker {
     }
 
     /// From now on this becomes of requests.
-    pub(super) fn rule(&self, rule: impl Fn(&Asked) -> Does + Send + Sync + 'static) {
+    pub(crate) fn rule(&self, rule: impl Fn(&Asked) -> Does + Send + Sync + 'static) {
         *self.shared.rule.lock().unwrap() = Box::new(rule);
     }
 
     /// From now on blobs go to this host.
-    pub(super) fn send_to(&self, host: &str) {
+    pub(crate) fn send_to(&self, host: &str) {
         *self.shared.sends_to.lock().unwrap() = format!("http://{host}");
     }
 
     /// The requests since the last time.
-    pub(super) fn take(&self) -> Vec<Asked> {
+    pub(crate) fn take(&self) -> Vec<Asked> {
         std::mem::take(&mut self.shared.shelf.lock().unwrap().asked)
     }
 
     /// What the requests since the last time were about, sorted.
-    pub(super) fn kinds(&self) -> Vec<String> {
+    pub(crate) fn kinds(&self) -> Vec<String> {
         let mut kinds: Vec<_> = self.take().iter().map(Asked::kind).collect();
         kinds.sort();
         kinds
     }
 
     /// The bytes behind a tag or a digest.
-    pub(super) fn manifest(&self, repository: &str, which: &str) -> Option<Vec<u8>> {
+    pub(crate) fn manifest(&self, repository: &str, which: &str) -> Option<Vec<u8>> {
         let shelf = self.shared.shelf.lock().unwrap();
         shelf.manifests.get(&(repository.to_owned(), which.to_owned())).map(|(_, bytes)| bytes.clone())
     }
 
     /// The digests of a repository's blobs.
-    pub(super) fn blobs(&self, repository: &str) -> Vec<String> {
+    pub(crate) fn blobs(&self, repository: &str) -> Vec<String> {
         let shelf = self.shared.shelf.lock().unwrap();
         shelf.blobs.keys().filter(|(name, _)| name == repository).map(|(_, digest)| digest.clone()).collect()
     }
 
     /// Puts a manifest there, as another one's push would.
-    pub(super) fn put_manifest(&self, repository: &str, which: &str, media_type: &str, bytes: &[u8]) {
+    pub(crate) fn put_manifest(&self, repository: &str, which: &str, media_type: &str, bytes: &[u8]) {
         let (key, value) = ((repository.into(), which.into()), (media_type.into(), bytes.to_vec()));
         self.shared.shelf.lock().unwrap().manifests.insert(key, value);
     }

@@ -1,5 +1,6 @@
 //! `verify --repair`: what is damaged goes aside, what is good comes in, and the index stays as it is.
 
+mod origin;
 mod refused;
 mod sources;
 mod together;

@@ -7,10 +7,12 @@
 mod ahead;
 mod base;
 mod command;
+mod elsewhere;
 mod error;
 mod files;
 mod image;
 mod key;
+mod label;
 mod layer;
 mod source;
 mod stage;
@@ -41,6 +43,7 @@ use super::dockerfile::{self, Instruction, Step};
 use super::plan::plan;
 use super::problem::Problem;
 use super::run::{self, Network, Reclaimed};
+use crate::registry::steps::{Known, StepCache};
 use work::Work;
 
 /// Brings in an image by its name, for a platform or else for this machine's; whether there is one.
@@ -72,6 +75,8 @@ pub(crate) struct Request<'a> {
     pub(crate) labels: Vec<(String, String)>,
     /// Whether every step is done anew.
     pub(crate) no_cache: bool,
+    /// Steps that other hosts have done.
+    pub(crate) cache_from: Option<&'a StepCache>,
     /// Steps that were done before this time are done anew (seconds since 1970).
     pub(crate) not_before: Option<i64>,
     /// What commands see of the network.
@@ -127,6 +132,8 @@ pub(crate) struct Built<'s> {
     pub(crate) base: Option<Base>,
     /// Steps that were done, and steps that were known.
     pub(crate) steps: (usize, usize),
+    /// Those of them that made a layer, but for what the cache of other hosts has already.
+    pub(crate) known: Vec<Known>,
 }
 
 /// Builds an image. All that is wrong with the Dockerfile, or missing for it, is found before anything runs.

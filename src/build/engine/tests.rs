@@ -55,6 +55,7 @@ fn an_image_is_whole_although_its_base_was_removed_and_collected_before_it_has_a
         build_args: BTreeMap::new(),
         labels: Vec::new(),
         no_cache: false,
+        cache_from: None,
         not_before: None,
         network: Network::None,
         timeout: Duration::from_secs(60),

@@ -14,6 +14,7 @@ use larder_store::store::Store;
 use larder_store::transaction::Transaction;
 
 use super::base::{self, BaseImage};
+use super::elsewhere::makes_files;
 use super::error::{Error, Result};
 use super::files::Files;
 use super::key::{Depends, key};
@@ -26,6 +27,7 @@ use crate::build::history;
 use crate::build::plan::{Base, Origin, Plan, Planned};
 use crate::build::problem::Problem;
 use crate::build::run::{self, Runner};
+use crate::registry::steps::Known;
 
 pub(super) struct Work<'a, 's> {
     pub(super) store: &'s Store,
@@ -54,6 +56,8 @@ pub(super) struct Work<'a, 's> {
     pub(super) count: usize,
     /// Steps that were done, and that were known.
     did: (usize, usize),
+    /// For the cache of other hosts.
+    known: Vec<Known>,
 }
 
 /// Where a step stands.
@@ -111,6 +115,7 @@ impl<'a, 's> Work<'a, 's> {
             number: 0,
             count: plan.stages.iter().map(|stage| 1 + stage.steps.len()).sum(),
             did: (0, 0),
+            known: Vec::new(),
         };
         work.look_ahead()?;
         Ok(work)
@@ -205,7 +210,12 @@ impl<'a, 's> Work<'a, 's> {
             reads: files.as_ref().map(Files::digest),
             epoch: self.request.epoch,
         });
-        let known = if self.request.no_cache { None } else { self.known(&key)? };
+        let mut known = if self.request.no_cache { None } else { self.known(&key)? };
+        let is_own = known.is_some();
+        if known.is_none() && !self.request.no_cache && makes_files(&done.instruction) {
+            known = self.done_elsewhere(&key)?;
+        }
+        let is_elsewhere = known.is_some() && !is_own;
         self.say(planned, &step.text, known.is_some());
         let record = match known {
             Some(record) => {
@@ -223,6 +233,9 @@ impl<'a, 's> Work<'a, 's> {
         };
         if let Some(layer) = &record.layer {
             stage.push(layer);
+            if !is_elsewhere {
+                self.known.push(Known { key, layer: *layer, created: record.created, is_new: !is_own });
+            }
         }
         stage.created = stage.created.max(record.created);
         let created = index::timestamp(self.request.epoch.unwrap_or(record.created));
@@ -257,7 +270,8 @@ impl<'a, 's> Work<'a, 's> {
         let created = if stage.created == 0 { stage.base_created.unwrap_or(now) } else { stage.created };
         let created = self.request.epoch.unwrap_or(created);
         let (entry, image_id) = image::write(&mut self.tx, &stage, created, now)?;
-        Ok(Built { tx: self.tx, entry, image_id, base: stage.base, steps: self.did })
+        let (steps, known) = (self.did, self.known);
+        Ok(Built { tx: self.tx, entry, image_id, base: stage.base, steps, known })
     }
 }
 

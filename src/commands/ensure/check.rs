@@ -24,6 +24,15 @@ impl<E: Into<CommandError>> From<E> for Unmade {
     }
 }
 
+/// What is wrong with an image.
+pub(super) struct Fault {
+    /// `lacks …`, behind the image.
+    pub(super) why: String,
+    /// Whether it is for another architecture.
+    is_arch: bool,
+    for_earlier: bool,
+}
+
 impl Look<'_> {
     /// `--base` is what an own Dockerfile has to begin with.
     pub(super) fn check_base(&self, plan: &Plan, base: Option<&Base>) -> Outcome {
@@ -39,19 +48,51 @@ impl Look<'_> {
         Err(fail(why).with_hint(format!("write FROM {asked} there, or leave out --base")))
     }
 
-    /// Whether what was asked for is in the image, and what is declared of it then. Nothing has a name yet: what is not right is as if it
-    /// had not been made.
+    /// Whether what was asked for is in the image that was built, and what is declared of it then. Nothing has a name yet: what is not
+    /// right is as if it had not been made.
     pub(super) fn check(&self, plan: &Plan, entry: &Descriptor) -> Result<Declared, Unmade> {
+        let name = plan.reference.familiar();
+        let fault = match self.look_into(plan, &plan.earlier, &plan.declared, entry)? {
+            Ok(declared) => return Ok(declared),
+            Err(fault) => fault,
+        };
+        let how = match &plan.source {
+            Source::Own { path, .. } => path.display().to_string(),
+            Source::Generated(_) => format!("what was put upon {}", plan.base.as_deref().unwrap_or_default()),
+        };
+        let hint = match &plan.source {
+            Source::Own { .. } if fault.is_arch => {
+                let arch = plan.job.arch.as_str();
+                format!("write FROM --platform=linux/{arch} in {how}, with a base that has it")
+            }
+            Source::Own { .. } => format!("put it into {how}"),
+            Source::Generated(_) => {
+                "ask for the package that has it (--package), or write a Dockerfile for this image".to_owned()
+            }
+        };
+        let error = fail(format!("{name}: {how} was built, and {}; nothing was registered", fault.why));
+        Err(Unmade { error: error.with_hint(hint), for_earlier: fault.for_earlier })
+    }
+
+    /// Whether what is asked for is in an image, and what is declared of it then; `said` is what somebody declares of it, and is
+    /// believed where nobody can look. Of what `earlier` jobs asked for is declared what is there.
+    pub(super) fn look_into(
+        &self,
+        plan: &Plan,
+        earlier: &Words,
+        said: &Declared,
+        entry: &Descriptor,
+    ) -> Outcome<Result<Declared, Fault>> {
         let name = plan.reference.familiar();
         let read = self.store.document(entry)?.map(|raw| raw.document);
         let Some(Document::Image(image)) = read else {
-            return Err(fail(format!("{name}: the image that was built is none")).into());
+            return Err(fail(format!("{name}: the image is none for one platform")));
         };
         let job = &plan.job;
         let facts = facts::of_image(self.store, &image, &self.context.cancel)?;
         let (_, is_readable) = manager(&facts);
-        let believed = self.believed(plan, is_readable);
-        let Words { packages, tools } = &plan.earlier;
+        let believed = self.believed(plan, said, is_readable);
+        let Words { packages, tools } = earlier;
         let tools = || job.tools.iter().chain(tools).map(Word::as_str);
         let packages = job.packages.iter().chain(packages).map(Word::as_str);
         let sought = Sought::new(packages.chain(tools()), tools());
@@ -61,44 +102,35 @@ impl Look<'_> {
             format!("{}{}", platform.architecture, variant.unwrap_or_default()).parse::<Arch>().ok()
         });
         let mut offer = Offer::new(entry.digest, arch, Some(brief), image.content_size());
-        offer.declare(name.clone(), believed);
-        let how = match &plan.source {
-            Source::Own { path, .. } => path.display().to_string(),
-            Source::Generated(_) => format!("what was put upon {}", plan.base.as_deref().unwrap_or_default()),
-        };
-        let mut for_earlier = false;
-        let lacking = lacks(job, &offer);
-        let why = match &lacking {
-            Ok(missing) if missing.is_nothing() => return Ok(with_earlier(plan, &offer, is_readable)),
-            Ok(missing) => {
-                for_earlier = plan.lacks_earlier_alone(missing);
-                let has: Vec<_> = compilers(&offer);
-                let has = match missing.compiler {
-                    Some(_) if !has.is_empty() => format!(" (its compilers: {})", has.join(", ")),
-                    _ => String::new(),
+        offer.declare(name, believed);
+        let missing = match lacks(job, &offer) {
+            Ok(missing) if missing.is_nothing() => {
+                return Ok(Ok(with_earlier(plan, earlier, &offer, is_readable)));
+            }
+            Ok(missing) => missing,
+            Err(why) => {
+                let (why, is_arch) = match why {
+                    Why::Arch(arch) => {
+                        (format!("the image's architecture is {arch}, not {}", job.arch), true)
+                    }
+                    why => (format!("the image {why}, and not {}", job.os), false),
                 };
-                format!("the image lacks {missing} all the same{has}")
-            }
-            Err(Why::Arch(arch)) => format!("the image's architecture is {arch}, not {}", job.arch),
-            Err(why) => format!("the image {why}, and not {}", job.os),
-        };
-        let hint = match (&plan.source, &lacking) {
-            (Source::Own { .. }, Err(Why::Arch(_))) => {
-                format!("write FROM --platform=linux/{} in {how}, with a base that has it", job.arch.as_str())
-            }
-            (Source::Own { .. }, _) => format!("put it into {how}"),
-            (Source::Generated(_), _) => {
-                "ask for the package that has it (--package), or write a Dockerfile for this image".to_owned()
+                return Ok(Err(Fault { why, is_arch, for_earlier: false }));
             }
         };
-        let error = fail(format!("{name}: {how} was built, and {why}; nothing was registered"));
-        Err(Unmade { error: error.with_hint(hint), for_earlier })
+        let has: Vec<_> = compilers(&offer);
+        let has = match missing.compiler {
+            Some(_) if !has.is_empty() => format!(" (its compilers: {})", has.join(", ")),
+            _ => String::new(),
+        };
+        let why = format!("the image lacks {missing} all the same{has}");
+        Ok(Err(Fault { why, is_arch: false, for_earlier: plan.lacks_earlier_alone(&missing) }))
     }
 
     /// What nobody can see in an image, and is believed: its project, its variant, compilers of other families than facts know, and packages in a
     /// database that cannot be read.
-    fn believed(&self, plan: &Plan, is_readable: bool) -> Declared {
-        let mut declared = Declared { tools: Vec::new(), ..plan.declared.clone() };
+    fn believed(&self, plan: &Plan, said: &Declared, is_readable: bool) -> Declared {
+        let mut declared = Declared { tools: Vec::new(), ..said.clone() };
         // A word in place of a version stands in no os-release.
         declared.os = declared.os.filter(Os::is_word);
         declared.compilers.retain(|compiler| !compiler.is_seen());
@@ -115,14 +147,14 @@ impl Look<'_> {
 }
 
 /// What is declared of an image that has all: that, and what earlier jobs asked for as far as it is there, or nobody can see whether it is.
-fn with_earlier(plan: &Plan, offer: &Offer<'_>, is_readable: bool) -> Declared {
-    let Words { packages, tools } = &plan.earlier;
-    let earlier = Requirements {
+fn with_earlier(plan: &Plan, earlier: &Words, offer: &Offer<'_>, is_readable: bool) -> Declared {
+    let Words { packages, tools } = earlier;
+    let wanted = Requirements {
         packages: packages.iter().cloned().collect(),
         tools: tools.iter().cloned().collect(),
         ..plan.job.clone()
     };
-    let missing = lacks(&earlier, offer).unwrap_or_default();
+    let missing = lacks(&wanted, offer).unwrap_or_default();
     let mut declared = plan.declared.clone();
     let there = |word: &&Word, missing: &[&Word]| !is_readable || !missing.contains(word);
     declared.packages.extend(packages.iter().filter(|word| there(word, &missing.packages)).cloned());

@@ -16,6 +16,7 @@ use super::super::resolve::answer::{self, NO_SUCH_IMAGE, system};
 use super::super::resolve::look::{self, Offers};
 use super::from::From;
 use super::plan::{self, Plan, Source, Words};
+use super::remote::Remote;
 use super::{Args, base};
 use crate::build::ensure::{DEFINITION, apart, declared, definition, reference};
 use crate::catalog::resolve::{Candidate, FULL, Lacking, Offer, official, resolve};
@@ -30,6 +31,20 @@ pub(super) struct Look<'a> {
     pub(super) policy: &'a Policy,
     /// Whether it was said already what is damaged.
     pub(super) told: Cell<bool>,
+    /// Where other hosts may have made it.
+    pub(super) remote: Option<Remote>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        args: &'a Args,
+        store: &'a Store,
+        policy: &'a Policy,
+    ) -> Outcome<Look<'a>> {
+        let remote = if args.dry_run { None } else { Remote::of(context)? };
+        Ok(Look { context, args, store, policy, told: Cell::new(false), remote })
+    }
 }
 
 /// Whether a new image has again what earlier jobs asked for of its name.
@@ -46,6 +61,25 @@ pub(super) enum Decision {
     Found { name: String, stale: Option<String> },
     /// One is to be made.
     Build(Box<Plan>),
+    /// None can be made here; another host may have made one.
+    Fetch(Box<Plan>, Box<NoWay>),
+}
+
+/// Why nothing can be built, and what there is all the same.
+pub(super) struct NoWay {
+    error: CommandError,
+    /// A stale image's name, and why it is stale.
+    stale: Option<(String, String)>,
+}
+
+impl NoWay {
+    /// What becomes of the job then. An old image works as any other, and the job is not to fail for its age.
+    pub(super) fn end(self) -> Outcome<(String, String)> {
+        let NoWay { error, stale } = self;
+        let Some((name, why)) = stale.filter(|_| !error.is_stop()) else { return Err(error) };
+        note(format_args!("{name} is stale ({why}), and nothing can be built in its place: {error}"));
+        Ok((name, why))
+    }
 }
 
 impl Decision {
@@ -53,7 +87,7 @@ impl Decision {
     pub(super) fn name(&self) -> String {
         match self {
             Decision::Found { name, .. } => name.clone(),
-            Decision::Build(plan) => plan.reference.familiar(),
+            Decision::Build(plan) | Decision::Fetch(plan, _) => plan.reference.familiar(),
         }
     }
 }
@@ -61,17 +95,38 @@ impl Decision {
 impl Look<'_> {
     /// Looks at the store as it is now; where it has no base, and that is asked for, the official one is fetched.
     pub(super) fn decide(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
-        let decided = self.decide_here(job, earlier);
-        let lacks_base = decided.as_ref().is_err_and(|error| error.is_exit(NO_SUCH_IMAGE));
+        match self.decide_here(job, earlier) {
+            Err(error) if self.fetch_base(job, &error)? => self.decide_here(job, earlier),
+            decided => decided,
+        }
+    }
+
+    /// Fetches the official base where it is what is missing, and that is asked for; whether it is there now.
+    fn fetch_base(&self, job: &Requirements, missing: &CommandError) -> Outcome<bool> {
         // One of another architecture wants a name of its own, which is for people to give.
         let may_fetch = self.args.how.pull
             && self.args.base.is_none()
             && !self.args.dry_run
             && host().is_ok_and(|host| job.arch == host);
-        let Some(official) = official(&job.os).filter(|_| lacks_base && may_fetch) else { return decided };
-        match pull::fetch(self.context, self.store, &official, None)? {
-            true => self.decide_here(job, earlier),
-            false => decided,
+        let lacks_base = missing.is_exit(NO_SUCH_IMAGE);
+        let Some(official) = official(&job.os).filter(|_| lacks_base && may_fetch) else { return Ok(false) };
+        Ok(pull::fetch(self.context, self.store, &official, None)?)
+    }
+
+    /// What becomes of a job for which the remote has no image, either, and nothing can be built as it is.
+    pub(super) fn without_remote(
+        &self,
+        job: &Requirements,
+        earlier: Earlier,
+        no_way: NoWay,
+    ) -> Outcome<Decision> {
+        let found = |(name, why)| Decision::Found { name, stale: Some(why) };
+        if no_way.stale.is_some() || !self.fetch_base(job, &no_way.error)? {
+            return no_way.end().map(found);
+        }
+        match self.decide_here(job, earlier)? {
+            Decision::Fetch(_, no_way) => no_way.end().map(found),
+            decided => Ok(decided),
         }
     }
 
@@ -110,14 +165,17 @@ impl Look<'_> {
             }
         }
         let old = stale.as_ref().map(|(name, why)| (&**name, &**why));
-        let planned = self.plan(job, &offers, base.as_ref(), old, earlier);
-        match (planned, stale) {
-            // It works as any other, and the job is not to fail for its age.
-            (Err(error), Some((name, why))) if !error.is_stop() => {
-                note(format_args!("{name} is stale ({why}), and nothing can be built in its place: {error}"));
-                Ok(Decision::Found { name, stale: Some(why) })
+        let found = |(name, why)| Decision::Found { name, stale: Some(why) };
+        let mut plan = match self.begin(job, &offers, base.as_ref(), old, earlier) {
+            Ok(plan) => plan,
+            Err(error) => return NoWay { error, stale }.end().map(found),
+        };
+        match self.complete(&mut plan, &offers, base.as_ref(), old) {
+            Ok(()) => Ok(Decision::Build(Box::new(plan))),
+            Err(error) if self.remote.is_some() && !error.is_stop() => {
+                Ok(Decision::Fetch(Box::new(plan), Box::new(NoWay { error, stale })))
             }
-            (planned, _) => Ok(Decision::Build(Box::new(planned?))),
+            Err(error) => NoWay { error, stale }.end().map(found),
         }
     }
 
@@ -145,7 +203,8 @@ impl Look<'_> {
         Ok(Some(Base::from_entry(&entry)?.name))
     }
 
-    fn plan(
+    /// What is to be made, and its own Dockerfile where it has one.
+    fn begin(
         &self,
         job: &Requirements,
         offers: &Offers<'_>,
@@ -193,6 +252,21 @@ impl Look<'_> {
         plan.job.tools.extend(plan.earlier.tools.iter().cloned());
         plan.declared = declared(&plan.job);
         plan::check(&plan.job)?;
+        Ok(plan)
+    }
+
+    /// Upon what it is made, where it has no Dockerfile of its own.
+    fn complete(
+        &self,
+        plan: &mut Plan,
+        offers: &Offers<'_>,
+        base: Option<&Reference>,
+        stale: Option<(&str, &str)>,
+    ) -> Outcome {
+        if plan.source.path().is_some() {
+            return Ok(());
+        }
+        let (host, path) = (host()?, self.definition(&plan.job));
         let wanted = Requirements { project: None, ..plan.job.clone() };
         // What was looked at was asked for the words of this job alone.
         let again;

@@ -47,10 +47,10 @@ struct Inside {
 
 impl From<'_> {
     /// Completes a plan; `wanted` is its job, whatever project a base is of: mostly it is nobody's.
-    pub(super) fn generate(&self, look: &Look<'_>, wanted: &Requirements, mut plan: Plan) -> Outcome<Plan> {
-        let usable = self.usable(&plan);
+    pub(super) fn generate(&self, look: &Look<'_>, wanted: &Requirements, plan: &mut Plan) -> Outcome {
+        let usable = self.usable(plan);
         let answer = resolve(wanted, &usable, Lacking::Built, &mut look::damage(look.store));
-        let Some(best) = self.best(look, &answer) else { return Err(self.no_base(&plan, wanted, &answer)) };
+        let Some(best) = self.best(look, &answer) else { return Err(self.no_base(plan, wanted, &answer)) };
         let name = self.name(best, wanted);
         if let Some(why) = self.offers.stale(look.store, look.policy, &name) {
             plan.notes.push(format!("{name} is stale: {why}"));
@@ -98,7 +98,7 @@ impl From<'_> {
         plan.installs_earlier = plan.earlier.are_among(&packages) || plan.earlier.are_among(&tools);
         plan.missing = undecided.chain(named).collect::<Vec<_>>().join(", ");
         plan.base = Some(name);
-        Ok(plan)
+        Ok(())
     }
 
     /// Images of the project and of nobody's; what is for another project, or a variant that nobody asked for, is no base. Of each

@@ -19,8 +19,9 @@ use super::super::pull;
 use super::check::Unmade;
 use super::decide::{Decision, Earlier, Look};
 use super::plan::{Plan, Source, directory};
-use crate::build::engine;
-use crate::catalog::{Declared, Requirements};
+use super::remote::Fetched;
+use crate::build::engine::{self, Built};
+use crate::catalog::{Declared, Requirements, labels};
 use crate::cli::{Outcome, count, note};
 
 /// What a build may take in all: whoever waits for it waits no longer.
@@ -38,6 +39,8 @@ pub(super) enum Ensured {
         displaced: Option<Digest>,
         steps: (usize, usize),
     },
+    /// Another host made it.
+    Fetched(Fetched),
     /// It would be made.
     Planned(Box<Plan>),
 }
@@ -47,6 +50,7 @@ impl Ensured {
     pub(super) fn name(&self) -> String {
         match self {
             Ensured::Found { name, .. } => name.clone(),
+            Ensured::Fetched(fetched) => fetched.reference.familiar(),
             Ensured::Made { plan, .. } | Ensured::Planned(plan) => plan.reference.familiar(),
         }
     }
@@ -55,6 +59,7 @@ impl Ensured {
     pub(super) fn value(&self) -> Value {
         match self {
             Ensured::Found { name, stale } => json!({"name": name, "built": false, "stale": stale}),
+            Ensured::Fetched(fetched) => fetched.value(),
             Ensured::Planned(plan) => plan.value(),
             Ensured::Made { plan, digest, image_id, displaced, steps } => {
                 let mut value = plan.value();
@@ -79,7 +84,7 @@ impl Look<'_> {
     pub(super) fn carry_out(&self, job: &Requirements, decision: Decision) -> Outcome<Ensured> {
         let plan = match decision {
             Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
-            Decision::Build(plan) => plan,
+            Decision::Build(plan) | Decision::Fetch(plan, _) => plan,
         };
         if self.args.dry_run {
             plan.tell();
@@ -90,12 +95,12 @@ impl Look<'_> {
         let _building =
             Building::begin(self.store, &plan.reference, LONGEST, &self.context.cancel, &mut waits)?;
         // Whoever built it meanwhile built it for this job, too.
-        let plan = match self.decide(job, Earlier::Kept)? {
-            Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
-            Decision::Build(plan) => plan,
+        let decision = self.decide(job, Earlier::Kept)?;
+        let earlier = match &decision {
+            Decision::Build(plan) | Decision::Fetch(plan, _) => plan.earlier.to_string(),
+            Decision::Found { .. } => String::new(),
         };
-        let earlier = plan.earlier.to_string();
-        let error = match self.make(plan) {
+        let error = match self.there_or_here(job, Earlier::Kept, decision) {
             Err(Unmade { error, for_earlier: true }) => error,
             made => return made.map_err(|unmade| unmade.error),
         };
@@ -103,10 +108,35 @@ impl Look<'_> {
         note(format_args!(
             "what earlier jobs asked for of {name} ({earlier}) cannot be had beside what this one asks for, which gets an image of its own"
         ));
-        match self.decide(job, Earlier::Apart)? {
-            Decision::Found { name, stale } => Ok(Ensured::Found { name, stale }),
-            Decision::Build(plan) => self.make(plan).map_err(|unmade| unmade.error),
+        let decision = self.decide(job, Earlier::Apart)?;
+        self.there_or_here(job, Earlier::Apart, decision).map_err(|unmade| unmade.error)
+    }
+
+    /// Takes an image that another host made, else makes one, which others may take then.
+    fn there_or_here(
+        &self,
+        job: &Requirements,
+        earlier: Earlier,
+        decision: Decision,
+    ) -> Result<Ensured, Unmade> {
+        let (mut plan, no_way) = match decision {
+            Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
+            Decision::Build(plan) => (plan, None),
+            Decision::Fetch(plan, no_way) => (plan, Some(no_way)),
+        };
+        if let Some(fetched) = self.fetch(&plan)? {
+            return Ok(Ensured::Fetched(fetched));
         }
+        if let Some(no_way) = no_way {
+            plan = match self.without_remote(job, earlier, *no_way)? {
+                Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
+                Decision::Build(plan) | Decision::Fetch(plan, _) => plan,
+            };
+        }
+        let reference = plan.reference.clone();
+        let made = self.make(plan)?;
+        self.share(&reference)?;
+        Ok(made)
     }
 
     fn make(&self, plan: Box<Plan>) -> Result<Ensured, Unmade> {
@@ -122,31 +152,52 @@ impl Look<'_> {
             |name: &str, platform: Option<&Platform>| pull::fetch(self.context, self.store, name, platform);
         request.fetch = self.args.how.pull.then_some(engine::Fetch(&fetch));
         request.not_before = self.not_before(&plan)?;
+        request.cache_from = self.steps();
         // It is young or old by when it was made.
         request.epoch = None;
-        let built = make(self.store, &request, &self.context.cancel).map_err(|error| {
+        let mut built = make(self.store, &request, &self.context.cancel).map_err(|error| {
             let for_earlier =
                 plan.installs_earlier && matches!(error, engine::Error::Failed { is_full: false, .. });
             Unmade { error: error.into(), for_earlier }
         })?;
         self.check_base(&plan, built.base.as_ref())?;
-        let mut declared = self.check(&plan, &built.entry)?.annotations();
-        if let (Some(base), None) = (&built.base, &self.args.base) {
-            let base = foreign_base(&self.store.index()?, &plan, base.clone());
+        let mut others = Annotations::new();
+        if let Some(base) = built.base.clone() {
+            let base = match &self.args.base {
+                Some(_) => base,
+                None => foreign_base(&self.store.index()?, &plan, base),
+            };
             if base.name != plan.reference {
-                base.write(&mut declared);
+                base.write(&mut others);
             }
         }
         let made_by = plan.source.path().map(|_| Digest::of(plan.source.text().as_bytes()).to_string());
-        declared.insert(index::DOCKERFILE.into(), made_by.unwrap_or_else(|| "generated".to_owned()));
+        others.insert(index::DOCKERFILE.into(), made_by.unwrap_or_else(|| "generated".to_owned()));
+        // Before it is looked into, as what is seen is kept for the image with its labels; mostly it is what was expected.
+        let label = |built: &mut Built<'_>, declared: &Declared| {
+            let mut annotations = declared.annotations();
+            annotations.extend(others.clone());
+            built.relabel(&labels::labels(&annotations))?;
+            Ok::<_, engine::Error>(annotations)
+        };
+        let mut expected = plan.declared.clone();
+        expected.packages.extend(plan.earlier.packages.iter().cloned());
+        expected.tools.extend(plan.earlier.tools.iter().cloned());
+        let mut declared = label(&mut built, &expected)?;
+        let seen = self.check(&plan, &built.entry)?;
+        if seen.annotations() != expected.annotations() {
+            declared = label(&mut built, &seen)?;
+        }
         let named = Named { reference: plan.reference.clone(), declared, known: Annotations::new() };
         let (digest, image_id, steps) = (built.entry.digest, built.image_id, built.steps);
+        let known = std::mem::take(&mut built.known);
         let displaced = register(built, &[named])?.pop().flatten();
         if let Some(old) = displaced {
             note(format_args!("{name} was {old}, which stays in the store without a name"));
         }
         let took = count(begun.elapsed().as_secs() as usize, "second");
         note(format_args!("{name} is there, after {took}"));
+        self.share_steps(&known)?;
         Ok(Ensured::Made { plan, digest, image_id, displaced, steps })
     }
 

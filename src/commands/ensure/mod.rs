@@ -7,6 +7,8 @@ mod from;
 mod give;
 mod make;
 mod plan;
+mod remote;
+mod share;
 mod workflow;
 
 use std::path::PathBuf;
@@ -26,10 +28,11 @@ use plan::Plan;
 /// Find the image for a job, and make it where there is none
 ///
 /// What is asked for is said as for `resolve`, and an image that lacks anything of it does not do.
-/// Where none is there, or the one that is has become stale, one is built: with the project's own
-/// Dockerfile for it, or with one that puts what is missing upon the best base of the store. It is
-/// looked into before it gets its name (<project>-<os>-<variant>), so that what was asked for is
-/// there. Two jobs that need the same image build it once.
+/// Where none is there, or the one that is has become stale, the remote of the host's configuration is
+/// asked for it, where there is one; else one is built: with the project's own Dockerfile for it, or
+/// with one that puts what is missing upon the best base of the store. It is looked into before it
+/// gets its name (<project>-<os>-<variant>), so that what was asked for is there. Two jobs that need
+/// the same image build it once.
 ///
 /// Prints the name of the image and nothing else:
 ///
@@ -57,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     to_tree: Option<PathBuf>,
 
-    /// Print the Dockerfile and, as a comment behind it, the name; nothing is built
+    /// Print the Dockerfile and, as a comment behind it, the name; nothing is built, and no remote is asked
     #[arg(long, conflicts_with_all = ["to_docker", "to_tree"])]
     dry_run: bool,
 
@@ -93,7 +96,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
-    let look = Look { context, args, store: &store, policy: &policy, told: Default::default() };
+    let look = Look::new(context, args, &store, &policy)?;
     let ensured = look.ensure(&job)?;
     if let (Ensured::Planned(plan), Format::Text) = (&ensured, args.format) {
         return show(plan);

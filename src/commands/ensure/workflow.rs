@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
     let store = context.store()?;
     let give = Give::prepared(context, args, &store)?;
     let policy = settings_of(&store)?.policy;
-    let look = Look { context, args, store: &store, policy: &policy, told: Default::default() };
+    let look = Look::new(context, args, &store, &policy)?;
     let mut decided: Vec<Decided<'_>> = Vec::new();
     for (needs, job) in &jobs {
         context.cancel.check()?;
@@ -41,14 +41,19 @@ pub(super) fn run(context: &Context, args: &Args, path: &Path) -> Outcome {
         let named: Vec<_> = jobs.iter().map(|(needs, job)| (needs, name(job))).collect();
         bound(&named.iter().map(|(needs, name)| (*needs, name.as_deref())).collect::<Vec<_>>())?;
     }
-    let no_base = decided.iter().all(|known| matches!(known.decision, Err(true)));
+    let mut no_base =
+        decided.iter().all(|known| matches!(known.decision, Err(true) | Ok(Decision::Fetch(..))));
     let mut done: Vec<(&Requirements, Option<Ensured>)> = Vec::new();
     let mut rest = Vec::new();
     let names: Vec<_> = decided.iter().map(|one| one.decision.as_ref().ok().map(Decision::name)).collect();
     for (Decided { needs, job, decision }, server) in decided.into_iter().zip(&served) {
         match (decision, server) {
             (Err(_), _) => done.push((job, None)),
-            (Ok(decision), None) => done.push((job, told(needs, look.carry_out(job, decision))?.ok())),
+            (Ok(decision), None) => {
+                let ended = told(needs, look.carry_out(job, decision))?;
+                no_base &= matches!(ended, Err(true));
+                done.push((job, ended.ok()));
+            }
             (Ok(_), Some(server)) if args.dry_run => {
                 let name = names[*server].clone().unwrap_or_default();
                 done.push((job, Some(Ensured::Found { name, stale: None })));
@@ -120,7 +125,10 @@ struct Decided<'a> {
 
 /// Which entries get by with the image that is made for another one: they need not be built, and share its name.
 fn served(decided: &[Decided<'_>]) -> Vec<Option<usize>> {
-    let planned: Vec<_> = decided.iter().map(|one| matches!(one.decision, Ok(Decision::Build(_)))).collect();
+    let planned: Vec<_> = decided
+        .iter()
+        .map(|one| matches!(one.decision, Ok(Decision::Build(_) | Decision::Fetch(..))))
+        .collect();
     let does = |server: &Requirements, job: &Requirements| {
         let alone = Requirements {
             compiler: job.compiler.clone().or_else(|| server.compiler.clone()),

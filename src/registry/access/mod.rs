@@ -27,7 +27,7 @@ pub(crate) use find::{Source, sources};
 pub(crate) use host::{HUB, is_host};
 pub(crate) use login::Keeper;
 pub(crate) use secret::Secret;
-pub(crate) use settings::{paths as settings_paths, settings};
+pub(crate) use settings::{Remote, cache, paths as settings_paths, settings};
 
 use host::normal;
 
@@ -108,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) offline: Option<PathBuf>,
     /// By host: which hosts are asked before it, in this order.
     pub(crate) mirrors: BTreeMap<String, Vec<Mirror>>,
+    /// Where this host shares images with others.
+    pub(crate) remote: Option<Remote>,
     /// `--plain-http`: no file says it.
     pub(crate) plain_http: bool,
 }

@@ -1,14 +1,15 @@
 //! The host's configuration: `/etc/larder/larder.toml`, then `larder/larder.toml` in the user's directory of configuration.
 //!
 //! What the user's file says of a host's mirrors replaces what the machine's says of that host. `offline = true` in either
-//! holds: the user's file cannot take it back. A store's `larder.toml` has nothing of this.
+//! holds: the user's file cannot take it back. Its `[remote]` replaces the machine's. A store's `larder.toml` has nothing of this.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use larder_store::reference::Reference;
 use larder_store::settings::read;
 
-use super::host::{is_host, normal};
+use super::host::{HUB, is_host, normal};
 use super::{Environment, Error, Mirror, Result, Settings, files};
 
 /// What a file may say.
@@ -19,6 +20,36 @@ struct Written {
     offline: bool,
     #[serde(default)]
     mirrors: BTreeMap<String, Vec<String>>,
+    remote: Option<WrittenRemote>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRemote {
+    repository: String,
+    #[serde(default)]
+    push: bool,
+    cache: Option<String>,
+}
+
+/// Where hosts share the images that they make: below this in a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remote {
+    /// `HOST[:PORT][/PREFIX]`.
+    pub(crate) repository: String,
+    /// Whether what is made here goes there.
+    pub(crate) push: bool,
+    /// The repository that has steps of builds.
+    pub(crate) cache: Option<Reference>,
+}
+
+impl Remote {
+    /// What an image of the store is called there; names of a registry are not.
+    pub(crate) fn place(&self, reference: &Reference) -> Option<Reference> {
+        let (name, tag) = (reference.familiar_name(), reference.tag()?);
+        let is_local = reference.domain() == HUB && !name.contains('/');
+        is_local.then(|| format!("{}/{name}:{tag}", self.repository).parse().ok()).flatten()
+    }
 }
 
 /// The files, whether they are there or not.
@@ -44,7 +75,7 @@ pub(crate) fn settings(environment: &Environment) -> Result<Settings> {
 }
 
 fn add(settings: &mut Settings, path: &Path, text: &str) -> Result<(), String> {
-    let Written { offline, mirrors } = read(text)?;
+    let Written { offline, mirrors, remote: shared } = read(text)?;
     if offline {
         settings.offline.get_or_insert_with(|| path.to_path_buf());
     }
@@ -56,7 +87,40 @@ fn add(settings: &mut Settings, path: &Path, text: &str) -> Result<(), String> {
             list.iter().map(|text| mirror(text).ok_or_else(|| wrong(&host, text))).collect::<Result<_, _>>();
         settings.mirrors.insert(normal(&host), list?);
     }
+    if let Some(written) = shared {
+        settings.remote = Some(remote(&written)?);
+    }
     Ok(())
+}
+
+/// The repository that has steps of builds: `HOST[:PORT]/REPOSITORY`. The error is a phrase.
+pub(crate) fn cache(text: &str) -> Result<Reference, String> {
+    let shown = || if text.contains('@') { "a repository with `@`".to_owned() } else { format!("{text:?}") };
+    let wrong = || format!("{} is not HOST/REPOSITORY, without a tag", shown());
+    let (host, path) = text.split_once('/').ok_or_else(wrong)?;
+    let reference: Reference = text.parse().map_err(|_| wrong())?;
+    match is_host(host) && !path.contains([':', '@']) {
+        true => Ok(reference),
+        false => Err(wrong()),
+    }
+}
+
+fn remote(written: &WrittenRemote) -> Result<Remote, String> {
+    let place = mirror(&written.repository).ok_or_else(|| {
+        let shown = if written.repository.contains('@') {
+            "a place with `@`".to_owned()
+        } else {
+            format!("{:?}", written.repository)
+        };
+        format!("remote: repository: {shown} is not HOST, HOST:PORT or either with /PREFIX")
+    })?;
+    let repository = match place.prefix.as_str() {
+        "" => place.host,
+        prefix => format!("{}/{prefix}", place.host),
+    };
+    let cache =
+        written.cache.as_deref().map(|text| cache(text).map_err(|why| format!("remote: cache: {why}")));
+    Ok(Remote { repository, push: written.push, cache: cache.transpose()? })
 }
 
 /// `HOST[:PORT][/PREFIX]`.
@@ -136,6 +200,38 @@ mod tests {
         }
         let why = parse(&["[mirrors]\n\"docker.io\" = [\"u:hunter2@m.io\"]"]).expect_err("a password");
         assert!(!why.contains("hunter2"), "{why}");
+    }
+
+    #[test]
+    fn images_have_a_place_at_the_remote() {
+        let machine = "[remote]\nrepository = \"reg.io:5000/ci/images\"\npush = true";
+        let settings = parse(&[machine]).expect("settings");
+        let remote = settings.remote.expect("a remote");
+        let place = |name: &str| remote.place(&name.parse().expect("a name")).map(|place| place.full());
+        assert_eq!(
+            place("p-debian-12-gcc12:on-x"),
+            Some("reg.io:5000/ci/images/p-debian-12-gcc12:on-x".into())
+        );
+        assert_eq!((place("ghcr.io/a/b:1"), place("me/app:1"), remote.push), (None, None, true));
+        let user = parse(&[machine, "[remote]\nrepository = \"localhost\""]).expect("settings").remote;
+        let user = user.expect("a remote");
+        assert!(!user.push, "the user's replaces the machine's");
+        assert_eq!(
+            user.place(&"a".parse().expect("a name")).map(|place| place.full()),
+            Some("localhost/a:latest".into())
+        );
+        for (text, words) in [
+            ("[remote]\npush = true", ["line 1", "repository"]),
+            ("[remote]\nrepository = \"reg.io\"\npull = true", ["line 3", "pull"]),
+            ("[remote]\nrepository = \"https://reg.io/x\"", ["remote", "HOST"]),
+            ("[remote]\nrepository = \"registry/ci\"", ["remote", "registry/ci"]),
+            ("[remote]\nrepository = \"reg.io/CI\"", ["remote", "reg.io/CI"]),
+            ("[remote]\nrepository = \"reg.io\"\ncache = \"reg.io/steps:1\"", ["cache", "reg.io/steps:1"]),
+            ("[remote]\nrepository = \"reg.io\"\ncache = \"steps\"", ["cache", "HOST/REPOSITORY"]),
+        ] {
+            let why = parse(&[text]).expect_err(text);
+            assert!(words.iter().all(|word| why.contains(word)), "{text:?}: {why}");
+        }
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 mod documents;
 mod fetch;
 mod platforms;
+mod seen;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use super::client::{Line, Repository, Which};
 use super::error::{Error, Failed, Kind, Result};
 
 pub(crate) use self::platforms::Platforms;
+pub(crate) use self::seen::{Seen, look};
 
 /// What is to be pulled.
 pub(crate) struct Request<'a> {

@@ -7,8 +7,8 @@
 mod gzip;
 mod plan;
 mod referrers;
-mod send;
-mod sources;
+pub(super) mod send;
+pub(super) mod sources;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

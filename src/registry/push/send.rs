@@ -20,22 +20,28 @@ use super::super::error::{Error, Result};
 
 /// How a blob came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Came {
+pub(in crate::registry) enum Came {
     There,
     Mounted,
     Sent,
 }
 
+impl Came {
+    pub(in crate::registry) fn was_sent(self) -> bool {
+        self == Came::Sent
+    }
+}
+
 /// Where blobs come from.
 #[derive(Clone, Copy)]
-pub(super) struct Stock<'a> {
-    pub(super) store: &'a Store,
+pub(in crate::registry) struct Stock<'a> {
+    pub(in crate::registry) store: &'a Store,
     /// Layers that were made for this push.
-    pub(super) made: &'a HashMap<Digest, Blob>,
+    pub(in crate::registry) made: &'a HashMap<Digest, Blob>,
     /// In which repository of the same registry a blob may be.
-    pub(super) elsewhere: &'a HashMap<Digest, String>,
-    pub(super) watch: Watch<'a>,
-    pub(super) cancel: &'a Cancel,
+    pub(in crate::registry) elsewhere: &'a HashMap<Digest, String>,
+    pub(in crate::registry) watch: Watch<'a>,
+    pub(in crate::registry) cancel: &'a Cancel,
 }
 
 struct Shared<'a> {
@@ -47,7 +53,7 @@ struct Shared<'a> {
 }
 
 /// Brings blobs there, at most so many at a time. What is there is told in any case, with the failure where one ended it.
-pub(super) fn send(
+pub(in crate::registry) fn send(
     repository: &Arc<Repository>,
     line: &Line,
     blobs: &[&Descriptor],

@@ -18,7 +18,7 @@ const MOST_REPOSITORIES: usize = 8;
 const MOST_IMAGES: usize = 200;
 
 /// For each of these blobs the repository that most likely has it, on the registry of `to` and not `to` itself.
-pub(super) fn sources(
+pub(in crate::registry) fn sources(
     store: &Store,
     to: &Reference,
     blobs: &[&Descriptor],

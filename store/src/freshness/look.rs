@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ids::{DiffId, ImageId};
 use crate::index::{self, Index};
-use crate::manifest::Document;
+use crate::manifest::{Document, ImageConfig, RawManifest};
 use crate::policy::Policy;
 use crate::reference::Reference;
 use crate::store::Store;
@@ -55,6 +55,22 @@ pub fn look_at(store: &Store, entry: &Descriptor) -> Result<Image> {
         Ok(())
     })?;
     Ok(image)
+}
+
+/// The same of a manifest and its config that are not in the store, or not yet.
+pub fn look_into(entry: &Descriptor, raw: &RawManifest, config: &[u8]) -> Result<Image> {
+    let damaged = |why| Error::damaged(format!("image {}", raw.digest), why);
+    let Document::Image(manifest) = &raw.document else {
+        return Err(damaged("is no image for one platform".to_owned()));
+    };
+    let read = ImageConfig::parse(config).map_err(damaged)?;
+    Ok(Image {
+        base: Base::of(&entry.annotations).or_else(|| Base::of_image(Some(raw), config)),
+        created: read.created.as_deref().and_then(seconds),
+        stacks: vec![read.diff_ids().to_vec()],
+        ids: HashSet::from([manifest.image_id()]),
+        digests: HashSet::from([raw.digest]),
+    })
 }
 
 fn seconds(text: &str) -> Option<i64> {

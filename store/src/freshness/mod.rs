@@ -7,7 +7,7 @@ mod look;
 
 use std::fmt;
 
-pub use look::{Freshness, Image, look_at};
+pub use look::{Freshness, Image, look_at, look_into};
 
 use crate::base::Base;
 use crate::policy::Policy;

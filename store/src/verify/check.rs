@@ -67,6 +67,7 @@ impl<'s> Check<'s> {
         self.labels.push(name.map_or_else(|| entry.digest.to_string(), |name| name.to_string()));
         let stored = index::stored_children(entry);
         let is_expected = |digest: &Digest| *digest == entry.digest || stored.contains(digest);
+        let origin = entry.annotation(index::ORIGIN);
         let noted = entry.annotation(index::IMAGE_ID).and_then(|id| id.parse().ok()).map(ImageId);
         let mut diff_ids = HashMap::new();
         let (mut bad, mut configs, mut needed) = (Vec::new(), Vec::new(), Vec::new());
@@ -100,11 +101,13 @@ impl<'s> Check<'s> {
         }
         let part = |descriptor: Descriptor, role, diff_id| {
             let image_id = noted.filter(|_| descriptor.digest == entry.digest);
-            Part { descriptor, role, diff_id, image_id }
+            Part { descriptor, role, diff_id, image_id, origins: Default::default() }
         };
         for (descriptor, problem, why) in bad {
             self.find(problem, Role::Document, descriptor.digest, why, &[image]);
-            self.broken.entry(descriptor.digest).or_insert_with(|| part(descriptor, Role::Document, None));
+            let known = self.broken.entry(descriptor.digest);
+            let known = known.or_insert_with(|| part(descriptor, Role::Document, None));
+            known.origins.extend(origin.map(str::to_owned));
         }
         for (digest, problem, why) in configs {
             self.find(problem, Role::Config, digest, why, &[image]);
@@ -118,6 +121,7 @@ impl<'s> Check<'s> {
             });
             if known.images.last() != Some(&image) {
                 known.images.push(image);
+                known.part.origins.extend(origin.map(str::to_owned));
             }
             // Another image's config may be whole where the first one's was not.
             known.part.diff_id = known.part.diff_id.or(diff_ids.get(&descriptor.digest).copied());

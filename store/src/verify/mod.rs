@@ -5,7 +5,7 @@
 
 mod check;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 
@@ -107,6 +107,8 @@ pub struct Part {
     pub diff_id: Option<DiffId>,
     /// Of an entry's own document: the image ID that the entry notes.
     pub image_id: Option<ImageId>,
+    /// Where the images that need it came from, as their entries note it.
+    pub origins: BTreeSet<String>,
 }
 
 /// A report, and what a repair needs beside it.

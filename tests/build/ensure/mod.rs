@@ -6,6 +6,7 @@ mod apart;
 mod base;
 mod built;
 mod debian;
+mod fleet;
 mod given;
 mod planned;
 mod refused;
