@@ -27,6 +27,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Protection;
 
 use self::plan::Documents;
+pub(crate) use self::referrers::stored as stored_referrers;
 use self::send::{Came, Stock};
 use super::Registries;
 use super::client::{Line, Put, Repository, Which};

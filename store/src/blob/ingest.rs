@@ -124,6 +124,13 @@ impl Ingest {
     }
 }
 
+impl Ingest {
+    /// Takes a file of the same disk over, under the same name, which is a digest's hex form.
+    pub(super) fn take(&self, from: &Dir, name: &str) -> Result<()> {
+        from.rename(name, &self.inner.dir, name)
+    }
+}
+
 /// Whether a file of an ingest is a blob that another one may go on with, by its name.
 pub(crate) fn is_resumable(name: &str) -> bool {
     Digest::from_hex(name).is_some()
@@ -234,6 +241,13 @@ impl BlobWriter {
     /// Bytes written so far.
     pub fn size(&self) -> u64 {
         self.hasher.as_ref().map_or(0, Hasher::size)
+    }
+
+    /// Has the kernel begin to write the last `count` bytes to the disk, while more of them come: less is left to wait for then.
+    pub fn start_writeback(&self, count: u64) {
+        if let Some(file) = &self.file {
+            fs::start_writeback(file, count);
+        }
     }
 
     /// Stops for now: what is there of a blob whose digest is known stays for whoever goes on with it. Nothing is promised: it may

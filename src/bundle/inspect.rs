@@ -1,0 +1,34 @@
+//! What a bundle, or a part of one, says of itself; nothing of it is looked at but its beginning.
+
+use larder_store::bundle::frame::Frames;
+use larder_store::bundle::manifest::Manifest;
+use larder_store::digest::Digest;
+use larder_store::error::{Error, Result};
+
+use super::source::Input;
+
+/// The beginning of a bundle.
+pub(crate) struct Inspected {
+    /// The manifest's digest, which a bundle is known by.
+    pub(crate) digest: Digest,
+    /// What it says.
+    pub(crate) manifest: Manifest,
+    /// Whether a signature comes with it. Nobody has checked it.
+    pub(crate) is_signed: bool,
+    /// Which part this is; the first one has the number 0.
+    pub(crate) part: usize,
+}
+
+/// Reads the beginning.
+pub(crate) fn inspect(input: Input) -> Result<Inspected> {
+    let mut frames = Frames::new(input);
+    let opening = frames.opening()?.ok_or_else(|| Error::invalid("the file", "is empty"))?;
+    let manifest = Manifest::parse(&opening.manifest).map_err(|why| Error::invalid("the bundle", why))?;
+    let part = frames.part(&manifest)?;
+    Ok(Inspected {
+        digest: Digest::of(&opening.manifest),
+        manifest,
+        is_signed: opening.signature.is_some(),
+        part,
+    })
+}

@@ -1,0 +1,15 @@
+//! Bundles: images for hosts that no network reaches, as small as what those have already allows (docs/bundle.md).
+//!
+//! [`create`] writes one, [`apply`] takes one in, [`inspect`] says what is in one. What a bundle is made of is said in
+//! [`larder_store::bundle`].
+
+pub(crate) mod apply;
+mod cost;
+pub(crate) mod create;
+pub(crate) mod have;
+mod inspect;
+mod source;
+
+pub(crate) use cost::{Cost, costs};
+pub(crate) use inspect::{Inspected, inspect};
+pub(crate) use source::{FileSource, Input};
