@@ -151,12 +151,7 @@ impl Work<'_, '_> {
         verify(member, hasher)?;
         self.read_bytes += member.size;
         partial.note((offset, member.size, member.sha256))?;
-        let (mut begin, mut is_all) = (0, true);
-        for piece in &blob.pieces {
-            is_all &= partial.has(&(begin, piece.size, piece.sha256));
-            begin += piece.size;
-        }
-        if !is_all {
+        if !blob.places().all(|piece| partial.has(&piece)) {
             return Ok(());
         }
         let staged = partial.complete(self.tx.ingest())?;

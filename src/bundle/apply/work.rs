@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use larder_store::archive::options::Imported;
 use larder_store::blob::Staged;
-use larder_store::blob::partial::{forget, pieces};
+use larder_store::blob::partial::{Partial, forget, pieces};
 use larder_store::bundle::manifest::{Manifest, Way};
 use larder_store::bundle::member::{Content, Member};
 use larder_store::digest::Digest;
@@ -160,18 +160,27 @@ impl<'s, 'o> Work<'s, 'o> {
         self.manifest.blobs.iter().zip(&self.lacking).filter(|(_, lacking)| **lacking).map(|(blob, _)| blob)
     }
 
-    /// What an earlier try put together of pieces, and died before it showed it.
+    /// Blobs of which an earlier try had all pieces, and died before it showed them.
     fn publish_whole(&mut self) -> Result<()> {
         for at in 0..self.manifest.blobs.len() {
             let blob = &self.manifest.blobs[at];
-            if blob.way == Way::Pieces
-                && self.lacking[at]
-                && self.begun.remove(&blob.digest) == Some(blob.size)
-            {
+            if blob.way != Way::Pieces || !self.lacking[at] {
+                continue;
+            }
+            if self.begun.remove(&blob.digest) == Some(blob.size) {
                 match self.tx.ingest().writer_of(&blob.digest, blob.size)?.finish_as(blob.digest, blob.size) {
                     Err(error) if Self::is_damage(&error) => {}
-                    staged => self.came(at, staged?)?,
+                    staged => {
+                        self.came(at, staged?)?;
+                        continue;
+                    }
                 }
+            }
+            let private = self.store.layout().private();
+            let there = pieces(private, &blob.digest)?;
+            if !there.is_empty() && blob.places().all(|piece| there.contains(&piece)) {
+                let staged = Partial::open(private, &blob.digest, blob.size)?.complete(self.tx.ingest())?;
+                self.came(at, staged)?;
             }
         }
         Ok(())
@@ -257,6 +266,10 @@ impl<'s, 'o> Work<'s, 'o> {
         self.name_complete()?;
         let missing = self.missing();
         let images: Vec<_> = self.named.iter().flatten().cloned().collect();
+        if let (true, Some(at)) = (missing.is_empty(), self.named.iter().position(Option::is_none)) {
+            let why = "is not complete, though all parts came; apply them again";
+            return Err(Error::damaged(self.manifest.label(at as u32), why));
+        }
         if missing.is_empty() {
             let cut = self.manifest.blobs.iter().filter(|blob| blob.way == Way::Pieces);
             forget(self.store.layout().private(), &mut cut.map(|blob| blob.digest))?;

@@ -199,6 +199,17 @@ impl Manifest {
     }
 }
 
+impl Blob {
+    /// Its pieces: where each begins, its bytes, and what they are.
+    pub fn places(&self) -> impl Iterator<Item = (u64, u64, Digest)> + '_ {
+        self.pieces.iter().scan(0u64, |begin, piece| {
+            let place = (*begin, piece.size, piece.sha256);
+            *begin += piece.size;
+            Some(place)
+        })
+    }
+}
+
 impl Image {
     /// Its name as people write it, else its digest.
     pub fn label(&self) -> String {
