@@ -13,6 +13,8 @@ pub mod have;
 pub mod manifest;
 pub mod member;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 
