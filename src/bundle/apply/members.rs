@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use larder_store::archive::tar::Source;
 use larder_store::blob::partial::Partial;
-use larder_store::blob::{BlobWriter, Staged, from_io};
+use larder_store::blob::{Blob, BlobWriter, Staged, from_io};
 use larder_store::bundle::frame::{Frames, verify};
 use larder_store::bundle::member::{Content, Member};
 use larder_store::codec::{Encoder, Encoding, Limits, decoder};
@@ -78,8 +78,35 @@ impl Work<'_, '_> {
         member: &Member,
         frames: &mut Frames<S>,
         mut writer: BlobWriter,
-    ) -> Result<Staged> {
+    ) -> Result<Staged>
+    where
+        Frames<S>: Place,
+    {
         let had = writer.size();
+        if self.options.jobs > 1
+            && member.size - had >= 4 * PIECE as u64
+            && let Some(source) = frames.stored(member)?
+        {
+            let (cancel, watch) = (self.options.cancel, self.options.watch);
+            let copied = writer.copy_rest(&source, &mut |count| {
+                watch(Event::Done(count));
+                cancel.check()
+            });
+            match copied {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.read_bytes += member.size - had;
+                    frames.skip(member.size)?;
+                    return writer.finish_as(member.sha256, member.size);
+                }
+                Err(error) => {
+                    if !Self::is_damage(&error) {
+                        writer.suspend();
+                    }
+                    return Err(error);
+                }
+            }
+        }
         let shown = self.store.path().join("blobs");
         let watch = self.options.watch;
         let mut behind = 0;
@@ -190,6 +217,8 @@ pub(super) fn encode(work: &Work<'_, '_>, at: usize) -> Result<Staged> {
 pub(super) trait Place {
     /// Where it is.
     fn place(&mut self) -> u64;
+    /// The member's content, before any of it was read, where it can be read from anywhere.
+    fn stored(&mut self, member: &Member) -> Result<Option<Blob>>;
     /// Goes there again; does nothing where that cannot be done.
     fn go_back(&mut self, place: u64);
 }
@@ -197,6 +226,11 @@ pub(super) trait Place {
 impl Place for Frames<super::FileSource> {
     fn place(&mut self) -> u64 {
         self.source().position()
+    }
+    fn stored(&mut self, member: &Member) -> Result<Option<Blob>> {
+        let source = self.source();
+        let file = source.file.try_clone().map_err(Error::io("open", &source.path))?;
+        Ok(Some(Blob::new(member.sha256, file, source.position(), member.size)))
     }
     fn go_back(&mut self, place: u64) {
         self.source().go_to(place);
@@ -206,6 +240,9 @@ impl Place for Frames<super::FileSource> {
 impl Place for Frames<super::StreamSource> {
     fn place(&mut self) -> u64 {
         0
+    }
+    fn stored(&mut self, _: &Member) -> Result<Option<Blob>> {
+        Ok(None)
     }
     fn go_back(&mut self, _: u64) {}
 }
