@@ -23,7 +23,7 @@ pub(crate) struct Inspected {
 pub(crate) fn inspect(input: Input) -> Result<Inspected> {
     let mut frames = Frames::new(input);
     let opening = frames.opening()?.ok_or_else(|| Error::invalid("the file", "is empty"))?;
-    let manifest = Manifest::parse(&opening.manifest).map_err(|why| Error::invalid("the bundle", why))?;
+    let manifest = Manifest::open(&opening.manifest, "the bundle")?;
     let part = frames.part(&manifest)?;
     Ok(Inspected {
         digest: Digest::of(&opening.manifest),

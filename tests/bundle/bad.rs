@@ -74,7 +74,9 @@ fn with_manifest(bytes: &[u8], change: impl FnOnce(&mut serde_json::Value)) -> V
     let order = ["larderBundle", "encoder", "for", "images", "blobs", "presumes", "documents", "parts"];
     let keys = order.iter().filter(|key| !value[**key].is_null());
     let fields: Vec<_> = keys.map(|key| format!("{key:?}:{}", in_order(&value[*key]))).collect();
-    let manifest = format!("{{{}}}\n", fields.join(","));
+    let text = format!("{{{}}}\n", fields.join(","));
+    let check = crate::support::tarball::sha256(text.as_bytes());
+    let manifest = format!("{{{},\"check\":\"{check}\"}}\n", fields.join(","));
     let mut header = tar::Header::from_byte_slice(&bytes[1024..START]).clone();
     header.set_size(manifest.len() as u64);
     header.set_cksum();

@@ -74,7 +74,7 @@ fn from_files(store: &Store, files: Vec<FileSource>, options: &Options<'_>) -> R
         }
         let manifest = match whole.take() {
             Some((_, manifest, _)) => manifest,
-            None => Manifest::parse(&opening.manifest).map_err(|why| Error::invalid(&shown, why))?,
+            None => Manifest::open(&opening.manifest, &shown)?,
         };
         let part = frames.part(&manifest).map_err(|e| e.within(&shown))?;
         let members = frames.position();
@@ -179,7 +179,7 @@ fn from_stream(store: &Store, stream: StreamSource, options: &Options<'_>) -> Re
     let mut frames = Frames::new(stream);
     let opening = frames.opening()?.ok_or_else(|| Error::invalid(shown, "is empty"))?;
     (options.authority)(shown, &opening.manifest, opening.signature.as_deref())?;
-    let manifest = Manifest::parse(&opening.manifest).map_err(|why| Error::invalid(shown, why))?;
+    let manifest = Manifest::open(&opening.manifest, shown)?;
     let digest = Digest::of(&opening.manifest);
     drop(opening);
     let mut work = Work::begin(store, &manifest, digest, options)?;

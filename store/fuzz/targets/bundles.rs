@@ -6,7 +6,7 @@
 use larder_store::archive::tar::Source;
 use larder_store::bundle::frame::Frames;
 use larder_store::bundle::have::{Have, Known};
-use larder_store::bundle::manifest::Manifest;
+use larder_store::bundle::manifest::{Manifest, sealed};
 use larder_store::error::Result;
 use libfuzzer_sys::fuzz_target;
 
@@ -42,8 +42,9 @@ fn walk(bytes: &[u8]) -> Result<()> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(manifest) = Manifest::parse(bytes) {
-        assert_eq!(manifest.to_bytes(), bytes);
+    let sealed = sealed(bytes);
+    if let Ok(manifest) = Manifest::parse(&sealed) {
+        assert_eq!(manifest.to_bytes(), sealed);
         assert_eq!(manifest.members().count(), manifest.parts.iter().sum::<usize>());
         let parts = (0..manifest.parts.len()).map(|part| manifest.members_of(part).count());
         assert_eq!(parts.collect::<Vec<_>>(), manifest.parts);

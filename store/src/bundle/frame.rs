@@ -5,7 +5,7 @@
 
 use super::manifest::Manifest;
 use super::member::Member;
-use super::{MANIFEST, MAX_SIGNATURE, MAX_TEXT, PART, SIGNATURE};
+use super::{MANIFEST, MAX_MANIFEST, MAX_SIGNATURE, PART, SIGNATURE};
 use crate::archive::package::DIRECTORIES;
 use crate::archive::tar::{BLOCK, Source};
 use crate::archive::write::header;
@@ -58,7 +58,7 @@ impl<S: Source> Frames<S> {
                 return Err(Error::invalid("the file", "is no bundle of larder's"));
             }
         }
-        let manifest = self.text(MANIFEST, MAX_TEXT)?;
+        let manifest = self.text(MANIFEST, MAX_MANIFEST)?;
         let manifest = manifest.ok_or_else(|| Error::invalid("the file", "is no bundle of larder's"))?;
         let signature = self.text(SIGNATURE, MAX_SIGNATURE)?;
         Ok(Some(Opening { manifest, signature }))

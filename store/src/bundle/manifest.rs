@@ -4,9 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_TEXT, check_version, is_canonical, rules};
+use super::{MAX_MANIFEST, check_version, is_canonical, rules};
 use crate::descriptor::{Annotations, Descriptor};
 use crate::digest::Digest;
+use crate::error::Error;
 use crate::ids::DiffId;
 use crate::reference::Reference;
 
@@ -142,6 +143,22 @@ pub struct Presumed {
     pub images: Vec<u32>,
 }
 
+/// Puts the check of a text (an object, and a line feed) into it, as its last key: a bit that is another one is found where nobody
+/// has signed it.
+pub fn sealed(text: &[u8]) -> Vec<u8> {
+    let mut bytes = text.strip_suffix(b"}\n").unwrap_or(text).to_vec();
+    bytes.extend(format!(",\"check\":\"{}\"}}\n", Digest::of(text)).into_bytes());
+    bytes
+}
+
+/// The text without its check; `None` where that does not fit.
+fn unsealed(bytes: &[u8]) -> Option<Vec<u8>> {
+    const LENGTH: usize = ",\"check\":\"sha256:\"}\n".len() + 64;
+    let (text, check) = bytes.split_at_checked(bytes.len().checked_sub(LENGTH)?)?;
+    let text = [text, b"}\n"].concat();
+    (check == format!(",\"check\":\"{}\"}}\n", Digest::of(&text)).as_bytes()).then_some(text)
+}
+
 #[derive(Deserialize)]
 struct Version {
     #[serde(rename = "larderBundle")]
@@ -165,27 +182,38 @@ impl Manifest {
 
     /// Reads one; the error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<Manifest, String> {
-        if bytes.len() as u64 > MAX_TEXT {
-            return Err(format!("has {} bytes, more than the {MAX_TEXT} that are read", bytes.len()));
+        if bytes.len() as u64 > MAX_MANIFEST {
+            return Err(format!("has {} bytes, more than the {MAX_MANIFEST} that are read", bytes.len()));
         }
-        let Version { version } =
-            serde_json::from_slice(bytes).map_err(|e| format!("is no manifest of a bundle: {e}"))?;
-        check_version("a bundle", version, VERSION)?;
-        let manifest: Manifest =
-            serde_json::from_slice(bytes).map_err(|e| format!("is no manifest of a bundle: {e}"))?;
-        if !is_canonical(&manifest, bytes) {
+        let none = |why: serde_json::Error| format!("is no manifest of a bundle: {why}");
+        // A newer one may be sealed otherwise.
+        if let Ok(Version { version }) = serde_json::from_slice(bytes) {
+            check_version("a bundle", version, VERSION)?;
+        }
+        let text =
+            unsealed(bytes).ok_or("is no manifest of a bundle, or was changed: its check does not fit")?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(none)?;
+        if !is_canonical(&manifest, &text) {
             return Err("is not written as bundles are".to_owned());
         }
         rules::check(&manifest)?;
         Ok(manifest)
     }
 
+    /// Like [`Manifest::parse`], with an error for people: damage, where its check does not fit, of what is called `what`.
+    pub fn open(bytes: &[u8], what: &str) -> crate::Result<Manifest> {
+        Manifest::parse(bytes).map_err(|why| match unsealed(bytes) {
+            None if why.ends_with("does not fit") => Error::damaged(what, why),
+            _ => Error::invalid(what, why),
+        })
+    }
+
     /// The bytes that stand for it.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Text, numbers and lists of them: writing that into memory cannot fail.
-        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        let mut text = serde_json::to_vec(self).unwrap_or_default();
+        text.push(b'\n');
+        sealed(&text)
     }
 
     /// The bytes of all blobs that the target has afterwards and did not have to have before.

@@ -18,7 +18,9 @@ mod tests;
 
 use std::io::{self, Write};
 
-/// Bytes of a manifest, and of a have-list.
+/// Bytes of a manifest: it is in memory several times while it is read.
+pub const MAX_MANIFEST: u64 = 16 << 20;
+/// Bytes of a have-list.
 pub const MAX_TEXT: u64 = 32 << 20;
 /// Bytes of a signature.
 pub const MAX_SIGNATURE: u64 = 4 << 10;
