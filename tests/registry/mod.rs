@@ -10,6 +10,7 @@ mod peers;
 mod pull;
 mod referrers;
 mod sync;
+mod variable;
 
 use std::path::Path;
 
