@@ -56,6 +56,20 @@ impl Ingest {
         })
     }
 
+    /// The directory of all ingests.
+    pub(super) fn parent(&self) -> &Dir {
+        &self.inner.parent
+    }
+
+    pub(super) fn dir(&self) -> &Dir {
+        &self.inner.dir
+    }
+
+    /// Its name among all ingests.
+    pub(super) fn name(&self) -> &str {
+        &self.inner.name
+    }
+
     /// Starts a blob.
     pub fn writer(&self) -> Result<BlobWriter> {
         let name = self.inner.counter.fetch_add(1, Ordering::Relaxed).to_string();
