@@ -1,7 +1,8 @@
 //! Who is asking: the answer to a registry's challenge.
 //!
 //! Nothing is said unasked. A token is used until the registry refuses it; no clock has a part in that. Passwords go to the
-//! registry and to the service that it names for tokens, over TLS or to a loopback host, and to nobody else.
+//! registry and to the service that it names for tokens, over TLS, to a loopback host or to the very host that `--plain-http` was
+//! given for, and to nobody else.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -231,6 +232,18 @@ pub(super) fn host_of(url: &Url) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_the_same_on_another_port() {
+        for (host, expected) in [
+            ("r.example:5000", "r.example"),
+            ("r.example", "r.example"),
+            ("[fd00::1]:5000", "[fd00::1]"),
+            ("[fd00::1]", "[fd00::1]"),
+        ] {
+            assert_eq!(name_of(host), expected);
+        }
+    }
 
     #[test]
     fn tokens_have_two_names() {
