@@ -10,7 +10,6 @@ mod commands;
 mod docker;
 #[cfg(test)]
 mod floors;
-#[allow(dead_code, reason = "push and login are on their way")]
 mod registry;
 #[allow(dead_code, reason = "bundles are on their way")]
 mod trust;
