@@ -1,9 +1,9 @@
 //! `larder import`: brings archives in.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use larder_store::archive::import::import;
+use larder_store::archive::import::{import, open};
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::descriptor::Descriptor;
@@ -13,10 +13,9 @@ use larder_store::store::Store;
 use serde_json::{Value, json};
 
 use super::naming::{Flags, Given, Names};
-use super::{base, facts};
-use crate::cli::{
-    Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
-};
+use super::{base, facts, signed};
+use crate::cli::{Bar, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json};
+use crate::trust::Trust;
 
 /// Bring the images of an archive or a layout into the store
 ///
@@ -48,6 +47,10 @@ pub(crate) struct Args {
     /// What the images are made on: an image of the store, with whose layers theirs begin; its name and digest are noted
     #[arg(long, value_name = "REF")]
     base: Option<String>,
+
+    /// The signature of the archive, as minisign -S writes it [default: the archive's name and .minisig, where that is there]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
 
     /// Free the archive's space while it is read, and remove it in the end; a broken-off import is run again
     #[arg(long)]
@@ -92,6 +95,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.archives.len() > 1 {
         return Err(fail("--name is for one archive").usage());
     }
+    if args.signature.is_some() && args.archives.len() > 1 {
+        return Err(fail("--signature is of one archive").usage());
+    }
+    let trust = signed::trust()?;
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
@@ -123,12 +130,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             cancel: context.cancel.clone(),
             watch: &|event| bar.on(event),
         };
-        let input = if is_stdin(path) {
-            Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into())
-        } else {
-            Input::File(path.clone())
-        };
-        let imported = import(&store, input, &options);
+        let imported = input(context, args, &trust, path, &options)
+            .and_then(|input| Ok(import(&store, input, &options)?));
         drop(bar);
         let imported = match imported {
             Ok(imported) => imported,
@@ -137,7 +140,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 if args.taking.format == Format::Json && at > 0 {
                     print_json(&rows)?;
                 }
-                let error = CommandError::from(error);
                 return Err(if at > 0 { error.in_part() } else { error });
             }
         };
@@ -154,6 +156,39 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     }
     if args.taking.format == Format::Json { print_json(&rows) } else { said }
+}
+
+/// An archive that is signed as this host demands.
+fn input(
+    context: &Context,
+    args: &Args,
+    trust: &Trust,
+    path: &Path,
+    options: &Options<'_>,
+) -> Outcome<Input> {
+    let is_stdin = path.as_os_str() == "-";
+    if is_stdin || path.is_dir() {
+        let what = if is_stdin { "stdin" } else { "a directory" };
+        if args.signature.is_some() || trust.is_required() {
+            let why = format!(
+                "{}: {what} has no signature that could be checked before it is read",
+                path.display()
+            );
+            return Err(fail(why)
+                .with_hint("import the archive from a file, with its .minisig beside it")
+                .damaged());
+        }
+        return Ok(match is_stdin {
+            true => Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into()),
+            false => Input::File(path.to_path_buf()),
+        });
+    }
+    let mut file = open(path, options)?;
+    // What is no file cannot be read twice.
+    if trust.is_required() || args.signature.is_some() || file.metadata().is_ok_and(|meta| meta.is_file()) {
+        signed::check_file(trust, path, &mut file, args.signature.as_deref(), &context.cancel)?;
+    }
+    Ok(Input::Open(file, path.to_path_buf()))
 }
 
 /// What had the name before.

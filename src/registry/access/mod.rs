@@ -111,6 +111,10 @@ pub(crate) struct Settings {
     pub(crate) mirrors: BTreeMap<String, Vec<Mirror>>,
     /// Where this host shares images with others.
     pub(crate) remote: Option<Remote>,
+    /// Public keys whose signatures are trusted, as they are written, each with the file that says so.
+    pub(crate) trusted_keys: Vec<(PathBuf, String)>,
+    /// The file that says `require_signature = true`, where one does.
+    pub(crate) signatures_required_by: Option<PathBuf>,
     /// `--plain-http`: no file says it.
     pub(crate) plain_http: bool,
 }

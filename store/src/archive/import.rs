@@ -52,18 +52,19 @@ pub(super) fn in_archive<T>(path: &Path, done: Result<T>) -> Result<T> {
 
 fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
     let (mut stream, path): (Box<dyn Read + Send>, PathBuf) = match input {
+        Input::Stream(stream, path) => (stream, path),
         Input::File(path) => {
-            let mut how = File::options();
-            // What is consumed is opened once: under the same name there may be another file a moment later.
-            let how = how.read(true).write(options.source == Source::Consumed && !path.is_dir());
-            let file = how.open(&path).map_err(Error::io("open", &path))?;
-            let meta = file.metadata().map_err(Error::io("stat", &path))?;
-            if meta.is_dir() {
+            let file = open(&path, options)?;
+            if file.metadata().map_err(Error::io("stat", &path))?.is_dir() {
                 let mut directory = DirectoryArchive::open(&path)?;
                 refuse_to_consume(options, "it is a directory")?;
                 return import_at_hand(store, &mut directory, None, options);
             }
-            if meta.is_file() && outer_of(&file, &path)? == Outer::Plain {
+            return import_from(store, Input::Open(file, path), options);
+        }
+        Input::Open(file, path) => {
+            let is_file = file.metadata().map_err(Error::io("stat", &path))?.is_file();
+            if is_file && outer_of(&file, &path)? == Outer::Plain {
                 let eaten = file.try_clone().map_err(Error::io("open", &path))?;
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
@@ -74,15 +75,6 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
             }
             (Box::new(file), path)
         }
-        Input::Open(file, path) => {
-            refuse_to_consume(options, "it was opened to be read")?;
-            if outer_of(&file, &path)? == Outer::Plain {
-                let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
-                return import_at_hand(store, &mut archive, None, options);
-            }
-            (Box::new(file), path)
-        }
-        Input::Stream(stream, path) => (stream, path),
     };
     refuse_to_consume(
         options,
@@ -96,6 +88,12 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
         .open(io::Cursor::new(head).chain(stream), Limits::default())
         .map_err(Error::io("read", &path))?;
     import_stream(store, &mut stream, &path, options)
+}
+
+/// Opens an archive as it will be used: what is consumed is opened once, for under the same name there may be another file a moment later.
+pub fn open(path: &Path, options: &Options<'_>) -> Result<File> {
+    let is_written = options.source == Source::Consumed && !path.is_dir();
+    File::options().read(true).write(is_written).open(path).map_err(Error::io("open", path))
 }
 
 fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
