@@ -13,6 +13,7 @@ mod blob;
 mod body;
 mod challenge;
 mod check;
+mod delete;
 mod endpoint;
 mod failure;
 mod manifest;
@@ -46,6 +47,7 @@ use super::access::{Access, access};
 use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
+pub(crate) use self::delete::Deletion;
 pub(crate) use self::manifest::Which;
 pub(crate) use self::push::Put;
 pub(crate) use self::upload::Mounted;

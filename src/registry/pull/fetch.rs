@@ -88,7 +88,7 @@ fn in_turn(
     done: &mut dyn FnMut(Staged) -> Result<(), StoreError>,
 ) -> Result<()> {
     while let Some(blob) = shared.next() {
-        done(one(line, blob, shared)?)?;
+        done(one(line, blob, shared.ingest, &|count| shared.came(count))?)?;
     }
     Ok(())
 }
@@ -97,12 +97,18 @@ impl<'a> Shared<'a> {
     fn next(&self) -> Option<&'a Descriptor> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
+
+    /// Tells of bytes that came, and says whether to go on.
+    fn came(&self, count: u64) -> bool {
+        (self.watch)(Event::Done(count));
+        !self.is_over.load(Ordering::Relaxed)
+    }
 }
 
 fn work(line: &Line, shared: &Shared<'_>, results: &Sender<Result<Staged>>) {
     while !shared.is_over.load(Ordering::Relaxed) {
         let Some(blob) = shared.next() else { return };
-        let fetched = one(line, blob, shared);
+        let fetched = one(line, blob, shared.ingest, &|count| shared.came(count));
         if fetched.is_err() {
             shared.is_over.store(true, Ordering::Relaxed);
         }
@@ -113,16 +119,17 @@ fn work(line: &Line, shared: &Shared<'_>, results: &Sender<Result<Staged>>) {
 }
 
 /// Fetches one blob. What was there of it from before may be anything: where it does not fit, the blob is fetched anew.
-fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Staged> {
-    let watch = |count: u64| {
-        (shared.watch)(Event::Done(count));
-        !shared.is_over.load(Ordering::Relaxed)
-    };
+pub(in crate::registry) fn one(
+    line: &Line,
+    blob: &Descriptor,
+    ingest: &Ingest,
+    watch: &dyn Fn(u64) -> bool,
+) -> Result<Staged> {
     let mut may_begin_anew = true;
     loop {
-        let mut writer = shared.ingest.writer_of(&blob.digest, blob.size)?;
+        let mut writer = ingest.writer_of(&blob.digest, blob.size)?;
         let had = writer.size();
-        if let Err(error) = line.blob(blob, &mut writer, &watch) {
+        if let Err(error) = line.blob(blob, &mut writer, watch) {
             if error.kind() != Some(Kind::Damaged) && writer.size() >= WORTH_KEEPING {
                 writer.suspend();
             }

@@ -5,7 +5,7 @@
 //! them, the tag last. So a tag never means what is not there, and a push that broke goes on where it stopped.
 
 mod gzip;
-mod plan;
+pub(super) mod plan;
 mod referrers;
 pub(super) mod send;
 pub(super) mod sources;
@@ -27,7 +27,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Protection;
 
 use self::plan::Documents;
-use self::send::{Came, Stock};
+use self::send::{Came, Stock, Supply};
 use super::Registries;
 use super::client::{Line, Put, Repository, Which};
 use super::error::{Failed, Kind, Result};
@@ -101,6 +101,8 @@ pub(crate) struct Parcel<'a> {
     /// Each with its subject.
     referrers: Vec<(Digest, Documents)>,
     made: HashMap<Digest, Blob>,
+    /// Who has the blobs, where they are not the store's.
+    supply: Option<&'a dyn Supply>,
     /// Where it was delivered before, with the blobs that are there.
     been: Vec<(Reference, Vec<Digest>)>,
     /// Keeps referrers; the image is the caller's to keep.
@@ -144,7 +146,20 @@ impl<'a> Parcel<'a> {
                 referrers.push((subject.digest, documents));
             }
         }
-        Ok(Parcel { store, image, referrers, made, been: Vec::new(), _kept: kept })
+        Ok(Parcel { store, image, referrers, made, supply: None, been: Vec::new(), _kept: kept })
+    }
+
+    /// A parcel of what is elsewhere: documents that are at hand, and blobs that somebody brings when a registry lacks them. Children
+    /// that are not among the documents have to be there. `been` are repositories that have some of the blobs.
+    pub(in crate::registry) fn passing(
+        store: &'a Store,
+        image: Documents,
+        referrers: Vec<(Digest, Documents)>,
+        supply: &'a dyn Supply,
+        been: Vec<(Reference, Vec<Digest>)>,
+    ) -> Parcel<'a> {
+        let (made, supply) = (HashMap::new(), Some(supply));
+        Parcel { store, image, referrers, made, supply, been, _kept: None }
     }
 
     /// Brings it to a repository, under a tag. What is there by the time of a failure is remembered and stays.
@@ -253,6 +268,7 @@ impl Trip<'_> {
         self.repository.mount_from(&names);
         let stock = Stock {
             store: self.parcel.store,
+            supply: self.parcel.supply,
             made: &self.parcel.made,
             elsewhere: &elsewhere,
             watch: self.how.watch,
