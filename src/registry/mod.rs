@@ -8,6 +8,7 @@ pub(crate) mod access;
 mod client;
 mod error;
 mod host;
+pub(crate) mod mirror;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod repair;

@@ -12,6 +12,10 @@ mod peers;
 mod pull;
 mod referrers;
 mod sync;
+mod sync_broken;
+mod sync_pair;
+mod sync_real;
+mod sync_to;
 mod together;
 mod variable;
 

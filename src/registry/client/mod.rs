@@ -13,6 +13,7 @@ mod blob;
 mod body;
 mod challenge;
 mod check;
+mod delete;
 mod endpoint;
 mod failure;
 mod manifest;
@@ -50,6 +51,7 @@ use super::access::{Access, access};
 use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
+pub(crate) use self::delete::Deletion;
 pub(crate) use self::manifest::Which;
 pub(crate) use self::push::Put;
 pub(crate) use self::upload::Mounted;
@@ -133,6 +135,11 @@ impl Line {
     /// From now on all that it does ends as well, as by a signal, when this says that it is over.
     pub(crate) fn until(&self, is_over: Option<&Arc<AtomicBool>>) {
         *self.over.borrow_mut() = is_over.cloned();
+    }
+
+    /// The same, when another one is over.
+    pub(crate) fn ends_with(&self, other: &Line) {
+        self.until(other.over.borrow().as_ref());
     }
 
     /// Asks one host after the other, each as often as may help; the answer of the first one that has one. The registry's

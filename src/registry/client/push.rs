@@ -33,12 +33,21 @@ pub(crate) enum Put {
 impl Repository {
     /// A repository to push to. Nobody but the registry itself is asked.
     pub(crate) fn for_push(reference: &Reference, registries: &Registries) -> Result<Arc<Repository>> {
+        Repository::alone(reference, registries, write(reference.path()))
+    }
+
+    /// A repository without its mirrors, with a token that is good for this.
+    pub(super) fn alone(
+        reference: &Reference,
+        registries: &Registries,
+        scope: String,
+    ) -> Result<Arc<Repository>> {
         let (host, repository) = (reference.domain(), reference.path());
         let Registries { settings, environment, cancel, .. } = registries;
         let own = access(host, repository, settings, environment, cancel)?;
         let endpoint = Endpoint::new(host, repository.to_owned(), own);
         Ok(Arc::new(Repository {
-            endpoints: vec![endpoint.for_scopes(vec![write(repository)])],
+            endpoints: vec![endpoint.for_scopes(vec![scope])],
             mounts: OnceLock::new(),
             first: AtomicUsize::new(0),
             // While a blob is sent the registry has nothing to say; how long it may take is counted there.

@@ -4,7 +4,7 @@
 //! that is all there costs that request and no other, and one that is asked for by its digest none. The rest is the store's
 //! work ([`larder_store::archive::fetched`]): what is to be fetched, where it goes, and under which name.
 
-mod documents;
+pub(super) mod documents;
 mod fetch;
 mod platforms;
 mod rivals;
@@ -221,7 +221,12 @@ fn root(documents: &mut Documents<'_>, line: &Line, reference: &Reference) -> Re
 }
 
 /// Refuses a lone image that is for another platform than the one that was asked for.
-fn check_platform(store: &Store, line: &Line, image: &[RawManifest], platforms: &Platforms) -> Result<()> {
+pub(super) fn check_platform(
+    store: &Store,
+    line: &Line,
+    image: &[RawManifest],
+    platforms: &Platforms,
+) -> Result<()> {
     let Platforms::These(wanted) = platforms else { return Ok(()) };
     let Some(RawManifest { document: Document::Image(image), digest, .. }) = image.first() else {
         return Ok(());

@@ -6,7 +6,7 @@
 
 mod gzip;
 pub(super) mod lines;
-mod plan;
+pub(super) mod plan;
 mod referrers;
 pub(super) mod send;
 pub(super) mod sources;
@@ -27,6 +27,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Protection;
 
 use self::plan::Documents;
+use self::send::Supply;
 use self::trip::Trip;
 use super::Registries;
 use super::client::Repository;
@@ -101,6 +102,8 @@ pub(crate) struct Parcel<'a> {
     /// Each with its subject.
     referrers: Vec<(Digest, Documents)>,
     made: HashMap<Digest, Blob>,
+    /// Who has the blobs, where they are not the store's.
+    supply: Option<&'a dyn Supply>,
     /// Where it was delivered before, with the blobs that are there.
     been: Vec<(Reference, Vec<Digest>)>,
     /// Keeps referrers; the image is the caller's to keep.
@@ -144,7 +147,20 @@ impl<'a> Parcel<'a> {
                 referrers.push((subject.digest, documents));
             }
         }
-        Ok(Parcel { store, image, referrers, made, been: Vec::new(), _kept: kept })
+        Ok(Parcel { store, image, referrers, made, supply: None, been: Vec::new(), _kept: kept })
+    }
+
+    /// A parcel of what is elsewhere: documents that are at hand, and blobs that somebody brings when a registry lacks them. Children
+    /// that are not among the documents have to be there. `been` are repositories that have some of the blobs.
+    pub(in crate::registry) fn passing(
+        store: &'a Store,
+        image: Documents,
+        referrers: Vec<(Digest, Documents)>,
+        supply: &'a dyn Supply,
+        been: Vec<(Reference, Vec<Digest>)>,
+    ) -> Parcel<'a> {
+        let (made, supply) = (HashMap::new(), Some(supply));
+        Parcel { store, image, referrers, made, supply, been, _kept: None }
     }
 
     /// Brings it to a repository, under a tag. What is there by the time of a failure is remembered and stays.

@@ -32,10 +32,18 @@ impl Came {
     }
 }
 
+/// Brings blobs from elsewhere, when a registry turns out to lack them.
+pub(in crate::registry) trait Supply: Sync {
+    /// A blob, from any thread. `watch` is told of the bytes that come; when the line that waits for it is over, so is this.
+    fn blob(&self, blob: &Descriptor, waits: &Line, watch: &dyn Fn(u64)) -> Result<Blob>;
+}
+
 /// Where blobs come from.
 #[derive(Clone, Copy)]
 pub(in crate::registry) struct Stock<'a> {
     pub(in crate::registry) store: &'a Store,
+    /// Who has what is not here; the store is not looked into then.
+    pub(in crate::registry) supply: Option<&'a dyn Supply>,
     /// Layers that were made for this push.
     pub(in crate::registry) made: &'a HashMap<Digest, Blob>,
     /// In which repository of the same registry a blob may be.
@@ -84,7 +92,10 @@ fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
         Ok(came)
     };
     // Before anything is asked: what is not whole here need not be asked for.
-    let content = open(blob, &shared.stock)?;
+    let stored = match shared.stock.supply {
+        Some(_) => None,
+        None => Some(open(blob, &shared.stock)?),
+    };
     if line.has_blob(&blob.digest)? {
         return spared(Came::There);
     }
@@ -95,7 +106,13 @@ fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
             Mounted::No(session) => begun = session,
         }
     }
-    line.upload(&content, begun, &|count| watch(Event::Done(count)))?;
+    let tell = |count: u64| watch(Event::Done(count));
+    let content = match (stored, shared.stock.supply) {
+        (Some(stored), _) => stored,
+        (None, Some(supply)) => supply.blob(blob, line, &tell)?,
+        (None, None) => open(blob, &shared.stock)?,
+    };
+    line.upload(&content, begun, &tell)?;
     Ok(Came::Sent)
 }
 

@@ -123,6 +123,7 @@ impl<'a> Trip<'a> {
         self.repository.mount_from(&names);
         let stock = Stock {
             store: self.parcel.store,
+            supply: self.parcel.supply,
             made: &self.parcel.made,
             elsewhere: &elsewhere,
             watch: self.how.watch,

@@ -185,7 +185,7 @@ impl StepCache {
         names.sort();
         names.dedup();
         repository.mount_from(&names);
-        let stock = Stock { store, made: &made, elsewhere: &elsewhere, watch: &|_| {}, cancel };
+        let stock = Stock { store, supply: None, made: &made, elsewhere: &elsewhere, watch: &|_| {}, cancel };
         let (done, outcome) = send(&Lines::to(&repository), &line, &blobs, JOBS, stock);
         let sent = done.iter().filter(|(_, came)| came.was_sent()).map(|(blob, _)| blob.size);
         shared.bytes = sent.fold(0, u64::saturating_add);
