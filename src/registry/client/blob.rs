@@ -34,7 +34,7 @@ impl Line {
     ) -> Result<()> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
-            let mut backoff = Backoff::default();
+            let mut backoff = Backoff::new(&self.repository.patience);
             while writer.size() < blob.size {
                 let had = writer.size();
                 let Err(failure) = self.blob_once(endpoint, wire, blob, writer, watch).await else {

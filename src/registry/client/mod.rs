@@ -173,7 +173,7 @@ impl Line {
     ) -> Result<T> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
-            let mut backoff = Backoff::default();
+            let mut backoff = Backoff::new(&self.repository.patience);
             loop {
                 let failure = match work(endpoint, wire).await {
                     Ok(done) => return Ok(done),

@@ -10,6 +10,7 @@ use larder_store::digest::Digest;
 use larder_store::fs::Dir;
 
 use super::*;
+use crate::registry::GivenUp;
 use crate::registry::access::{Environment, Settings};
 
 /// A line to a server that does this with each connection.
@@ -33,8 +34,10 @@ fn line(serve: impl Fn(&mut TcpStream) + Send + 'static) -> Line {
             document: 4 * short,
             window: 2 * short,
             rival: short,
+            ..Patience::default()
         },
         cancel: Cancel::new(),
+        given_up: GivenUp::default(),
     };
     let reference = format!("{address}/a/b:1").parse().expect("a reference");
     Repository::of(&reference, &registries).expect("a repository").line().expect("a line")

@@ -113,7 +113,7 @@ impl Line {
             return Ok(());
         };
         self.within(async {
-            let (mut session, mut told, mut backoff) = (begun, 0, Backoff::default());
+            let (mut session, mut told, mut backoff) = (begun, 0, Backoff::new(&self.repository.patience));
             loop {
                 let had = session.as_ref().map_or(0, |session| session.from);
                 let sent = self.upload_once(endpoint, wire, blob, session.take(), &mut told, watch).await;

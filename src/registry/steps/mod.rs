@@ -6,6 +6,8 @@
 //! decides it.
 
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
@@ -41,8 +43,8 @@ pub(crate) struct StepCache {
     repository: Reference,
     registries: Registries,
     line: OnceCell<Line>,
-    /// Whether it failed: then it is not asked again.
-    given_up: Cell<bool>,
+    /// Whether it said no: then it is not asked again. That its host does not answer the whole run knows.
+    refused: Cell<bool>,
 }
 
 impl std::fmt::Debug for StepCache {
@@ -74,7 +76,7 @@ pub(crate) struct Shared {
 impl StepCache {
     /// Asks nobody yet.
     pub(crate) fn new(repository: Reference, registries: Registries) -> StepCache {
-        StepCache { repository, registries, line: OnceCell::new(), given_up: Cell::new(false) }
+        StepCache { repository, registries, line: OnceCell::new(), refused: Cell::new(false) }
     }
 
     /// `HOST/REPOSITORY`, for messages.
@@ -82,9 +84,14 @@ impl StepCache {
         format!("{}/{}", self.repository.domain(), self.repository.path())
     }
 
+    /// What records of its steps are known by in a store.
+    pub(crate) fn id(&self) -> Digest {
+        Digest::of(self.name().as_bytes())
+    }
+
     /// What a step came to elsewhere, in one request; `None` where nobody knows, or where it failed before.
     pub(crate) fn find(&self, key: &Digest) -> Result<Option<Step>> {
-        if self.given_up.get() {
+        if self.is_given_up() {
             return Ok(None);
         }
         self.judged(self.ask(key))
@@ -136,25 +143,34 @@ impl StepCache {
         Ok(self.line.get_or_init(|| line))
     }
 
+    fn is_given_up(&self) -> bool {
+        self.refused.get() || self.registries.given_up.has(self.repository.domain())
+    }
+
     /// Remembers a failure that will come again.
     fn judged<T>(&self, done: Result<T>) -> Result<T> {
         if let Err(error) = &done {
-            let again = match error.kind() {
-                Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => true,
-                Some(Kind::Failed | Kind::Denied) => false,
-                None => !matches!(error, Error::Access(_)),
-            };
-            self.given_up.set(self.given_up.get() || !again);
+            match error.kind() {
+                Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => {}
+                Some(Kind::Failed) => self.registries.given_up.note(self.repository.domain()),
+                Some(Kind::Denied) => self.refused.set(true),
+                None if matches!(error, Error::Access(_)) => self.refused.set(true),
+                None => {}
+            }
         }
         done
     }
 
     /// Brings steps there; those that are there already are not sent again.
     pub(crate) fn share(&self, store: &Store, steps: &[Known], cancel: &Cancel) -> Result<Shared> {
-        let mut shared = Shared::default();
-        if steps.is_empty() || self.given_up.get() {
-            return Ok(shared);
+        if steps.is_empty() || self.is_given_up() {
+            return Ok(Shared::default());
         }
+        self.judged(self.bring(store, steps, cancel))
+    }
+
+    fn bring(&self, store: &Store, steps: &[Known], cancel: &Cancel) -> Result<Shared> {
+        let mut shared = Shared::default();
         let repository = Repository::for_push(&self.repository, &self.registries)?;
         let line = repository.line()?;
         // What goes stays here until it has gone.
