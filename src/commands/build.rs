@@ -261,6 +261,10 @@ fn caches(context: &Context, repositories: [&Option<Reference>; 2]) -> Outcome<[
 
 /// Brings steps to a repository for other hosts. Whether that goes well is nothing to the image; a signal ends it.
 pub(super) fn share(store: &Store, to: &StepCache, known: &[Known], cancel: &Cancel) -> Outcome {
+    if to.is_given_up() && !known.is_empty() {
+        note(format_args!("steps are not shared by {}, which is not asked any more", to.name()));
+        return Ok(());
+    }
     match to.share(store, known, cancel).map_err(CommandError::from) {
         Ok(shared) if shared.steps > 0 => {
             let (steps, bytes) = (count(shared.steps, "step"), human(shared.bytes));

@@ -143,7 +143,8 @@ impl StepCache {
         Ok(self.line.get_or_init(|| line))
     }
 
-    fn is_given_up(&self) -> bool {
+    /// Whether it is not asked any more by this run: it, or its host, failed before.
+    pub(crate) fn is_given_up(&self) -> bool {
         self.refused.get() || self.registries.given_up.has(self.repository.domain())
     }
 
