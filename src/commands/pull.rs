@@ -230,5 +230,9 @@ pub(super) fn say(notice: Notice) {
             "layer {layer} ({}) may not be passed on by registries (foreign): it is not fetched",
             human(size)
         )),
+        Notice::PassedOver { why, next } => note(format_args!("{why}; {next} is asked for it")),
+        Notice::Waits { blob } => {
+            note(format_args!("blob {blob}: another larder is fetching it, and is waited for"));
+        }
     }
 }

@@ -254,7 +254,8 @@ impl Look<'_> {
         let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
         let watch = |event| bar.on(event);
         let options = pull::options(self.context, false, &Named::as_it_is, &made_room, &watch);
-        seen.take(self.store, JOBS, &options).map(drop)
+        let notice = |notice| bar.suspended(|| pull::say(notice));
+        seen.take(self.store, JOBS, &notice, &options).map(drop)
     }
 
     /// Lets an image go that came without a name.

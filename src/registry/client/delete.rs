@@ -10,7 +10,7 @@ use super::super::Registries;
 use super::super::error::{Error, Result};
 use super::endpoint::Ask;
 use super::manifest::Which;
-use super::push::{is_missing, refused};
+use super::push::refused;
 use super::{Line, Repository};
 
 /// What became of a tag or a manifest that was to go.
@@ -40,7 +40,7 @@ impl Line {
                 Ok(_) => return Ok(Deletion::Done),
                 Err(failure) => failure,
             };
-            if is_missing(&failure) {
+            if failure.is_absent() {
                 return Ok(Deletion::NotThere);
             }
             // Docker's registry calls a tag a wrong digest.

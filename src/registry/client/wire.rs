@@ -29,6 +29,8 @@ pub(crate) struct Patience {
     pub(crate) document: Duration,
     /// To send [`Patience::WINDOW`] bytes of a blob.
     pub(crate) window: Duration,
+    /// For another process that fetches a blob which is wanted here too to get on with it.
+    pub(crate) rival: Duration,
 }
 
 impl Patience {
@@ -43,6 +45,7 @@ impl Default for Patience {
             silence: Duration::from_secs(60),
             document: Duration::from_secs(120),
             window: Duration::from_secs(120),
+            rival: Duration::from_secs(30),
         }
     }
 }

@@ -10,8 +10,8 @@ use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
 use larder_store::progress::Event;
 
+use super::super::client::{Line, Taking};
 use super::super::error::Result;
-use super::super::pull::fetch;
 use super::super::push::plan::{Documents, blobs};
 use super::super::push::send::Supply;
 use super::super::push::{Delivery, Parcel, Pushed};
@@ -24,11 +24,18 @@ struct Source<'a> {
 }
 
 impl Supply for Source<'_> {
-    fn blob(&self, blob: &Descriptor, watch: &dyn Fn(u64) -> bool) -> Result<Blob> {
+    fn blob(&self, blob: &Descriptor, waits: &Line, watch: &dyn Fn(u64)) -> Result<Blob> {
         if let Some(there) = self.passage.open(blob)? {
             return Ok(there);
         }
-        let staged = self.lines.with(|line| fetch::one(line, blob, self.passage.ingest(), watch))?;
+        let anew = || self.passage.ingest().writer_of(&blob.digest, blob.size);
+        let taking = Taking { anew: &anew, watch, passed_over: &|_, _| {} };
+        let staged = self.lines.with(|line| {
+            line.ends_with(waits);
+            let staged = line.blob(blob, anew()?, &taking);
+            line.until(None);
+            staged
+        })?;
         Ok(self.passage.take(staged)?)
     }
 }

@@ -42,7 +42,7 @@ impl Mirror {
     /// The tags of the destination that are not among these, but for lists of referrers, which go with what they are about.
     pub(crate) fn unwanted(&self, wanted: &BTreeSet<&str>) -> Result<Vec<Unwanted>> {
         let tags = match self.line.tags() {
-            Err(error) if error.kind() == Some(Kind::NoSuchImage) => Vec::new(),
+            Err(error) if error.kind() == Some(Kind::Absent) => Vec::new(),
             tags => tags?,
         };
         let mut unwanted = Vec::new();

@@ -37,7 +37,7 @@ impl Mirror {
         ledger: &mut Ledger,
     ) -> Result<Looked> {
         let which = Which::Tag(tag.to_owned());
-        let announced = self.source_line.head(&which)?.digest;
+        let announced = self.source_line.head(&which).map_err(Error::of_image)?.digest;
         let was = self.line.manifest_there(&which)?;
         let is_there =
             |digest| Looked { digest, was, fetch: 0, send: 0, coming: 0, image: None, referrers: Vec::new() };
@@ -48,9 +48,9 @@ impl Mirror {
         let mut whole = 0;
         let root = match announced {
             // By its digest: the tag may move meanwhile.
-            Some(digest) => source.by_digest(&digest)?,
+            Some(digest) => source.by_digest(&digest).map_err(Error::of_image)?,
             None => {
-                let root = self.source_line.manifest(&which)?;
+                let root = self.source_line.manifest(&which).map_err(Error::of_image)?;
                 whole = root.bytes.len() as u64;
                 root
             }

@@ -19,7 +19,7 @@ use larder_store::reference::Reference;
 use self::lines::Lines;
 use super::Registries;
 use super::client::{Line, Repository};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::push::plan::Documents;
 
 pub(crate) use self::delete::{Left, Unwanted};
@@ -119,7 +119,7 @@ impl Mirror {
 
     /// The tags that the source has.
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
-        self.source_line.tags()
+        self.source_line.tags().map_err(Error::of_image)
     }
 
     fn is_same_host(&self) -> bool {

@@ -147,7 +147,7 @@ impl<'a> Documents<'a> {
                 }
                 let raw = match self.described(&referrer) {
                     // Listed, and not there: whoever may write the list may write anything into it.
-                    Err(error) if error.kind() == Some(Kind::NoSuchImage) => continue,
+                    Err(error) if error.kind() == Some(Kind::Absent) => continue,
                     raw => raw?,
                 };
                 // The list may be of anybody's making; what counts is what the referrer says itself.

@@ -18,13 +18,14 @@ use larder_store::codec::measure;
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::elsewhere;
-use larder_store::error::{Error as StoreError, Kind as StoreKind};
+use larder_store::error::Error as StoreError;
 use larder_store::layers::LayerFacts;
 use larder_store::reference::Reference;
 
 use super::Registries;
-use super::client::{Line, Repository};
+use super::client::{Line, Repository, Taking};
 use super::error::{Error, Kind, Result};
+use super::push::lines::Lines;
 use super::push::send::{Stock, send};
 use super::push::sources::sources;
 
@@ -108,16 +109,13 @@ impl StepCache {
     fn layer(&self, step: &Step, ingest: &Ingest, cancel: &Cancel) -> Result<(Staged, LayerFacts)> {
         let Step { layer, compression, diff_id, .. } = step;
         let line = self.line()?;
-        let mut writer = ingest.writer()?;
-        line.blob(layer, &mut writer, &|_| true)?;
-        let staged = writer.finish_as(layer.digest, layer.size).map_err(|error| match error.kind() {
-            StoreKind::Damaged => line.wrong(layer, &error),
-            _ => error.into(),
-        })?;
+        let anew = || ingest.writer();
+        let taking = Taking { anew: &anew, watch: &|_| {}, passed_over: &|_, _| {} };
+        let staged = line.blob(layer, anew()?, &taking)?;
         let plain = measure(&staged.open()?, *compression, cancel)?;
         if plain.diff_id != *diff_id {
             let why = format!("unpacks to {} and not to {diff_id}", plain.diff_id);
-            return Err(line.wrong(layer, &StoreError::damaged(format!("layer {}", layer.digest), why)));
+            return Err(line.disproved(layer, &format!("layer {}: {why}", layer.digest)));
         }
         let facts = LayerFacts {
             blob: layer.digest,
@@ -142,7 +140,7 @@ impl StepCache {
     fn judged<T>(&self, done: Result<T>) -> Result<T> {
         if let Err(error) = &done {
             let again = match error.kind() {
-                Some(Kind::NoSuchImage | Kind::Damaged) => true,
+                Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => true,
                 Some(Kind::Failed | Kind::Denied) => false,
                 None => !matches!(error, Error::Access(_)),
             };
@@ -188,7 +186,7 @@ impl StepCache {
         names.dedup();
         repository.mount_from(&names);
         let stock = Stock { store, supply: None, made: &made, elsewhere: &elsewhere, watch: &|_| {}, cancel };
-        let (done, outcome) = send(&repository, &line, &blobs, JOBS, stock);
+        let (done, outcome) = send(&Lines::to(&repository), &line, &blobs, JOBS, stock);
         let sent = done.iter().filter(|(_, came)| came.was_sent()).map(|(blob, _)| blob.size);
         shared.bytes = sent.fold(0, u64::saturating_add);
         // Lost, it costs some bytes the next time.
