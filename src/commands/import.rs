@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use larder_store::archive::import::{import, open};
+use larder_store::archive::import::{import, open, seal};
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::descriptor::Descriptor;
@@ -115,6 +115,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+        let (input, source) = match input(context, args, &store, &trust, path) {
+            Ok((input, source)) => (Ok(input), source),
+            Err(error) => (Err(error), Source::Kept),
+        };
         let options = Options {
             image: args.image.clone(),
             name: name.as_ref().map(|name| name.reference.clone()),
@@ -122,7 +126,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             upon: base.as_ref().map(|(_, image)| image.stacks.clone()),
             replace: args.replace,
             existing: if args.verify { Existing::Verified } else { Existing::Trusted },
-            source: if args.consume { Source::Consumed } else { Source::Kept },
+            source,
             encoding: args.taking.compression,
             jobs: super::jobs(args.taking.jobs),
             now: super::now,
@@ -130,8 +134,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             cancel: context.cancel.clone(),
             watch: &|event| bar.on(event),
         };
-        let imported = input(context, args, &trust, path, &options)
-            .and_then(|input| Ok(import(&store, input, &options)?));
+        let imported = input.and_then(|input| Ok(import(&store, input, &options)?));
         drop(bar);
         let imported = match imported {
             Ok(imported) => imported,
@@ -158,37 +161,50 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.taking.format == Format::Json { print_json(&rows) } else { said }
 }
 
-/// An archive that is signed as this host demands.
+/// An archive that is signed as this host demands, and what becomes of it.
 fn input(
     context: &Context,
     args: &Args,
+    store: &Store,
     trust: &Trust,
     path: &Path,
-    options: &Options<'_>,
-) -> Outcome<Input> {
+) -> Outcome<(Input, Source)> {
+    let source = if args.consume { Source::Consumed { seal: None } } else { Source::Kept };
     let is_stdin = path.as_os_str() == "-";
+    let is_demanded = args.signature.is_some() || trust.is_required();
     if is_stdin || path.is_dir() {
-        let what = if is_stdin { "stdin" } else { "a directory" };
-        if args.signature.is_some() || trust.is_required() {
-            let why = format!(
-                "{}: {what} has no signature that could be checked before it is read",
-                path.display()
-            );
-            return Err(fail(why)
-                .with_hint("import the archive from a file, with its .minisig beside it")
-                .damaged());
+        if is_demanded {
+            return Err(signed::twice(path, if is_stdin { "stdin" } else { "a directory" }));
         }
         return Ok(match is_stdin {
-            true => Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into()),
-            false => Input::File(path.to_path_buf()),
+            true => {
+                (Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into()), source)
+            }
+            false => (Input::File(path.to_path_buf()), source),
         });
     }
-    let mut file = open(path, options)?;
-    // What is no file cannot be read twice.
-    if trust.is_required() || args.signature.is_some() || file.metadata().is_ok_and(|meta| meta.is_file()) {
-        signed::check_file(trust, path, &mut file, args.signature.as_deref(), &context.cancel)?;
+    let mut file = open(path, args.consume)?;
+    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+        return match is_demanded {
+            true => Err(signed::twice(path, "a pipe")),
+            false => Ok((Input::Open(file, path.to_path_buf()), source)),
+        };
     }
-    Ok(Input::Open(file, path.to_path_buf()))
+    let signature = signed::of_file(trust, path, args.signature.as_deref())?;
+    let sealed = match &signature {
+        Some(text) if args.consume => seal(store, &file, path, text, &context.cancel)?,
+        _ => None,
+    };
+    let source = match sealed {
+        Some((seal, _)) => Source::Consumed { seal: Some(seal) },
+        None => source,
+    };
+    match (&signature, sealed) {
+        // It was looked at before the first piece was freed.
+        (Some(text), Some((_, true))) => signed::check_key(trust, path, text)?,
+        (text, _) => signed::check(trust, path, &mut file, text.as_deref(), &context.cancel)?,
+    }
+    Ok((Input::Open(file, path.to_path_buf()), source))
 }
 
 /// What had the name before.

@@ -1,18 +1,15 @@
 //! Whether archives are signed as this host demands, before anything of them is taken.
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use larder_store::Error;
 use larder_store::cancel::Cancel;
 
-use crate::cli::{Outcome, environment, fail, note};
+use crate::cli::{CommandError, Outcome, environment, fail, note};
 use crate::registry::access;
-use crate::trust::{Signed, Trust};
-
-/// No signature has more, bytes; of a longer file that is said.
-const MAX_SIZE: u64 = 1 << 16;
+use crate::trust::{self, Signed, Trust};
 
 /// Who is trusted here.
 pub(super) fn trust() -> Outcome<Trust> {
@@ -20,34 +17,22 @@ pub(super) fn trust() -> Outcome<Trust> {
     Ok(Trust::new(&settings.trusted_keys, settings.signatures_required_by.as_deref())?)
 }
 
-/// Checks an archive that is open, and leaves it at its start. Its signature is in a file: the one given, else the one beside it.
-pub(super) fn check_file(
-    trust: &Trust,
-    path: &Path,
-    file: &mut File,
-    given: Option<&Path>,
-    cancel: &Cancel,
-) -> Outcome {
-    let signature = match given {
-        Some(signature) => {
-            Some(read(File::open(signature).map_err(Error::io("open", signature))?, signature)?)
+/// The signature of an archive: in the file that is given, else in the one beside it, where somebody is trusted.
+pub(super) fn of_file(trust: &Trust, path: &Path, given: Option<&Path>) -> Outcome<Option<Vec<u8>>> {
+    if let Some(given) = given {
+        if !trust.has_keys() {
+            return Err(fail(format!("{}: cannot be checked: this host trusts no key", path.display()))
+                .with_hint(
+                    "write it into larder.toml of the host: trusted_keys = [\"RW…\"] (docs/signatures.md)",
+                ));
         }
-        None => match File::open(beside(path)) {
-            Ok(signature) => Some(read(signature, &beside(path))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::io("open", beside(path))(error).into()),
-        },
-    };
-    if given.is_some() && !trust.has_keys() {
-        return Err(fail(format!("{}: cannot be checked: this host trusts no key", path.display()))
-            .with_hint(
-                "write it into larder.toml of the host: trusted_keys = [\"RW…\"] (docs/signatures.md)",
-            ));
+        let missing = || Error::io("open", given)(rustix::io::Errno::NOENT.into());
+        return Ok(Some(trust::read(given)?.ok_or_else(missing)?));
     }
-    check(trust, path, file, signature.as_deref(), cancel)
+    Ok(if trust.has_keys() { trust::read(&beside(path))? } else { None })
 }
 
-/// The same where the signature is known, or is known not to be there.
+/// Checks an archive that is open, and leaves it at its start.
 pub(super) fn check(
     trust: &Trust,
     path: &Path,
@@ -58,23 +43,35 @@ pub(super) fn check(
     let shown = path.display();
     match trust.check(&shown.to_string(), &mut *file, signature, cancel)? {
         Signed::By { key, comment } => note(format_args!("{shown}: signed with {key} ({comment})")),
-        Signed::Unknown { key } => {
-            note(format_args!("{shown}: signed with {key}, which is not checked: this host trusts no key"));
-        }
-        Signed::Not => {}
+        Signed::Unknown { .. } | Signed::Not => {}
     }
     Ok(file.rewind().map_err(Error::io("read", path))?)
 }
 
+/// Checks text that is in memory.
+pub(super) fn check_text(trust: &Trust, path: &Path, text: &[u8], signature: Option<&[u8]>) -> Outcome {
+    trust.check_bytes(&path.display().to_string(), text, signature)?;
+    Ok(())
+}
+
+/// Checks that it is still trusted who signed an archive that is half eaten.
+pub(super) fn check_key(trust: &Trust, path: &Path, signature: &[u8]) -> Outcome {
+    let shown = path.display();
+    let key = trust.check_key(&shown.to_string(), signature)?;
+    note(format_args!("{shown}: signed with {key}, which was checked before it was begun to be consumed"));
+    Ok(())
+}
+
+/// What can be read once alone.
+pub(super) fn twice(path: &Path, what: &str) -> CommandError {
+    fail(format!("{}: {what} has no signature that could be checked before it is read", path.display()))
+        .with_hint("import the archive from a file, with its .minisig beside it")
+        .damaged()
+}
+
 /// Where the signature of a file is.
-pub(super) fn beside(path: &Path) -> PathBuf {
+fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".minisig");
     name.into()
-}
-
-pub(super) fn read(file: File, path: &Path) -> Outcome<Vec<u8>> {
-    let mut text = Vec::new();
-    file.take(MAX_SIZE).read_to_end(&mut text).map_err(Error::io("read", path))?;
-    Ok(text)
 }

@@ -13,7 +13,7 @@ use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use minisign::PublicKey;
 
-pub(crate) use signature::Signature;
+pub(crate) use signature::{Signature, read};
 #[allow(unused_imports, reason = "bundles are on their way")]
 pub(crate) use signer::Signer;
 
@@ -108,36 +108,51 @@ impl Trust {
                 )),
             };
         };
-        let signature = Signature::parse(text).map_err(|why| {
-            refused(
-                format!("its signature is none: {why}"),
-                "a signature is what minisign -S or --sign wrote, unchanged",
-            )
-        })?;
+        let (signature, of_key) = self.keys_of(what, text)?;
         let key = signature.key();
         if self.keys.is_empty() {
             return Ok(Signed::Unknown { key });
         }
-        let of_key: Vec<_> =
-            self.keys.iter().filter(|trusted| trusted.keynum() == signature.keynum()).collect();
-        if of_key.is_empty() {
-            let why = format!("signed with the key {key}, which this host does not trust");
-            return Err(refused(
-                why,
-                "is it whose you think it is? then add its public key to trusted_keys (docs/signatures.md)",
-            ));
-        }
-        let mut data = Cancelled { data, cancel };
+        let mut data = Watched { data, cancel, failed: None };
         for trusted in of_key {
             data.rewind().map_err(StoreError::io("read", what))?;
             if signature.is_of(trusted, &mut data) {
                 return Ok(Signed::By { key, comment: signature.comment() });
             }
-            // Not its fault, when nobody wants to know any more.
+            // What could not be read is no forgery.
             cancel.check()?;
+            if let Some(error) = data.failed {
+                return Err(StoreError::io("read", what)(error).into());
+            }
         }
         let why = format!("the signature of the key {key} is not of this content: one of them was changed");
         Err(refused(why, "get it anew, and do not use this one"))
+    }
+
+    /// Whether it is trusted who signed something that was looked at before; the key's number.
+    pub(crate) fn check_key(&self, what: &str, signature: &[u8]) -> Result<String> {
+        Ok(self.keys_of(what, signature)?.0.key())
+    }
+
+    /// The trusted keys of its number; some, unless none at all are trusted.
+    fn keys_of(&self, what: &str, text: &[u8]) -> Result<(Signature, Vec<&PublicKey>)> {
+        let refused = |why: String, hint| Error::Refused { what: what.to_owned(), why, hint };
+        let signature = Signature::parse(text).map_err(|why| {
+            refused(
+                format!("its signature is none: {why}"),
+                "a signature is what minisign -S or --sign wrote, unchanged (line ends too)",
+            )
+        })?;
+        let of_key: Vec<_> =
+            self.keys.iter().filter(|trusted| trusted.keynum() == signature.keynum()).collect();
+        if of_key.is_empty() && self.has_keys() {
+            let why = format!("signed with the key {}, which this host does not trust", signature.key());
+            return Err(refused(
+                why,
+                "is it whose you think it is? then add its public key to trusted_keys (docs/signatures.md)",
+            ));
+        }
+        Ok((signature, of_key))
     }
 
     /// The same of what is in memory.
@@ -146,20 +161,27 @@ impl Trust {
     }
 }
 
-/// Reads until nobody wants it any more.
-struct Cancelled<'a, R> {
+/// Reads until nobody wants it any more, and keeps what went wrong.
+struct Watched<'a, R> {
     data: R,
     cancel: &'a Cancel,
+    failed: Option<io::Error>,
 }
 
-impl<R: Read> Read for Cancelled<'_, R> {
+impl<R: Read> Read for Watched<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.cancel.check().map_err(io::Error::other)?;
-        self.data.read(buffer)
+        self.data.read(buffer).map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.failed = Some(error);
+            }
+            kind.into()
+        })
     }
 }
 
-impl<R: Seek> Seek for Cancelled<'_, R> {
+impl<R: Seek> Seek for Watched<'_, R> {
     fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
         self.data.seek(position)
     }
@@ -174,7 +196,11 @@ fn key(file: &Path, text: &str) -> Result<PublicKey> {
     };
     let (file, encoded) = match Path::new(text).is_absolute() {
         true => {
-            (Path::new(text), signature::read(Path::new(text))?.lines().nth(1).unwrap_or_default().to_owned())
+            let path = Path::new(text);
+            let content = read(path)?.ok_or_else(|| wrong(path, "trusted_keys: is not there".to_owned()))?;
+            // The key alone, or a comment before it.
+            let lines = String::from_utf8_lossy(&content).into_owned();
+            (path, lines.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().to_owned())
         }
         false => (file, text.to_owned()),
     };

@@ -1,15 +1,19 @@
 //! A `.minisig`: what minisign writes, and nothing that only looks like it.
 
+use std::fs::OpenOptions;
 use std::io::{Read, Seek};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use larder_store::Error as StoreError;
 use minisign::{PublicKey, SignatureBox, verify};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::Error;
 
 /// No signature and no key has more, bytes.
-pub(crate) const MAX_SIZE: u64 = 8 << 10;
+const MAX_SIZE: u64 = 8 << 10;
 
 /// Characters of the signature (algorithm, key and 64 bytes), and of the one that covers the comment (64 bytes).
 const LENGTHS: (usize, usize) = (100, 88);
@@ -73,10 +77,23 @@ pub(super) fn shown(keynum: &[u8]) -> String {
     keynum.iter().rev().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// A small file of text, whole.
-pub(super) fn read(path: &Path) -> Result<String, Error> {
-    let file = std::fs::File::open(path).map_err(StoreError::io("open", path))?;
-    let mut text = String::new();
-    file.take(MAX_SIZE).read_to_string(&mut text).map_err(StoreError::io("read", path))?;
-    Ok(text)
+/// A small file, whole; `None` where there is none, nor can be under that name. A pipe would be waited for.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            return match Errno::from_io_error(&error) {
+                Some(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
+                _ => Err(StoreError::io("open", path)(error).into()),
+            };
+        }
+    };
+    if !file.metadata().map_err(StoreError::io("look at", path))?.is_file() {
+        let (file, why) = (path.display().to_string(), "is not a regular file".to_owned());
+        return Err(Error::Key { file, why, hint: "keys and signatures are small files of text" });
+    }
+    let mut text = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut text).map_err(StoreError::io("read", path))?;
+    Ok(Some(text))
 }

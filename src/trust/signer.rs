@@ -6,6 +6,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minisign::{PError, PublicKey, SecretKey, SecretKeyBox, sign};
+use rustix::io::Errno;
 
 use super::signature::{read, shown};
 use super::{Error, Result};
@@ -30,7 +31,8 @@ impl Signer {
     ) -> Result<Signer, E> {
         let wrong = |why: String, hint| Error::Key { file: file.display().to_string(), why, hint };
         let none = |why: String| wrong(why, "a secret key is the file that minisign -G -s wrote");
-        let text = read(file)?;
+        let missing = || Error::Store(larder_store::Error::io("open", file)(Errno::NOENT.into()));
+        let text = String::from_utf8(read(file)?.ok_or_else(missing)?).unwrap_or_default();
         // Its algorithms stand at the beginning: "RWQAA" is a key without a passphrase, "RWRTY" one with.
         let encoded = text.lines().nth(1).unwrap_or_default();
         let key = if encoded.starts_with("RWRTY") {

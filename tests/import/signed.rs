@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::{CLANG, GCC};
+use crate::support::tarball::{docker_archive, layer, noise};
 use crate::support::{Sandbox, describe, fixture, need, peer, run};
 
 /// A sandbox with an archive and keys of minisign, of which the host trusts the first alone.
@@ -97,14 +98,57 @@ fn a_signature_may_be_elsewhere_and_what_is_consumed_is_checked_before() {
 }
 
 #[test]
+fn what_was_checked_and_is_half_eaten_is_taken_when_it_is_imported_again() {
+    let signing = need!(Signing::new(REQUIRED), "minisign");
+    let strace = need!(peer::tool("strace"), "strace");
+    let layers: Vec<_> = (1..=3).map(|seed| layer("noise", &noise(seed, 8 << 20))).collect();
+    let (file, signature) = (signing.sandbox.path("image.tar"), signing.sandbox.path("image.tar.minisig"));
+    std::fs::write(&file, docker_archive("large:1", &layers)).unwrap();
+    signing.sign("trusted", "image.tar");
+    let consume = ["import", "image.tar", "--consume"];
+    let larder = signing.sandbox.command(consume);
+    let mut killed = signing.sandbox.enclose(strace);
+    killed.args(["-f", "-o", "/dev/null", "-e", "inject=fallocate:signal=SIGKILL:when=4"]);
+    let output = killed.arg(larder.get_program()).args(larder.get_args()).output().unwrap();
+    assert!(!output.status.success() && file.exists(), "{}", describe(&killed, &output));
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap());
+    assert!(blocks * 512 < 20 << 20, "nothing was freed: {blocks} blocks");
+    let half = std::fs::read(&file).unwrap();
+    // Nothing else is let in with it: another document, another signature, a key that is trusted no more.
+    let diff_ids = half.windows(8).position(|bytes| bytes == b"diff_ids").unwrap();
+    let mut changed = half.clone();
+    changed[diff_ids + 30] ^= 1;
+    std::fs::write(&file, changed).unwrap();
+    assert!(signing.sandbox.fail(consume, 5).contains("is not of this content"));
+    std::fs::write(&file, &half).unwrap();
+    let signed = std::fs::read(&signature).unwrap();
+    signing.sign("trusted", "image.tar.minisig");
+    std::fs::rename(signing.sandbox.path("image.tar.minisig.minisig"), &signature).unwrap();
+    assert!(signing.sandbox.fail(consume, 5).contains("is not of this content"));
+    std::fs::write(&signature, signed).unwrap();
+    let settings = signing.sandbox.path("home/.config/larder/larder.toml");
+    let trusted = std::fs::read_to_string(&settings).unwrap();
+    let foreign = format!("trusted_keys = [{:?}]\n", signing.sandbox.path("foreign.pub"));
+    std::fs::write(&settings, foreign).unwrap();
+    assert!(signing.sandbox.fail(consume, 5).contains("which this host does not trust"));
+    std::fs::write(&settings, trusted).unwrap();
+    signing.sandbox.ok(consume);
+    assert!(!file.exists() && signing.sandbox.ok(["images"]).contains("large:1"));
+    signing.sandbox.ok(["verify"]);
+}
+
+#[test]
 fn where_it_is_not_demanded_a_signature_that_is_there_is_checked_all_the_same() {
     let signing = need!(Signing::new("trusted_keys = [\"KEY\"]\n"), "minisign");
     signing.sign("foreign", "image.tar");
     signing.refused(&["image.tar"], &["which this host does not trust"]);
     std::fs::remove_file(signing.sandbox.path("image.tar.minisig")).unwrap();
     signing.sandbox.ok(["import", "image.tar"]);
+    // A pipe of that name would be waited for.
+    run(Command::new("mkfifo").arg(signing.sandbox.path("image.tar.minisig")));
+    assert!(signing.sandbox.fail(["import", "image.tar"], 1).contains("is not a regular file"));
     let without_keys = need!(Signing::new("# none\n"), "minisign");
-    without_keys.sign("foreign", "image.tar");
+    std::fs::write(without_keys.sandbox.path("image.tar.minisig"), "no signature").unwrap();
     let told = without_keys.sandbox.fail(["import", "image.tar", "--signature", "image.tar.minisig"], 1);
     assert!(told.contains("this host trusts no key") && told.contains("trusted_keys"), "{told}");
     without_keys.sandbox.ok(["import", "image.tar"]);
@@ -118,10 +162,16 @@ fn a_key_may_be_a_file_and_what_is_wrong_with_it_stops_everything() {
     std::fs::write(&settings, format!("trusted_keys = [{:?}]\nrequire_signature = true\n", public)).unwrap();
     signing.sign("trusted", "image.tar");
     signing.sandbox.ok(["import", "image.tar"]);
+    std::fs::write(&public, std::fs::read_to_string(&public).unwrap().lines().nth(1).unwrap()).unwrap();
+    signing.sandbox.ok(["import", "image.tar"]);
+    std::fs::rename(&settings, signing.sandbox.path("away")).unwrap();
+    std::os::unix::fs::symlink("nowhere", &settings).unwrap();
+    assert!(signing.sandbox.fail(["import", "image.tar"], 1).contains("is a link to nowhere"));
+    std::fs::remove_file(&settings).unwrap();
     for (text, words) in [
         ("require_signature = true\n", ["no key is trusted", "trusted_keys = ["]),
         ("trusted_keys = [\"RWno\"]\n", ["larder.toml: trusted_keys: \"RWno\"", "minisign -G"]),
-        ("trusted_keys = [\"/no/such.pub\"]\n", ["/no/such.pub", "No such file"]),
+        ("trusted_keys = [\"/no/such.pub\"]\n", ["/no/such.pub", "is not there"]),
         ("trusted_keys = \"RW\"\n", ["line 1", "trusted_keys"]),
     ] {
         std::fs::write(&settings, text).unwrap();
@@ -141,6 +191,10 @@ fn each_archive_of_a_folder_has_its_signature() {
     let registry = format!("images:\n{}{}", entry(GCC, "one"), entry(CLANG, "two"));
     std::fs::write(images.join("image-registry.yml"), registry).unwrap();
     signing.sign("trusted", "images/capy/one.tar");
+    let told = signing.sandbox.fail(["catalog", "import", "images/image-registry.yml"], 5);
+    assert!(told.contains("image-registry.yml: nobody signed it"), "{told}");
+    assert!(!signing.sandbox.store().exists(), "not even its own keys are noted");
+    signing.sign("trusted", "images/image-registry.yml");
     let told = signing.sandbox.fail(["catalog", "import", "images/image-registry.yml"], 7);
     assert!(told.contains("two.tar: nobody signed it"), "{told}");
     let names = signing.sandbox.ok(["images", "--format", "json"]);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Seek;
+use std::io::{Read, Seek};
 use std::path::PathBuf;
 
 use larder_store::archive::options::{Existing, Imported, Named, Options, Source};
@@ -53,6 +53,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
     let registry = reads(&dir, name, Registry::parse)?;
     let trust = signed::trust()?;
+    // It says what images are called and what is in them.
+    let signature = dir.read(&signature_of(name), MAX_SIGNATURE)?.filter(|_| trust.has_keys());
+    signed::check_text(&trust, &dir.at(name), registry.text().as_bytes(), signature.as_deref())?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
     let known = known(&store.index()?);
@@ -158,8 +161,18 @@ impl Run<'_> {
         named.declared.extend(kept.map(|kept| (index::REGISTRY.to_owned(), kept)));
         let parts = entry.parts().map_err(|why| fail(format!("{shown}: {why}")))?;
         let (mut file, path) = open(dir, &parts).map_err(within)?;
-        let signature = match open(dir, &signature_of(&parts)) {
-            Ok((file, path)) => Some(signed::read(file, &path).map_err(|error| error.of(&shown))?),
+        let mut of_signature: Vec<_> = parts.iter().map(ToString::to_string).collect();
+        of_signature.iter_mut().next_back().into_iter().for_each(|name| *name = signature_of(name));
+        let signature = match open(dir, &of_signature) {
+            _ if !self.trust.has_keys() => None,
+            Ok((file, path)) => {
+                let mut text = Vec::new();
+                file.take(MAX_SIGNATURE)
+                    .read_to_end(&mut text)
+                    .map_err(Error::io("read", path))
+                    .map_err(within)?;
+                Some(text)
+            }
             Err(error) if is_not_found(&error) => None,
             Err(error) => return Err(within(error)),
         };
@@ -316,13 +329,11 @@ fn not_in(error: &Error) -> Option<&str> {
     }
 }
 
-/// Where the signature of an archive is.
-fn signature_of(parts: &[&str]) -> Vec<String> {
-    let mut parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
-    if let Some(name) = parts.last_mut() {
-        name.push_str(".minisig");
-    }
-    parts
+/// No signature has more, bytes.
+const MAX_SIGNATURE: u64 = 1 << 16;
+
+fn signature_of(name: &str) -> String {
+    format!("{name}.minisig")
 }
 
 /// Opens an archive below the folder, without following any link. Registries lie in the folder `images` or beside it.

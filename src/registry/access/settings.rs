@@ -68,7 +68,18 @@ pub(crate) fn paths(environment: &Environment) -> Vec<PathBuf> {
 pub(crate) fn settings(environment: &Environment) -> Result<Settings> {
     let mut settings = Settings::default();
     for path in paths(environment) {
-        let Some(bytes) = files::read(&path)? else { continue };
+        let Some(bytes) = files::read(&path)? else {
+            // What it said might have been that nothing may be trusted.
+            if path.is_symlink() {
+                let (file, why) = (path.display().to_string(), "is a link to nowhere".to_owned());
+                return Err(Error::File {
+                    file,
+                    why,
+                    hint: "put the file where it leads, or remove the link",
+                });
+            }
+            continue;
+        };
         let added = String::from_utf8(bytes).map_err(|_| "is not text".to_owned());
         added.and_then(|text| add(&mut settings, &path, &text)).map_err(|why| Error::File {
             file: path.display().to_string(),

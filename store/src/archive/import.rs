@@ -23,10 +23,13 @@ use super::seekable::SeekableArchive;
 use super::standing::{Standing, Todo, by_name, is_same, standing};
 use super::stream::{Intake, StreamedArchive};
 use crate::base::begin_with;
+use crate::cancel::Cancel;
 use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{self, Index, Tagged};
+use crate::journal;
 use crate::lock::SharedGuard;
 use crate::progress::Event;
 use crate::reference::Reference;
@@ -54,7 +57,7 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
     let (mut stream, path): (Box<dyn Read + Send>, PathBuf) = match input {
         Input::Stream(stream, path) => (stream, path),
         Input::File(path) => {
-            let file = open(&path, options)?;
+            let file = open(&path, options.source != Source::Kept)?;
             if file.metadata().map_err(Error::io("stat", &path))?.is_dir() {
                 let mut directory = DirectoryArchive::open(&path)?;
                 refuse_to_consume(options, "it is a directory")?;
@@ -69,7 +72,9 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
                     Source::Kept => None,
-                    Source::Consumed => Some(Consume::begin(store, eaten, &path, &archive.identity()?)?),
+                    Source::Consumed { seal } => {
+                        Some(Consume::begin(store, eaten, &path, &archive.identity()?, seal)?)
+                    }
                 };
                 return import_at_hand(store, &mut archive, consume, options);
             }
@@ -91,15 +96,35 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
 }
 
 /// Opens an archive as it will be used: what is consumed is opened once, for under the same name there may be another file a moment later.
-pub fn open(path: &Path, options: &Options<'_>) -> Result<File> {
-    let is_written = options.source == Source::Consumed && !path.is_dir();
+pub fn open(path: &Path, is_consumed: bool) -> Result<File> {
+    let is_written = is_consumed && !path.is_dir();
     File::options().read(true).write(is_written).open(path).map_err(Error::io("open", path))
+}
+
+/// What a signature that was checked stands for when the archive is half eaten: itself, and all that stays of the archive, which says by digests what
+/// the rest is. And whether an import began to consume it under just this. `None`: it is no file that can be consumed.
+pub fn seal(
+    store: &Store,
+    file: &File,
+    path: &Path,
+    signature: &[u8],
+    cancel: &Cancel,
+) -> Result<Option<(Digest, bool)>> {
+    let is_file = file.metadata().map_err(Error::io("stat", path))?.is_file();
+    if !is_file || outer_of(file, path)? != Outer::Plain {
+        return Ok(None);
+    }
+    let file = file.try_clone().map_err(Error::io("open", path))?;
+    let archive = SeekableArchive::open(file, path, cancel)?;
+    let seal = archive.seal(signature, cancel)?;
+    let begun = journal::seal_of(store.layout().private(), &archive.identity()?)?;
+    Ok(Some((seal, begun == Some(seal))))
 }
 
 fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
     match options.source {
         Source::Kept => Ok(()),
-        Source::Consumed => Err(Error::invalid("the archive", format!("cannot be consumed: {why}"))),
+        Source::Consumed { .. } => Err(Error::invalid("the archive", format!("cannot be consumed: {why}"))),
     }
 }
 
