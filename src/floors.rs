@@ -49,8 +49,12 @@ const STORE: &[(u32, &[&str])] = &[
     (5, &["archive", "bundle", "changes", "codec", "facts", "place", "unpack"]),
 ];
 /// Modules of the program, above all of the library.
-const PROGRAM: &[(u32, &[&str])] =
-    &[(6, &["registry"]), (7, &["docker"]), (8, &["build", "bundle", "catalog"]), (9, &["cli", "commands"])];
+const PROGRAM: &[(u32, &[&str])] = &[
+    (6, &["registry"]),
+    (7, &["docker"]),
+    (8, &["build", "bundle", "catalog", "trust"]),
+    (9, &["cli", "commands"]),
+];
 
 fn floor(floors: &[(u32, &[&str])], module: &str) -> Option<u32> {
     floors.iter().find(|(_, modules)| modules.contains(&module)).map(|(floor, _)| *floor)

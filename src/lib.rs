@@ -11,8 +11,9 @@ mod commands;
 mod docker;
 #[cfg(test)]
 mod floors;
-#[allow(dead_code, reason = "push and login are on their way")]
 mod registry;
+#[allow(dead_code, reason = "bundles are on their way")]
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -3,7 +3,8 @@
 //! `.larder/journals/<digest of the archive's headers and documents>`, one line a blob: its digest, a space, and the
 //! entry that it was made from. A blob is listed, durably, before the entry's space is freed; so a journal is a root
 //! of GC that outlives its process, until the same import has named the images in the index. A last line without
-//! its end is one whose entry was not freed yet.
+//! its end is one whose entry was not freed yet. The line of an entry that no archive can have is no blob: it is what
+//! [`seal`](crate::archive::import::seal) said of an archive whose signature was checked.
 //!
 //! The journal of a bundle that is being applied ([`Arrival`]) is written once, before anything comes: all that the bundle brings
 //! and presumes. Its name is `bundle-` and the bundle's digest. It stays until the bundle's images have their names.
@@ -21,6 +22,15 @@ use crate::fs::{self, Dir};
 /// More than any archive has of entries, with long names.
 const MAX_JOURNAL: u64 = 64 << 20;
 
+/// No path in an archive has a NUL.
+const SEAL: &str = "\0seal";
+
+/// What the seal of an archive was when an import of it began.
+pub fn seal_of(private: &Dir, archive: &Digest) -> Result<Option<Digest>> {
+    let Some(dir) = private.sub_if_there("journals")? else { return Ok(None) };
+    Ok(parse(&dir, &archive.hex())?.0.remove(SEAL))
+}
+
 /// An import that was not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unfinished {
@@ -36,7 +46,9 @@ pub fn unfinished(private: &Dir) -> Result<Vec<Unfinished>> {
     let Some(dir) = private.sub_if_there("journals")? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for journal in dir.names()? {
-        let blobs = parse(&dir, &journal)?.0.into_values().collect();
+        let (mut consumed, _) = parse(&dir, &journal)?;
+        consumed.remove(SEAL);
+        let blobs = consumed.into_values().collect();
         found.push(Unfinished { journal, blobs });
     }
     Ok(found)
@@ -135,6 +147,14 @@ impl Journal {
     /// The blob that stands for an entry that was consumed.
     pub fn blob_of(&self, entry: &str) -> Option<Digest> {
         self.consumed.get(entry).copied()
+    }
+
+    /// Notes what the seal of the archive is, durably.
+    pub fn seal(&mut self, seal: Digest) -> Result<()> {
+        match self.blob_of(SEAL) {
+            Some(noted) if noted == seal => Ok(()),
+            _ => self.note(SEAL, seal),
+        }
     }
 
     /// Whether nothing was consumed.

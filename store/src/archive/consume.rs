@@ -84,14 +84,22 @@ impl Eaten {
 pub(super) struct Consume {
     eaten: Eaten,
     journal: Journal,
+    /// Noted before anything is freed.
+    seal: Option<Digest>,
 }
 
 impl Consume {
     /// Takes the open archive, or says why it cannot be eaten; nothing is freed yet.
-    pub(super) fn begin(store: &Store, file: File, path: &Path, identity: &Digest) -> Result<Consume> {
+    pub(super) fn begin(
+        store: &Store,
+        file: File,
+        path: &Path,
+        identity: &Digest,
+        seal: Option<Digest>,
+    ) -> Result<Consume> {
         let eaten = Eaten::begin(store, file, path)?;
         let journal = Journal::open(store.layout().private(), identity)?;
-        Ok(Consume { eaten, journal })
+        Ok(Consume { eaten, journal, seal })
     }
 
     /// Whether what is freed here is free for the store.
@@ -113,6 +121,9 @@ impl Consume {
     pub(super) fn free(&mut self, store: &Store, entry: &str, place: (u64, u64), blob: Digest) -> Result<()> {
         if self.journal.blob_of(entry).is_none() {
             store.blobs().sync()?;
+            if let Some(seal) = self.seal.take() {
+                self.journal.seal(seal)?;
+            }
             self.journal.note(entry, blob)?;
         }
         self.eaten.free(place.0, place.1)
