@@ -170,3 +170,18 @@ fn what_is_no_bundle_is_refused() {
     gap.fail("in", ["bundle", "apply", "nowhere"], 1);
     gap.fail("in", ["bundle", "apply", "bundle", "-"], 1);
 }
+
+/// A host that demands signatures takes no bundle without one.
+#[test]
+fn a_host_that_demands_signatures_gets_one() {
+    let (gap, _) = small();
+    let config = gap.path("home/.config/larder");
+    std::fs::create_dir_all(&config).unwrap();
+    let key = "untrusted comment: minisign public key E7620F1842B4E81F\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n";
+    std::fs::write(config.join("key.pub"), key).unwrap();
+    let text = format!("trusted_keys = [{:?}]\nrequire_signature = true\n", config.join("key.pub"));
+    std::fs::write(config.join("larder.toml"), text).unwrap();
+    let said = gap.fail("in", ["bundle", "apply", "bundle"], 5);
+    assert!(said.contains("sign"), "{said}");
+    assert!(crate::support::store::blobs(&gap.store("in")).is_empty());
+}

@@ -3,12 +3,14 @@
 use larder_store::archive::options::Imported;
 use larder_store::cancel::Cancel;
 use larder_store::digest::Digest;
-use larder_store::error::{Error, Result};
+use larder_store::error::Error;
 use larder_store::progress::Watch;
 use larder_store::prune::Judged;
 
+use crate::trust;
+
 /// Decides whether a manifest is trusted: the name of the file for messages, its bytes, and its signature if there is one.
-pub(crate) type Authority<'a> = &'a dyn Fn(&str, &[u8], Option<&[u8]>) -> Result<()>;
+pub(crate) type Authority<'a> = &'a dyn Fn(&str, &[u8], Option<&[u8]>) -> Result<(), trust::Error>;
 
 /// How to apply.
 pub(crate) struct Options<'a> {
@@ -69,8 +71,16 @@ impl Applied {
 pub(crate) enum Failure {
     /// Something that the store says.
     Store(Error),
+    /// It is not trusted.
+    Untrusted(trust::Error),
     /// The store lacks what the bundle presumes: a line for each image, and how many blobs there are.
     Presumed { lines: Vec<String>, blobs: usize, targets: Vec<String> },
+}
+
+impl From<trust::Error> for Failure {
+    fn from(error: trust::Error) -> Failure {
+        Failure::Untrusted(error)
+    }
 }
 
 impl From<Error> for Failure {

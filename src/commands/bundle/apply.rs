@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use larder_store::error::Error;
 use serde_json::json;
 
 use super::super::import::{row, say_gone, say_replaced, value};
+use super::super::signed::trust;
 use crate::bundle::apply::{Applied, Failure, Options, apply};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
 
@@ -47,9 +47,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     for path in &args.files {
         inputs.push(super::open(context, path, args.consume)?);
     }
+    let trust = trust()?;
     let store = context.store()?;
     let bar = Bar::new(&args.files.first().map(|path| path.to_string_lossy()).unwrap_or_default());
-    let authority = |_: &str, _: &[u8], _: Option<&[u8]>| Ok(());
+    let authority = |what: &str, manifest: &[u8], signature: Option<&[u8]>| {
+        trust.check_bytes(what, manifest, signature).map(drop)
+    };
     let options = Options {
         authority: &authority,
         replace: args.replace,
@@ -117,8 +120,8 @@ fn wait(images: &[String]) -> String {
 
 fn failed(failure: Failure) -> CommandError {
     match failure {
-        Failure::Store(error @ Error::NameTaken { .. }) => CommandError::from(error),
         Failure::Store(error) => error.into(),
+        Failure::Untrusted(error) => error.into(),
         Failure::Presumed { lines, blobs, targets } => {
             let hint = match &targets[..] {
                 [] => "it was made for a store that has applied an earlier bundle: apply that first, or create one with this store's `bundle have`".to_owned(),
