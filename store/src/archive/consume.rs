@@ -92,19 +92,19 @@ impl Consume {
     }
 
     /// Ends it: the index names all that was in the archive.
-    pub(super) fn finish(self) -> Result<()> {
-        self.journal.remove()?;
-        if !is_named(&self.file, &self.path)? {
-            // Another file has the name by now; it is somebody's.
-            return Ok(());
-        }
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &self.path)(error))
+    pub(super) fn finish(mut self) -> Result<()> {
+        // An archive that comes back after a power cut is full of holes: the journal outlives it.
+        self.journal.done(&self.path)?;
+        // Another file that has the name by now is somebody's.
+        if is_named(&self.file, &self.path)? {
+            match std::fs::remove_file(&self.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &self.path)(error));
+                }
+                _ => Dir::open(parent_of(&self.path))?.sync()?,
             }
-            // One that came back after a power cut would be full of holes, and without a journal.
-            _ => Dir::open(parent_of(&self.path))?.sync(),
         }
+        self.journal.remove()
     }
 }
 
