@@ -12,7 +12,6 @@ mod docker;
 #[cfg(test)]
 mod floors;
 mod registry;
-#[allow(dead_code, reason = "bundles are on their way")]
 mod trust;
 
 use std::path::PathBuf;

@@ -4,7 +4,6 @@
 //! copied may be hostile. Where the machine's file demands signatures, a user's file adds no keys.
 
 mod signature;
-mod signer;
 
 use std::io::{self, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -13,9 +12,8 @@ use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use minisign::PublicKey;
 
-pub(crate) use signature::{Signature, read};
-#[allow(unused_imports, reason = "bundles are on their way")]
-pub(crate) use signer::Signer;
+use signature::Signature;
+pub(crate) use signature::read;
 
 /// What `trust` returns.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -140,7 +138,7 @@ impl Trust {
         let signature = Signature::parse(text).map_err(|why| {
             refused(
                 format!("its signature is none: {why}"),
-                "a signature is what minisign -S or --sign wrote, unchanged (line ends too)",
+                "a signature is what minisign -S wrote, unchanged (line ends too)",
             )
         })?;
         let of_key: Vec<_> =

@@ -58,11 +58,6 @@ impl Signature {
         self.0.keynum()
     }
 
-    /// What stands before everything else, and is not signed.
-    pub(crate) fn untrusted_comment(&self) -> String {
-        self.0.untrusted_comment().unwrap_or_default()
-    }
-
     pub(super) fn comment(&self) -> String {
         self.0.trusted_comment().unwrap_or_default()
     }

@@ -122,6 +122,8 @@ impl Scenario {
             let (code, described) = larder(args);
             assert_eq!(code, Some(0), "{point:?}: {described}");
         }
+        let journals = std::fs::read_dir(store.join(".larder/journals"));
+        assert_eq!(journals.map_or(0, Iterator::count), 0, "{point:?}: a journal is left");
         assert_sound(store);
         assert_nothing_pending(store);
         assert_nothing_is_left(store, point);

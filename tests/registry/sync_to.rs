@@ -1,5 +1,8 @@
 //! `larder sync` to another registry: what is said of it is what is done, and nothing goes or comes that need not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use super::small;
@@ -8,7 +11,7 @@ use crate::push::taker::Does;
 use crate::support::Sandbox;
 use crate::support::image::{Image, OCI_INDEX, OCI_MANIFEST, descriptor, digest, layer, noise};
 use crate::support::store::{assert_nothing_pending, assert_sound, blob_path, blobs, names};
-use crate::support::web::answer;
+use crate::support::web::{self, answer};
 
 #[test]
 fn a_plan_is_exact_on_both_sides_and_what_is_there_costs_each_one_request() {
@@ -245,14 +248,22 @@ fn a_registry_that_takes_nothing_away_says_so() {
     let pair = Pair::of(&["1"]);
     pair.states(&[]);
     pair.taker.put_manifest("m/b", "old", OCI_MANIFEST, small(3).root());
+    let gone = Arc::new(AtomicBool::new(false));
     let list = |tags: &'static [&str], delete: &'static str| {
+        let gone = Arc::clone(&gone);
         pair.taker.rule(move |asked| match (asked.method.as_str(), asked.path.contains("/tags/list")) {
             (_, true) => Does::Answer(answer(
                 "200 OK",
                 &[],
                 json!({"name": "m/b", "tags": tags}).to_string().as_bytes(),
             )),
-            ("DELETE", _) => Does::Answer(answer(delete, &[], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#)),
+            ("DELETE", _) => {
+                gone.store(delete.starts_with("202"), Ordering::Relaxed);
+                Does::Answer(answer(delete, &[], br#"{"errors":[{"code":"UNSUPPORTED"}]}"#))
+            }
+            ("HEAD", _) if asked.path.ends_with("/manifests/old") && gone.load(Ordering::Relaxed) => {
+                Does::Answer(answer("404 Not Found", &[], b""))
+            }
             _ => Does::Pass,
         });
     };
@@ -268,4 +279,41 @@ fn a_registry_that_takes_nothing_away_says_so() {
     let gone: Vec<_> =
         asked.iter().filter(|asked| asked.method == "DELETE").map(|asked| asked.path.as_str()).collect();
     assert_eq!(gone, ["/v2/m/b/manifests/old"]);
+}
+
+#[test]
+fn a_list_that_cannot_be_whole_takes_nothing_away() {
+    let pair = Pair::of(&["latest", "1.0"]);
+    pair.wants(&format!("  tags: [latest, '1.*']\n  to: {}/m/b\n", pair.taker.address));
+    let list = |tags: &'static str, links: &'static [&'static str]| {
+        let links: Vec<_> = links.iter().map(|link| ("Link", *link)).collect();
+        let answered = answer("200 OK", &links, format!(r#"{{"name":"a/b","tags":{tags}}}"#).as_bytes());
+        pair.web.rule(move |asked| match asked.path.contains("/tags/list") {
+            true => web::Does::Answer(answered.clone()),
+            false => web::Does::Pass,
+        });
+    };
+    list(r#"["1.0","latest"]"#, &[]);
+    assert_eq!(pair.states(&[]), ["latest new", "1.0 new"]);
+    pair.taker.rule(|asked| match asked.path.contains("/tags/list") {
+        true => Does::Answer(answer("200 OK", &[], br#"{"name":"m/b","tags":["1.0","latest"]}"#)),
+        false => Does::Pass,
+    });
+    pair.forget();
+    // The name that is there is not in the list; patterns mean nothing at all of it.
+    for tags in ["null", r#"["1.0"]"#, r#"["latest"]"#] {
+        list(tags, &[]);
+        assert!(!pair.states(&["--delete"]).iter().any(|state| state.ends_with("gone")), "{tags}");
+    }
+    // It goes on, wherever.
+    for links in [&["<?last=1.0&n=1000>; rel=\"next\""][..], &["</x>; rel=\"first\"", "<?n=1>; rel=next"]] {
+        list(r#"["latest"]"#, links);
+        let said = pair.sandbox.fail(["sync", "sync.yml", "--delete"], 1);
+        assert!(said.contains("its list of tags goes on where that cannot be read"), "{said}");
+    }
+    assert!(pair.taker.take().iter().all(|asked| asked.method != "DELETE"));
+    list(r#"["latest","1.1"]"#, &[]);
+    pair.web.put("a/b:1.1", &small(7));
+    let states = pair.states(&["--delete", "--dry-run"]);
+    assert_eq!(states, ["latest there", "1.1 new", "1.0 gone"], "one that is whole is believed");
 }

@@ -3,7 +3,7 @@
 //! Of a repository that could not be looked at as a whole, or of which not all was brought, nothing goes, nor where nothing at all was
 //! chosen: a registry that has lost its tags is no reason to lose them elsewhere.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
@@ -45,11 +45,14 @@ impl Sync<'_> {
         failed: &mut Failures,
     ) -> Outcome {
         let tags: BTreeSet<&str> = plan.images.iter().filter_map(|image| image.reference.tag()).collect();
-        let Some(unwanted) = failed.told(shown, mirror.unwanted(&tags))? else { return Ok(()) };
         let left = match self.args.dry_run {
-            true => Left { gone: unwanted, ..Left::default() },
+            true => Left { gone: plan.unwanted.clone(), ..Left::default() },
             false => {
-                let wanted: HashSet<Digest> = plan.images.iter().map(|image| image.digest).collect();
+                // Others may have been there meanwhile: only what was planned and still is as it was goes, and nothing that a wanted tag means by now.
+                let now = mirror.unwanted(&tags).and_then(|now| Ok((now, mirror.meant(&tags)?)));
+                let Some((now, mut wanted)) = failed.told(shown, now)? else { return Ok(()) };
+                wanted.extend(plan.images.iter().map(|image| image.digest));
+                let unwanted = now.into_iter().filter(|one| plan.unwanted.contains(one)).collect();
                 mirror.delete(unwanted, &wanted)
             }
         };

@@ -10,7 +10,7 @@ use larder_store::reference::Reference;
 use super::Sync;
 use super::rows::{Failures, Row, State};
 use crate::cli::{Bar, Outcome, count, fail, human, note};
-use crate::registry::mirror::{Ledger, Looked, Mirror, Part};
+use crate::registry::mirror::{Ledger, Looked, Mirror, Part, Unwanted};
 use crate::registry::pull::{Found, Platforms, Request, Source};
 use crate::registry::sync::{self, Entry};
 
@@ -53,6 +53,18 @@ pub(super) struct Planned<'e> {
     pub(super) images: Vec<Wanted>,
     /// Whether all could be looked at, and was brought.
     pub(super) is_whole: bool,
+    /// Tags of the other registry that go, where that was asked for.
+    pub(super) unwanted: Vec<Unwanted>,
+}
+
+/// Tags that are wanted, by a registry's list.
+#[derive(Default)]
+struct Listed {
+    tags: Vec<String>,
+    /// Asked for by name, and not in the list.
+    unlisted: Vec<String>,
+    /// Whether patterns and ranges mean anything of it: where they mean nothing, a list that was lost looks the same.
+    is_credible: bool,
 }
 
 /// What the look at one image needs to know of those before it.
@@ -83,11 +95,14 @@ impl Sync<'_> {
         let mut known = Known::default();
         let mut planned = Vec::new();
         for entry in entries {
-            let mut plan = Planned { entry, sides: Sides::Nobody, images: Vec::new(), is_whole: true };
-            let tags =
-                bar.suspended(|| failed.told(&entry.repository.familiar_name(), self.tags(&mut plan)))?;
+            let (sides, unwanted) = (Sides::Nobody, Vec::new());
+            let mut plan = Planned { entry, sides, images: Vec::new(), is_whole: true, unwanted };
+            let shown = entry.repository.familiar_name();
+            let tags = bar.suspended(|| failed.told(&shown, self.tags(&mut plan)))?;
             plan.is_whole = tags.is_some();
-            for tag in tags.unwrap_or_default() {
+            let Listed { tags, unlisted, is_credible } = tags.unwrap_or_default();
+            plan.is_whole &= is_credible;
+            for tag in tags {
                 self.context.cancel.check()?;
                 // A registry may list what is no tag.
                 let Some(reference) = entry.repository.with_tag(&tag) else { continue };
@@ -97,9 +112,19 @@ impl Sync<'_> {
                     Sides::Registries(mirror) => self.look_across(mirror, entry, &reference, &mut known),
                 };
                 match bar.suspended(|| failed.told(&reference.familiar(), looked))? {
-                    Some(image) => plan.images.push(image),
+                    Some(image) => {
+                        // A list that lacks what is there lacks who knows what else.
+                        plan.is_whole &= !unlisted.contains(&tag);
+                        plan.images.push(image);
+                    }
                     None => plan.is_whole = false,
                 }
+            }
+            if let (true, true, Sides::Registries(mirror)) = (self.args.delete, plan.is_whole, &plan.sides) {
+                let wanted = plan.images.iter().filter_map(|image| image.reference.tag()).collect();
+                let unwanted = bar.suspended(|| failed.told(&shown, mirror.unwanted(&wanted)))?;
+                plan.is_whole = unwanted.is_some();
+                plan.unwanted = unwanted.unwrap_or_default();
             }
             planned.push(plan);
         }
@@ -107,14 +132,15 @@ impl Sync<'_> {
     }
 
     /// The tags that are wanted; what is named and not there is an error of its own.
-    fn tags(&self, plan: &mut Planned<'_>) -> Outcome<Vec<String>> {
+    fn tags(&self, plan: &mut Planned<'_>) -> Outcome<Listed> {
         let Entry { repository, choice, to, .. } = plan.entry;
         plan.sides = match to {
             None => Sides::Store(Source::of(repository, self.registries)?),
             Some(to) => Sides::Registries(Box::new(Mirror::between(repository, to, self.registries)?)),
         };
         if !choice.needs_tags() {
-            return Ok(choice.names.iter().cloned().collect());
+            let tags = choice.names.iter().cloned().collect();
+            return Ok(Listed { tags, unlisted: Vec::new(), is_credible: true });
         }
         let there = match &plan.sides {
             Sides::Nobody => Vec::new(),
@@ -122,8 +148,11 @@ impl Sync<'_> {
             Sides::Registries(mirror) => mirror.tags()?,
         };
         let chosen = choice.of(&there);
+        let is_credible = chosen.tags.iter().any(|tag| !choice.names.contains(*tag));
+        let unlisted: Vec<_> = chosen.missing.iter().map(|tag| (*tag).to_owned()).collect();
         // Asked for by name, they are told to be missing by whoever looks.
-        Ok(chosen.tags.into_iter().chain(chosen.missing).map(str::to_owned).collect())
+        let tags = chosen.tags.into_iter().chain(chosen.missing).map(str::to_owned).collect();
+        Ok(Listed { tags, unlisted, is_credible })
     }
 
     fn look(

@@ -25,12 +25,10 @@ use larder_store::cancel::Cancel;
 
 pub(crate) use error::{Error, Result};
 pub(crate) use find::{Source, sources};
-pub(crate) use host::{HUB, is_host};
+pub(crate) use host::{HUB, is_host, normal};
 pub(crate) use login::Keeper;
 pub(crate) use secret::Secret;
 pub(crate) use settings::{Remote, cache, paths as settings_paths, settings};
-
-use host::normal;
 
 /// How a host is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

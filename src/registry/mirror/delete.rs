@@ -56,6 +56,28 @@ impl Mirror {
         Ok(unwanted)
     }
 
+    /// What these tags mean now; each must be there.
+    pub(crate) fn meant(&self, tags: &BTreeSet<&str>) -> Result<HashSet<Digest>> {
+        let mut meant = HashSet::new();
+        for tag in tags {
+            let Some(digest) = self.line.manifest_there(&Which::Tag((*tag).to_owned()))? else {
+                return Err(self.kept(format!("manifest {tag}"), "is wanted, and not there any more"));
+            };
+            meant.insert(digest);
+        }
+        Ok(meant)
+    }
+
+    fn kept(&self, request: String, why: &str) -> Error {
+        Error::from(Failed {
+            side: self.to.familiar_name(),
+            request,
+            why: why.into(),
+            hint: "nothing is taken away; the next sync brings it".into(),
+            kind: Kind::Failed,
+        })
+    }
+
     /// Takes tags away. `wanted` is what those that stay mean.
     pub(crate) fn delete(&self, unwanted: Vec<Unwanted>, wanted: &HashSet<Digest>) -> Left {
         let mut left = Left::default();
@@ -72,28 +94,29 @@ impl Mirror {
         for one in unwanted {
             by_digest.entry(one.digest).or_default().push_back(one);
         }
-        let (mut knows_tags, mut needed) = (true, None);
+        // A registry may take away more than it is asked to: what has to be there is known before.
+        let needed = self.below(&line, wanted)?;
+        let mut knows_tags = true;
         for (digest, mut tags) in by_digest {
             while let Some(one) = tags.pop_front() {
                 let tag = Which::Tag(one.reference.tag().unwrap_or_default().to_owned());
-                let is_gone = knows_tags && !matches!(line.delete_manifest(&tag)?, Deletion::Unsupported(_));
+                let is_gone = knows_tags
+                    && !matches!(line.delete_manifest(&tag)?, Deletion::Unsupported(_))
+                    // Some say that it is gone, or that there is none, and mean that they know no tags here.
+                    && line.manifest_there(&tag)? != Some(digest);
                 if !is_gone {
                     knows_tags = false;
                     tags.push_front(one);
                     break;
                 }
                 left.gone.push(one);
-                if wanted.contains(&digest) && line.manifest_there(&Which::Digest(digest))?.is_none() {
+                if needed.contains(&digest) && line.manifest_there(&Which::Digest(digest))?.is_none() {
                     return Err(self.took_more(&digest));
                 }
             }
             if tags.is_empty() {
                 continue;
             }
-            let needed = match &needed {
-                Some(needed) => needed,
-                None => needed.insert(below(&line, wanted)?),
-            };
             if needed.contains(&digest) {
                 left.bound.extend(tags);
                 continue;
@@ -106,6 +129,28 @@ impl Mirror {
         Ok(())
     }
 
+    /// These manifests, all that is in them, and what refers to those.
+    fn below(&self, line: &Line, roots: &HashSet<Digest>) -> Result<HashSet<Digest>> {
+        let (mut all, mut left) = (roots.clone(), roots.iter().copied().collect::<Vec<_>>());
+        while let Some(digest) = left.pop() {
+            let Some(raw) = line.manifest_if_there(&Which::Digest(digest))? else {
+                // A child may be missing in a sparse index, and what refers to an image, too.
+                match roots.contains(&digest) {
+                    true => return Err(self.kept(format!("manifest {digest}"), "is wanted, and not there")),
+                    false => continue,
+                }
+            };
+            let about = line.referrers(&digest)?.into_iter().map(|about| about.digest);
+            let found: Vec<_> = children(&raw).map(|child| child.digest).chain(about).collect();
+            left.extend(found.into_iter().filter(|found| all.insert(*found)));
+            if all.len() > MOST {
+                let why = format!("what is wanted has more than {MOST} manifests");
+                return Err(StoreError::invalid(line.host(), why).into());
+            }
+        }
+        Ok(all)
+    }
+
     fn took_more(&self, digest: &Digest) -> Error {
         Error::from(Failed {
             side: self.to.familiar_name(),
@@ -115,21 +160,6 @@ impl Mirror {
             kind: Kind::Failed,
         })
     }
-}
-
-/// These manifests and all that is in them.
-fn below(line: &Line, roots: &HashSet<Digest>) -> Result<HashSet<Digest>> {
-    let (mut all, mut left) = (roots.clone(), roots.iter().copied().collect::<Vec<_>>());
-    while let Some(digest) = left.pop() {
-        // What is not there holds nothing.
-        let Some(raw) = line.manifest_if_there(&Which::Digest(digest))? else { continue };
-        left.extend(children(&raw).map(|child| child.digest).filter(|child| all.insert(*child)));
-        if all.len() > MOST {
-            let why = format!("what is wanted has more than {MOST} manifests");
-            return Err(StoreError::invalid(line.host(), why).into());
-        }
-    }
-    Ok(all)
 }
 
 /// Says of a registry that takes nothing away what may be done.

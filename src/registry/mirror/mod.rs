@@ -21,6 +21,7 @@ use super::Registries;
 use super::client::{Line, Repository};
 use super::error::{Error, Result};
 use super::push::plan::Documents;
+use super::sync::is_same_host;
 
 pub(crate) use self::delete::{Left, Unwanted};
 
@@ -101,7 +102,7 @@ impl Mirror {
     pub(crate) fn between(from: &Reference, to: &Reference, registries: &Registries) -> Result<Mirror> {
         let mut registries = registries.clone();
         // The destination may be what this host asks before the source: it would be compared with itself.
-        let is_other = |mirror: &super::access::Mirror| mirror.host != to.domain();
+        let is_other = |mirror: &super::access::Mirror| !is_same_host(&mirror.host, to.domain());
         registries.settings.mirrors.values_mut().for_each(|mirrors| mirrors.retain(is_other));
         let source = Repository::of(from, &registries)?;
         let destination = Repository::for_push(to, &registries)?;

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde_saphyr::UserMessageFormatter;
 
 use super::choose::Choice;
-use super::place::{Below, destination};
+use super::place::{Below, destination, is_same_place};
 
 /// A repository, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,7 +100,11 @@ pub(crate) fn parse(text: &str, to: Option<&Below>) -> Result<Vec<Entry>, String
     for (number, written) in written.into_iter().enumerate() {
         let shown = format!("entry {} ({})", number + 1, written.repository.0);
         let entry = entry(written, to).map_err(|why| format!("{shown}: {why}"))?;
-        if let (Some(to), Some(other)) = (&entry.to, entries.iter().position(|other| other.to == entry.to)) {
+        let goes_there = |other: &Entry| match (&other.to, &entry.to) {
+            (Some(one), Some(to)) => is_same_place(one, to),
+            _ => false,
+        };
+        if let (Some(to), Some(other)) = (&entry.to, entries.iter().position(goes_there)) {
             let why = "a place of its own for one of them (`to: HOST/REPOSITORY`) keeps them apart";
             return Err(format!(
                 "{shown}: goes to {}, as entry {} does: {why}",
@@ -158,7 +162,7 @@ fn entry(written: Written, below: Option<&Below>) -> Result<Entry, String> {
         (None, Some(below)) => Some(below.place(&repository)?),
         (None, None) => None,
     };
-    if to.as_ref() == Some(&repository) {
+    if to.as_ref().is_some_and(|to| is_same_place(to, &repository)) {
         return Err("to: it goes where it comes from".to_owned());
     }
     Ok(Entry { repository, choice, platforms, to })

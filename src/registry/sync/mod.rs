@@ -7,4 +7,4 @@ mod place;
 
 pub(crate) use choose::is_of_referrers;
 pub(crate) use file::{Entry, Platforms, parse};
-pub(crate) use place::Below;
+pub(crate) use place::{Below, is_same_host};

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use larder_store::reference::{ParseError, Reference};
 
-use super::super::access::is_host;
+use super::super::access::{is_host, normal};
+use super::super::host::is_loopback;
 
 /// A place in a registry that repositories go below, each with its path: `HOST[:PORT][/PREFIX]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,28 @@ impl Below {
     }
 }
 
+/// Whether two names are of one repository, as far as names tell: letters, the usual port, Docker Hub's names, this host's.
+pub(crate) fn is_same_place(one: &Reference, other: &Reference) -> bool {
+    one.path() == other.path() && is_same_host(one.domain(), other.domain())
+}
+
+/// The same of hosts.
+pub(crate) fn is_same_host(one: &str, other: &str) -> bool {
+    host(one) == host(other)
+}
+
+fn host(domain: &str) -> String {
+    let domain = normal(domain);
+    let bare = domain.strip_suffix(":443").unwrap_or(&domain);
+    match (is_loopback(bare), bare.rsplit_once(':')) {
+        (true, Some((_, port))) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("localhost:{port}")
+        }
+        (true, _) => "localhost".to_owned(),
+        (false, _) => bare.to_owned(),
+    }
+}
+
 /// A repository that a list names as a destination. Its host has to be there: else it would be somebody's on Docker Hub.
 pub(super) fn destination(text: &str) -> Result<Reference, String> {
     let wrong = || format!("to: {text:?} is not HOST/REPOSITORY, without a tag: tags keep their names");
@@ -52,6 +75,30 @@ pub(super) fn destination(text: &str) -> Result<Reference, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_place_has_several_names() {
+        let is_same = |one: &str, other: &str| {
+            let parse = |text: &str| text.parse::<Reference>().expect("a reference");
+            is_same_place(&parse(one), &parse(other))
+        };
+        for (one, other) in [
+            ("localhost:5000/a/b", "127.0.0.1:5000/a/b"),
+            ("[::1]:5000/a/b", "LOCALHOST:5000/a/b"),
+            ("R.example.com/a", "r.example.com:443/a"),
+            ("registry-1.docker.io/library/debian", "debian"),
+        ] {
+            assert!(is_same(one, other) && is_same(other, one), "{one} {other}");
+        }
+        for (one, other) in [
+            ("localhost:5000/a", "localhost:5001/a"),
+            ("localhost:5000/a", "localhost:5000/b"),
+            ("r.example.com/a", "s.example.com/a"),
+            ("r.example.com:5000/a", "r.example.com/a"),
+        ] {
+            assert!(!is_same(one, other), "{one} {other}");
+        }
+    }
 
     #[test]
     fn repositories_go_below_a_place_with_their_paths() {

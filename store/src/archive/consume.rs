@@ -73,7 +73,7 @@ impl Eaten {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &self.path)(error))
             }
-            // One that came back after a power cut would be full of holes, and without a journal.
+            // One that came back after a power cut would be full of holes.
             _ => Dir::open(parent_of(&self.path))?.sync(),
         }
     }
@@ -130,9 +130,11 @@ impl Consume {
     }
 
     /// Ends it: the index names all that was in the archive.
-    pub(super) fn finish(self) -> Result<()> {
-        self.journal.remove()?;
-        self.eaten.finish()
+    pub(super) fn finish(mut self) -> Result<()> {
+        // An archive that comes back after a power cut is full of holes: the journal outlives it.
+        self.journal.done(&self.eaten.path)?;
+        self.eaten.finish()?;
+        self.journal.remove()
     }
 }
 

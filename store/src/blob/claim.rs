@@ -167,4 +167,28 @@ mod tests {
             assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::Ours(_))).count(), 1);
         }
     }
+
+    #[test]
+    fn none_that_just_begins_is_taken_for_a_dead_ones() {
+        let root = tempfile::tempdir().expect("a directory");
+        let parent = Dir::open(root.path()).expect("it");
+        let (one, blob) = (Ingest::create(&parent).expect("an ingest"), Digest::of(b"blob"));
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let adopt = || -> Result<()> {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    one.adopt(&[blob])?;
+                }
+                Ok(())
+            };
+            let adopting: Vec<_> = (0..3).map(|_| scope.spawn(adopt)).collect();
+            let begin = || Ingest::create(&parent).and_then(|ingest| ingest.claim(&blob, 4).map(drop));
+            let begun = (0..500).try_for_each(|_| begin());
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            begun.expect("ingests that are there");
+            for adopted in adopting {
+                adopted.join().expect("a thread").expect("what somebody else has removed is none");
+            }
+        });
+    }
 }

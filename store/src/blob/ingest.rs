@@ -23,6 +23,9 @@ use self::expects::EXPECTS;
 /// Bytes that are copied between two times at which the disk is set to work.
 const COPY_STEP: u64 = 8 << 20;
 
+/// Somebody removes a directory before it is locked so often, at the most.
+const MOST_TRIES: usize = 100;
+
 /// A directory of blobs that are being written. It goes when the last writer or staged blob of it is gone.
 #[derive(Debug, Clone)]
 pub struct Ingest {
@@ -43,11 +46,24 @@ impl Ingest {
     /// Creates and locks a new directory below `parent`. The caller holds the store lock shared, so that GC
     /// cannot see the directory between its creation and its lock.
     pub fn create(parent: &Dir) -> Result<Ingest> {
-        let name = fs::unique();
-        let dir = parent.create_dir(&name)?;
-        let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
-        lock.lock().map_err(Error::io("lock", dir.path()))?;
-        Ok(Ingest {
+        // Before it is locked, another process may take it for a dead one's in [`Ingest::adopt`], find it empty, and remove it.
+        for _ in 0..MOST_TRIES {
+            let name = fs::unique();
+            let dir = match parent.create_dir(&name) {
+                Err(error) if fs::is_not_found(&error) && parent.stat(".")?.is_some() => continue,
+                made => made?,
+            };
+            let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
+            lock.lock().map_err(Error::io("lock", dir.path()))?;
+            if !is_removed(&lock, &dir)? {
+                return Ok(Ingest::locked(parent, dir, name, lock));
+            }
+        }
+        Err(Error::invalid(parent.path().display(), "what is made there is removed at once, again and again"))
+    }
+
+    fn locked(parent: &Dir, dir: Dir, name: String, lock: File) -> Ingest {
+        Ingest {
             inner: Arc::new(Inner {
                 parent: parent.clone(),
                 dir,
@@ -56,7 +72,7 @@ impl Ingest {
                 expected: Mutex::new(None),
                 _lock: lock,
             }),
-        })
+        }
     }
 
     /// The directory of all ingests.
@@ -113,7 +129,8 @@ impl Ingest {
         for name in self.inner.parent.names()?.into_iter().filter(|name| *name != self.inner.name) {
             let Ok(dir) = self.inner.parent.sub(&name) else { continue };
             let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
-            if lock.try_lock().is_err() {
+            // Nor one that somebody else has just removed.
+            if lock.try_lock().is_err() || is_removed(&lock, &dir)? {
                 continue;
             }
             for digest in wanted {
@@ -139,13 +156,16 @@ impl Ingest {
         }
         Ok(adopted)
     }
-}
 
-impl Ingest {
     /// Takes a file of the same disk over, under the same name, which is a digest's hex form.
     pub(super) fn take(&self, from: &Dir, name: &str) -> Result<()> {
         from.rename(name, &self.inner.dir, name)
     }
+}
+
+/// Whether a directory that is open has no name any more.
+fn is_removed(opened: &File, dir: &Dir) -> Result<bool> {
+    Ok(opened.metadata().map_err(Error::io("stat", dir.path()))?.nlink() == 0)
 }
 
 /// Whether a file of an ingest is a blob that another one may go on with, by its name.

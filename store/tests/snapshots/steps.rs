@@ -81,7 +81,9 @@ fn what_a_step_came_to_is_found_again() {
     let nothing = StepRecord { layer: None, created: -5, from: None };
     steps.put(&key("a"), &nothing, NOW).unwrap();
     assert_eq!(steps.get(&key("a"), NOW, None).unwrap(), Some(nothing), "in the place of the first");
-    steps.put(&key("b"), &record, NOW).unwrap();
+    let fetched = StepRecord { from: Some(key("repository")), ..record };
+    steps.put(&key("b"), &fetched, NOW).unwrap();
+    assert_eq!(steps.get(&key("b"), NOW, None).unwrap(), Some(fetched), "and where it came from");
     let blob = dir.path().join("blobs/sha256").join(facts.blob.hex());
     std::fs::write(dir.path().join("other"), "x").unwrap();
     std::fs::rename(dir.path().join("other"), &blob).unwrap();

@@ -2,16 +2,16 @@
 //!
 //! `.larder/journals/<digest of the archive's headers and documents>`, one line a blob: its digest, a space, and the
 //! entry that it was made from. A blob is listed, durably, before the entry's space is freed; so a journal is a root
-//! of GC that outlives its process, until the same import has named the images in the index. A last line without
-//! its end is one whose entry was not freed yet. The line of an entry that no archive can have is no blob: it is what
-//! [`seal`](crate::archive::import::seal) said of an archive whose signature was checked.
-//!
-//! The journal of a bundle that is being applied ([`Arrival`]) is written once, before anything comes: all that the bundle brings
-//! and presumes. Its name is `bundle-` and the bundle's digest. It stays until the bundle's images have their names.
+//! of GC that outlives its process, until the same import has named the images in the index: then it says so, and is
+//! no root any more, but tells an archive that came back after a power cut from one that is damaged. A last line without its end is one
+//! whose entry was not freed yet. The line of an entry that no archive can have is no blob: it is what [`seal`](crate::archive::import::seal) said of an archive whose signature was checked.
+
+mod arrival;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -19,11 +19,16 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 
+pub use arrival::Arrival;
+
 /// More than any archive has of entries, with long names.
 const MAX_JOURNAL: u64 = 64 << 20;
 
 /// No path in an archive has a NUL.
 const SEAL: &str = "\0seal";
+
+/// Noted when the index names all that was in the archive, before the archive itself goes; behind it stands where that was.
+const DONE: &str = "\0done";
 
 /// What the seal of an archive was when an import of it began.
 pub fn seal_of(private: &Dir, archive: &Digest) -> Result<Option<Digest>> {
@@ -47,6 +52,9 @@ pub fn unfinished(private: &Dir) -> Result<Vec<Unfinished>> {
     let mut found = Vec::new();
     for journal in dir.names()? {
         let (mut consumed, _) = parse(&dir, &journal)?;
+        if done(&consumed).is_some() {
+            continue;
+        }
         consumed.remove(SEAL);
         let blobs = consumed.into_values().collect();
         found.push(Unfinished { journal, blobs });
@@ -54,56 +62,21 @@ pub fn unfinished(private: &Dir) -> Result<Vec<Unfinished>> {
     Ok(found)
 }
 
-/// Begins the names of bundles' journals.
-const BUNDLE: &str = "bundle-";
-
-impl Unfinished {
-    /// The bundle that is not complete, where it is one.
-    pub fn bundle(&self) -> Option<Digest> {
-        Digest::from_hex(self.journal.strip_prefix(BUNDLE)?)
+/// Removes journals that outlived their archives: a power cut came between the two.
+pub fn forget_done(private: &Dir) -> Result<()> {
+    let Some(dir) = private.sub_if_there("journals")? else { return Ok(()) };
+    for journal in dir.names()? {
+        let (consumed, _) = parse(&dir, &journal)?;
+        if done(&consumed).is_some_and(|archive| archive.try_exists().is_ok_and(|is_there| !is_there)) {
+            dir.unlink(&journal)?;
+        }
     }
+    Ok(())
 }
 
-/// The journal of a bundle that is being applied, locked: two processes would write the same pieces.
-#[derive(Debug)]
-pub struct Arrival {
-    dir: Dir,
-    name: String,
-    _lock: File,
-}
-
-impl Arrival {
-    /// Notes what a bundle brings and presumes, durably. From now on it stays in the store, as far as it is there.
-    pub fn begin(private: &Dir, bundle: &Digest, blobs: &mut dyn Iterator<Item = Digest>) -> Result<Arrival> {
-        let dir = private.ensure_dir("journals")?;
-        private.sync()?;
-        let name = format!("{BUNDLE}{}", bundle.hex());
-        let taken = || Error::invalid(format!("bundle {bundle}"), "is being applied by another larder");
-        if dir.stat(&name)?.is_none() {
-            let lines: String = blobs.map(|blob| format!("{blob} {}\n", blob.hex())).collect();
-            dir.replace(&name, lines.as_bytes(), private)?;
-        }
-        let lock = dir.open_file(&name)?.ok_or_else(taken)?;
-        lock.try_lock().map_err(|_| taken())?;
-        // It may have been ended between the two.
-        let inode =
-            |file: &File| file.metadata().map(|meta| meta.ino()).map_err(Error::io("stat", dir.at(&name)));
-        let is_same = match dir.open_file(&name)? {
-            Some(file) => inode(&file)? == inode(&lock)?,
-            None => false,
-        };
-        if !is_same {
-            return Err(taken());
-        }
-        dir.sync()?;
-        Ok(Arrival { dir, name, _lock: lock })
-    }
-
-    /// Ends it: the index names what it kept.
-    pub fn remove(self) -> Result<()> {
-        self.dir.unlink(&self.name)?;
-        self.dir.sync()
-    }
+/// Where the archive was that is in the index with all that it had.
+fn done(consumed: &HashMap<String, Digest>) -> Option<&Path> {
+    consumed.keys().find_map(|entry| entry.strip_prefix(DONE)).map(Path::new)
 }
 
 /// What a journal says, and the length of its whole lines.
@@ -185,7 +158,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends it: the index names what it kept.
+    /// Notes that the index names all that it kept of this archive.
+    pub fn done(&mut self, archive: &Path) -> Result<()> {
+        let path = std::path::absolute(archive).unwrap_or_default();
+        match path.to_str().filter(|path| !self.is_empty() && !path.contains(['\n', '\r'])) {
+            Some(path) => self.note(&format!("{DONE}{path}"), Digest::of(b"")),
+            // It stays a root, as of an import that was not finished.
+            None => Ok(()),
+        }
+    }
+
+    /// Ends it: the archive is gone.
     pub fn remove(self) -> Result<()> {
         self.dir.unlink(&self.name)?;
         self.dir.sync()
