@@ -6,6 +6,7 @@ use larder_store::digest::Digest;
 use larder_store::error::{Error, Result};
 
 use super::source::Input;
+use crate::trust::Signature;
 
 /// The beginning of a bundle.
 pub(crate) struct Inspected {
@@ -13,8 +14,8 @@ pub(crate) struct Inspected {
     pub(crate) digest: Digest,
     /// What it says.
     pub(crate) manifest: Manifest,
-    /// Whether a signature comes with it. Nobody has checked it.
-    pub(crate) is_signed: bool,
+    /// The key that it says it is signed with; nobody has checked that. `Err` is why what stands there is no signature.
+    pub(crate) key: Option<std::result::Result<String, String>>,
     /// Which part this is; the first one has the number 0.
     pub(crate) part: usize,
 }
@@ -28,7 +29,7 @@ pub(crate) fn inspect(input: Input) -> Result<Inspected> {
     Ok(Inspected {
         digest: Digest::of(&opening.manifest),
         manifest,
-        is_signed: opening.signature.is_some(),
+        key: opening.signature.map(|text| Signature::parse(&text).map(|signature| signature.key())),
         part,
     })
 }

@@ -9,6 +9,9 @@ pub(crate) mod create;
 pub(crate) mod have;
 mod inspect;
 mod source;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 pub(crate) use cost::{Cost, costs};
 pub(crate) use inspect::{Inspected, inspect};

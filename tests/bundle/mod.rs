@@ -9,6 +9,7 @@ mod have;
 mod mutations;
 mod parts;
 mod peers;
+mod signed;
 
 use std::path::{Path, PathBuf};
 

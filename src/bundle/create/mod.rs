@@ -36,6 +36,11 @@ impl Planned {
         Digest::of(&self.bytes)
     }
 
+    /// What is signed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The members of a part; the first one has the number 0.
     pub(crate) fn package(&self, store: &Store, part: usize, signature: Option<&[u8]>) -> Result<Package> {
         let small = |path: &str, bytes: &[u8]| Member {

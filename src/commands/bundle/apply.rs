@@ -8,6 +8,7 @@ use super::super::import::{row, say_gone, say_replaced, value};
 use super::super::signed::trust;
 use crate::bundle::apply::{Applied, Failure, Options, apply};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
+use crate::trust::Signed;
 
 /// Take a bundle in: all of it, or the parts that are there
 ///
@@ -51,7 +52,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let bar = Bar::new(&args.files.first().map(|path| path.to_string_lossy()).unwrap_or_default());
     let authority = |what: &str, manifest: &[u8], signature: Option<&[u8]>| {
-        trust.check_bytes(what, manifest, signature).map(drop)
+        let signed = trust.check_inner(what, manifest, signature)?;
+        if let Signed::By { key, comment } = signed {
+            bar.suspended(|| note(format_args!("{what}: signed with {key} ({comment})")));
+        }
+        Ok(())
     };
     let options = Options {
         authority: &authority,

@@ -8,23 +8,19 @@ use larder_store::archive::package::Package;
 use larder_store::archive::write::{Output, Sink, write};
 use larder_store::bundle::have::{Have, Known};
 use larder_store::bundle::{MAX_TEXT, manifest::Manifest};
-use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
-use larder_store::index::{REF_NAME, shown_name};
-use larder_store::manifest::Document;
-use larder_store::policy::NamePattern;
 use larder_store::quantity;
-use larder_store::store::{Protection, Store};
-use larder_store::walk::walk_entry;
+use larder_store::store::Store;
 use serde_json::json;
 
 use super::super::export::write_file;
-use super::super::platform::{self, Wanted as Platforms, choose};
+use super::asked::Asked;
+use super::passphrase::passphrase;
 use super::{cost_table, cost_values};
-use crate::bundle::create::{Asked, Planned, Wanted, plan};
+use crate::bundle::create::{Planned, Wanted, plan};
 use crate::bundle::inspect;
 use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
-use crate::registry::push::stored_referrers;
+use crate::trust::{self, Signer};
 
 /// Make a bundle of images: what the target lacks of them, and a list of what it must have
 ///
@@ -32,17 +28,8 @@ use crate::registry::push::stored_referrers;
 /// and every OCI tool loads it. The same images and lists give the same bytes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The images
-    #[arg(required_unless_present_any = ["all", "pattern"], value_name = "REF")]
-    images: Vec<String>,
-
-    /// All images that have a name
-    #[arg(long, conflicts_with_all = ["images", "pattern"])]
-    all: bool,
-
-    /// All images with names like this, as for `larder images`
-    #[arg(long = "match", value_name = "PATTERN", conflicts_with = "images")]
-    pattern: Option<NamePattern>,
+    #[command(flatten)]
+    asked: Asked,
 
     /// Write it to this file; `-` is stdout. Parts get names that end with .1of3 and so on
     #[arg(long, short, value_name = "FILE|-", required_unless_present = "dry_run")]
@@ -56,14 +43,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BUNDLE")]
     since: Vec<PathBuf>,
 
-    /// The image for this platform out of those for several [default: all that is stored]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", value_parser = platform::parse)]
-    platform: Option<Platform>,
-
-    /// Take signatures, inventories and attestations along that refer to an image
-    #[arg(long)]
-    referrers: bool,
-
     /// Parts of at most this size: 4G, 650MiB. Each is checked by itself, and they may come in any order
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     split: Option<u64>,
@@ -71,6 +50,14 @@ pub(crate) struct Args {
     /// Write only this part, again: 3
     #[arg(long, value_name = "N", requires = "split")]
     part: Option<NonZeroUsize>,
+
+    /// Sign it with this secret key, as `minisign -G` makes it. Its passphrase is asked for
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+
+    /// The passphrase is all of this file but the end of its line; `-` is stdin
+    #[arg(long, value_name = "FILE|-", requires = "sign")]
+    passphrase_file: Option<PathBuf>,
 
     /// Write nothing, and say what the bundle would be
     #[arg(long)]
@@ -95,6 +82,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if is_stdout && args.split.is_some() && args.part.is_none() {
         return Err(fail("parts are files: stdout takes one of them (--part)").usage());
     }
+    // What a dry run says needs no key.
+    let signer = match args.sign.as_deref().filter(|_| !args.dry_run) {
+        Some(key) => Some(Signer::open(key, || passphrase(context, key, args.passphrase_file.as_deref()))?),
+        None => None,
+    };
     let mut known = Vec::new();
     for path in &args.have {
         known.push(read_have(path)?);
@@ -104,14 +96,19 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         known.push(Known::of_bundle(&of.manifest));
     }
     let store = context.existing_store()?;
-    let (_protection, asked) = asked(&store, args)?;
+    let (_protection, asked) = args.asked.choose(&store)?;
     let jobs = super::super::jobs(args.jobs);
     let wanted = Wanted { known: &known, split: args.split, jobs, cancel: &context.cancel };
     let planned = plan(&store, asked, &wanted)?;
+    let comment = format!("larder bundle {}", planned.digest());
+    let signature = match &signer {
+        Some(signer) => Some(signer.sign(planned.bytes(), &comment)?),
+        None => args.sign.as_ref().map(|_| vec![0; trust::length(&comment)]),
+    };
     let chosen = chosen(&planned.manifest, args.part)?;
     let mut sizes = Vec::new();
     for part in chosen.clone() {
-        sizes.push(planned.package(&store, part, None)?.size());
+        sizes.push(planned.package(&store, part, signature.as_deref())?.size());
     }
     if args.dry_run {
         return say(args, &planned, &sizes.iter().map(|size| (None, *size)).collect::<Vec<_>>());
@@ -120,7 +117,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let bar = Bar::new(&output.to_string_lossy());
     let mut written = Vec::new();
     for (part, size) in chosen.zip(sizes) {
-        let package = planned.package(&store, part, None)?;
+        let package = planned.package(&store, part, signature.as_deref())?;
         if is_stdout {
             stream(
                 context,
@@ -214,71 +211,4 @@ fn read_have(path: &Path) -> Outcome<Known> {
     file.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     let known = Have::parse(&bytes).and_then(Known::of_list);
     Ok(known.map_err(|why| Error::invalid(path.display(), why))?)
-}
-
-/// The images that are asked for, and what refers to them; leased.
-fn asked(store: &Store, args: &Args) -> Outcome<(Protection, Vec<Asked>)> {
-    let (mut entries, mut referring) = (Vec::new(), Ok(Vec::new()));
-    let (protection, _) = store.protect_chosen("bundle create", |index| {
-        if args.images.is_empty() {
-            let is_wanted = |entry: &&Descriptor| {
-                let name = shown_name(entry).filter(|_| entry.annotation(REF_NAME).is_some());
-                name.is_some_and(|name| args.pattern.as_ref().is_none_or(|pattern| pattern.matches(&name)))
-            };
-            entries = index.entries().iter().filter(is_wanted).cloned().collect();
-        } else {
-            for query in &args.images {
-                entries.push(store.resolve(index, query)?);
-            }
-        }
-        let mut all = entries.clone();
-        if args.referrers {
-            let mut subjects = Vec::new();
-            for entry in &entries {
-                walk_entry(entry, &mut |document| store.document(document), &mut |node| {
-                    subjects.extend(node.document.map(|raw| raw.digest));
-                    Ok(())
-                })?;
-            }
-            referring = stored_referrers(store, &subjects);
-            all.extend(referring.iter().flatten().cloned());
-        }
-        Ok(all)
-    })?;
-    if entries.is_empty() {
-        let what =
-            args.pattern.as_ref().map_or("the store has no image with a name", |_| "no name is like this");
-        return Err(fail(what).with_hint("`larder images` lists what is there"));
-    }
-    let mut asked = Vec::new();
-    for entry in entries {
-        let label = shown_name(&entry).unwrap_or_else(|| entry.digest.to_string());
-        let root = match &args.platform {
-            Some(platform) => {
-                choose(store, &entry, Platforms::Asked(platform)).map_err(|e| e.within(label))?
-            }
-            None => entry.clone(),
-        };
-        asked.push(Asked { entry, root });
-    }
-    let sent = |asked: &[Asked], subject| {
-        asked.iter().any(|asked: &Asked| {
-            let mut is_in = false;
-            let _ = walk_entry(&asked.root, &mut |document| store.document(document), &mut |node| {
-                is_in |= node.document.is_some() && node.descriptor.digest == subject;
-                Ok(())
-            });
-            is_in
-        })
-    };
-    for entry in referring? {
-        // Of a platform that does not go, nobody asks what refers to it.
-        let subject = store.document(&entry)?.and_then(|raw| match &raw.document {
-            Document::Image(_) | Document::Index(_) => raw.subject().map(|subject| subject.digest),
-        });
-        if subject.is_some_and(|subject| sent(&asked, subject)) {
-            asked.push(Asked { root: entry.clone(), entry });
-        }
-    }
-    Ok((protection, asked))
 }

@@ -33,16 +33,21 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 }
 
 fn table(inspected: &Inspected) -> Outcome {
-    let Inspected { digest, manifest, is_signed, part } = inspected;
+    let Inspected { digest, manifest, key, part } = inspected;
     let parts = manifest.parts.len();
     let which = if parts == 1 { "all of it".to_owned() } else { format!("{} of {parts}", part + 1) };
     let presumed = manifest.presumes.iter().map(|blob| blob.size).fold(0, u64::saturating_add);
     let targets =
         if manifest.targets.is_empty() { "any store".to_owned() } else { manifest.targets.join(", ") };
+    let signature = match key {
+        Some(Ok(key)) => format!("by {key}; apply checks it"),
+        Some(Err(why)) => format!("none that can be read: {why}"),
+        None => "none".to_owned(),
+    };
     pairs(&[
         ("Bundle", digest.to_string()),
         ("Part", which),
-        ("Signature", if *is_signed { "there; apply checks it" } else { "none" }.to_owned()),
+        ("Signature", signature),
         ("Made for", targets),
         ("Encoder", manifest.encoder.clone()),
         ("Carries", format!("{}, {}", count(manifest.blobs.len(), "blob"), human(carried(manifest)))),
@@ -63,7 +68,7 @@ fn carried(manifest: &Manifest) -> u64 {
 }
 
 fn value(inspected: &Inspected) -> Value {
-    let Inspected { digest, manifest, is_signed, part } = inspected;
+    let Inspected { digest, manifest, key, part } = inspected;
     let images = |list: &[u32]| list.iter().map(|image| manifest.label(*image)).collect::<Vec<_>>();
     let blobs = manifest.blobs.iter();
     let blobs = blobs.map(|blob| {
@@ -81,7 +86,7 @@ fn value(inspected: &Inspected) -> Value {
         "part": part + 1,
         "parts": manifest.parts.len(),
         "part_members_bytes": members_size(manifest, *part),
-        "signed": is_signed,
+        "signed_with": key.as_ref().and_then(|key| key.as_ref().ok()),
         "for": manifest.targets,
         "encoder": manifest.encoder,
         "carried_bytes": carried(manifest),

@@ -1,9 +1,11 @@
 //! `larder bundle`: images across the air gap, one file a verb.
 
 mod apply;
+mod asked;
 mod create;
 mod have;
 mod inspect;
+mod passphrase;
 
 use std::path::Path;
 
