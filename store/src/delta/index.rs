@@ -14,7 +14,9 @@ const MAX_PIECES: usize = 1 << 20;
 /// Members that are remembered.
 const MAX_MEMBERS: usize = 1 << 19;
 /// Memory of a full index, bytes.
-pub(super) const MAX_INDEX: u64 = ((MAX_PIECES * 40) + (MAX_MEMBERS * 40)) as u64;
+pub(super) const MAX_INDEX: u64 = ((MAX_PIECES * (PIECE + 4)) + MAX_MEMBERS * (MEMBER + 32)) as u64;
+const PIECE: usize = size_of::<Known>();
+const MEMBER: usize = size_of::<Member>();
 
 /// Half of a SHA-256: nobody makes two pieces that have the same.
 pub(super) type Sum = [u8; 16];
@@ -78,6 +80,11 @@ impl Index {
         index.by_path.sort_unstable();
         index.by_alike.sort_unstable();
         Ok(index)
+    }
+
+    /// Memory that it takes, bytes.
+    pub(super) fn memory(&self) -> u64 {
+        (self.pieces.capacity() * (PIECE + 4) + self.members.capacity() * (MEMBER + 32)) as u64
     }
 
     fn member(&mut self, name: Name, at: u64, head: u64, content: u64) {

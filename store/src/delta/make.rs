@@ -24,9 +24,9 @@ use crate::ids::DiffId;
 /// Memory that a segment takes on its way, beside the tables of zstd.
 const MAX_SEGMENT: u64 = 2 * MAX_NEW + MAX_REFERENCE;
 /// Tables of zstd, as a power of two of their entries: enough for a segment with what stands beside it.
-const TABLES: u32 = 21;
+const TABLES: u32 = 22;
 /// Memory of them, with what else zstd has.
-const MAX_ZSTD: u64 = 24 << 20;
+const MAX_ZSTD: u64 = 44 << 20;
 
 /// The layer that a delta is to give.
 pub struct Target<'t> {
@@ -86,7 +86,7 @@ pub fn make(
             }
         }
     };
-    let jobs = settings.jobs.min(jobs_in(settings.memory));
+    let jobs = settings.jobs.min(jobs_in(settings.memory, &index));
     let fits = match jobs {
         0 | 1 => inline(&mut next, settings.level, &mut out)?,
         _ => threads(&mut next, settings.level, jobs, &mut out)?,
@@ -107,9 +107,9 @@ pub fn make(
 pub const LEAST_MEMORY: u64 = MAX_INDEX + MAX_BASE + MAX_SEGMENT + MAX_ZSTD;
 
 /// How many threads compress within so much memory.
-fn jobs_in(memory: u64) -> usize {
+fn jobs_in(memory: u64, index: &Index) -> usize {
     // Beside those that are compressed one waits and one is being filled.
-    let left = memory.saturating_sub(MAX_INDEX + MAX_BASE + 2 * MAX_SEGMENT);
+    let left = memory.saturating_sub(index.memory() + MAX_BASE + 2 * MAX_SEGMENT);
     // For each of them two others may be finished before their turn.
     (left / (MAX_SEGMENT + MAX_ZSTD + 2 * MAX_NEW)) as usize
 }
@@ -163,6 +163,11 @@ fn compress(plain: &[u8], reference: &[u8], level: i32, out: &mut Vec<u8>) -> Re
         CParameter::HashLog(window.clamp(6, TABLES)),
         CParameter::ChainLog(window.clamp(6, TABLES)),
         CParameter::ChecksumFlag(false),
+        // The tables hold the last position of each content alone; what is far away in a large file is found so.
+        CParameter::EnableLongDistanceMatching(true),
+        CParameter::LdmMinMatch(256),
+        CParameter::LdmHashLog(19),
+        CParameter::LdmHashRateLog(4),
     ] {
         zstd.set_parameter(parameter).map_err(failed)?;
     }

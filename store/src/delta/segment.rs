@@ -121,7 +121,10 @@ impl Filler<'_> {
                 self.end_run(Some(at));
                 self.segment.copy(at, length);
                 self.likely = at + length;
-                if self.member.is_some_and(|member| member.content <= at && at + length <= member.end) {
+                // A member that the base does not have may be a part of any.
+                let part = Member { at: 0, content: 0, end: self.base };
+                let member = *self.member.get_or_insert(part);
+                if member.content <= at && at + length <= member.end {
                     self.reached = at + length;
                 }
             }
@@ -150,9 +153,18 @@ impl Filler<'_> {
     /// Refers to what the base has in the place of new bytes, up to what is copied next from `next`.
     fn end_run(&mut self, next: Option<u64>) {
         let run = std::mem::take(&mut self.run);
-        let Some(member) = self.member.filter(|_| run > 0) else { return };
+        if run == 0 {
+            return;
+        }
+        let is_ahead = |member: &Member, next: &u64| (self.reached..member.end).contains(next);
+        let is_elsewhere = |next: &u64| self.member.is_none_or(|member| !is_ahead(&member, next));
+        if let Some(next) = next.filter(is_elsewhere) {
+            // What stands before it there.
+            self.segment.refer(next.saturating_sub(run + MARGIN), (next + MARGIN).min(self.base));
+        }
+        let Some(member) = self.member else { return };
         let begin = self.reached.saturating_sub(MARGIN).max(member.content);
-        let (most, at_most) = match next.filter(|next| (self.reached..member.end).contains(next)) {
+        let (most, at_most) = match next.filter(|next| is_ahead(&member, next)) {
             Some(next) => (next + MARGIN, 4 * run + (1 << 20)),
             None => (member.end, 2 * run + BESIDE),
         };

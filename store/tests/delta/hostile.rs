@@ -15,7 +15,6 @@ const NEW: usize = 96;
 const PLAN: usize = 100;
 const PLAN_CODED: usize = 104;
 const NEW_CODED: usize = 108;
-const FIRST_PLAN: usize = 112;
 
 /// A base, a target that copies and brings new bytes, and the delta between them.
 fn small() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
@@ -67,14 +66,7 @@ fn a_lie_in_any_field() {
     let mut newer = delta.clone();
     newer[7] = 2;
     assert!(refused(&base, &newer).to_string().contains("version 2"));
-    assert!(
-        refused(
-            &base,
-            b"something else, which is long enough to be a header of eighty-eight bytes or even more"
-        )
-        .to_string()
-        .contains("is none")
-    );
+    assert!(refused(&base, &[b'x'; 100]).to_string().contains("is none"));
 }
 
 #[test]
@@ -165,7 +157,7 @@ fn plans_that_lie() {
         );
     }
     // The same with nothing wrong but the digest, so that the table says what it seems to.
-    let good = with_plan(&base, 5, [5, 4, 3], &[1, 7, 4, 3, 2, 9], &noise(2, 3));
+    let good = with_plan(&base, 5, [5, 4, 3], &[1, 7, 4, 3, 2, 8], &noise(2, 3));
     assert!(refused(&base, &good).to_string().contains("gives sha256"));
 }
 
@@ -194,5 +186,4 @@ fn the_header_alone_can_be_read() {
     let header = Header::read(&mut &delta[..]).unwrap();
     assert_eq!((header.base.0, header.base_size), (Digest::of(&base), base.len() as u64));
     assert_eq!((header.target.0, header.target_size), (Digest::of(&target), target.len() as u64));
-    assert_eq!(delta.len() > FIRST_PLAN, true);
 }

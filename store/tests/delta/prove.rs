@@ -51,8 +51,6 @@ fn what_others_wrote_is_not_provable() {
         gzip.write_all(&vec![0; 64 << 20]).unwrap();
         gzip.finish().unwrap()
     };
-    let mut flipped = ours.clone();
-    flipped[CHUNK / 3] ^= 1;
     let mut flipped_late = ours_gzip.clone();
     let at = flipped_late.len() - 9;
     flipped_late[at] ^= 1;
@@ -61,7 +59,6 @@ fn what_others_wrote_is_not_provable() {
         ("one zstd frame", &zstd::bulk::compress(&content, 3).unwrap()),
         ("a bomb", &bomb),
         ("ours without its table", &ours[..ours.len() - 20]),
-        ("ours, flipped", &flipped),
         ("ours, twice", &[&ours[..], &ours[..]].concat()),
         ("our gzip, flipped", &flipped_late),
         ("our gzip, cut", &ours_gzip[..ours_gzip.len() - 3]),

@@ -158,7 +158,7 @@ fn a_raised_flag_ends_both() {
 }
 
 fn any_member() -> impl Strategy<Value = Member> {
-    let name = prop_oneof!["[a-d]{1,2}", "lib[a-c]/x[0-9].so.[0-9]{1,2}", "[a-z/]{90,130}x"];
+    let name = prop_oneof!["[a-d]{1,2}", r"lib[a-c]/x[0-9]\.so\.[0-9]{1,2}", "[a-z/]{90,130}x"];
     (name, 0u64..6, 0usize..30_000, 0u64..4, 0..3usize).prop_map(|(path, seed, length, time, kind)| {
         let kind = [EntryType::Regular, EntryType::Regular, EntryType::Directory][kind];
         let content = if kind == EntryType::Directory { Vec::new() } else { noise(seed, length) };
