@@ -103,7 +103,7 @@ def main():
     parser.add_argument("--program")
     parser.add_argument("--data")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--level", type=int, default=9)
+    parser.add_argument("--level", type=int, default=6)
     parser.add_argument("--touch", nargs=4)
     arguments = parser.parse_args()
     if arguments.touch:

@@ -54,13 +54,13 @@ impl Cutter {
         if most <= self.least {
             return most;
         }
-        let mut sum = 0u64;
         // The sum forgets what is 64 bytes back.
-        let begin = self.least - 64;
-        for (at, byte) in content[begin..most].iter().enumerate() {
-            sum = (sum << 1).wrapping_add(GEAR[usize::from(*byte)]);
-            if sum & self.mask == 0 && at >= 64 {
-                return begin + at + 1;
+        let add = |sum: u64, byte: &u8| (sum << 1).wrapping_add(GEAR[usize::from(*byte)]);
+        let mut sum = content[self.least - 64..self.least].iter().fold(0, add);
+        for (at, byte) in content[self.least..most].iter().enumerate() {
+            sum = add(sum, byte);
+            if sum & self.mask == 0 {
+                return self.least + at + 1;
             }
         }
         most

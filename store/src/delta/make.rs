@@ -28,6 +28,10 @@ const TABLES: u32 = 22;
 /// Memory of them, with what else zstd has.
 const MAX_ZSTD: u64 = 44 << 20;
 
+/// A segment of which more than one part of so many is new is compressed with the level [`FAST`].
+const MOSTLY: u64 = 3;
+const FAST: i32 = 1;
+
 /// The layer that a delta is to give.
 pub struct Target<'t> {
     /// Its plain bytes.
@@ -134,6 +138,8 @@ impl Job {
     }
 
     fn code(self, level: i32) -> Result<Coded> {
+        // Where most is new, a layer's time goes by it, and beside what was there harder work finds little more.
+        let level = if self.sums.new > self.sums.plain / MOSTLY { level.min(FAST) } else { level };
         let mut bytes = vec![0; SEGMENT];
         let plan_coded = compress(&self.plan, &[], level, &mut bytes)?;
         let new_coded =

@@ -34,13 +34,13 @@ pub struct Settings {
     pub memory: u64,
     /// Threads that compress, as many as memory allows.
     pub jobs: usize,
-    /// The level of zstd for what is new.
+    /// The level of zstd for what is new (1 to 19), except in segments that are mostly new.
     pub level: i32,
 }
 
 impl Default for Settings {
-    /// 256 MiB, and two threads.
+    /// 256 MiB, two threads, and a level above which little is gained.
     fn default() -> Settings {
-        Settings { memory: 256 << 20, jobs: 2, level: 9 }
+        Settings { memory: 256 << 20, jobs: 2, level: 6 }
     }
 }
