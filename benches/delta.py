@@ -99,6 +99,7 @@ def measure(program, data, name, rounds, level):
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser()
     parser.add_argument("--program")
     parser.add_argument("--data")

@@ -159,11 +159,20 @@ struct Coded {
 /// Appends the frame of `plain`; its length.
 fn compress(plain: &[u8], reference: &[u8], level: i32, out: &mut Vec<u8>) -> Result<usize> {
     let failed = |code| Error::invalid("the delta", format!("does not compress: {}", get_error_name(code)));
-    let all = (plain.len() + reference.len()) as u64;
+    let mut zstd = compressor(plain.len() + reference.len(), level).map_err(failed)?;
+    zstd.ref_prefix(reference).map_err(failed)?;
+    let mut coded = Vec::with_capacity(compress_bound(plain.len()));
+    let length = zstd.compress2(&mut coded, plain).map_err(failed)?;
+    out.extend_from_slice(&coded);
+    Ok(length)
+}
+
+/// For so many bytes with what stands beside them.
+fn compressor<'r>(all: usize, level: i32) -> Result<CCtx<'r>, usize> {
     let window = all.next_power_of_two().trailing_zeros().max(10);
-    let mut zstd = CCtx::try_create().ok_or_else(|| Error::invalid("the delta", "no memory for zstd"))?;
+    let mut zstd = CCtx::create();
     for parameter in [
-        CParameter::CompressionLevel(level),
+        CParameter::CompressionLevel(level.clamp(1, 19)),
         CParameter::WindowLog(window),
         // As zstd would choose them it would look at the end of what stands beside alone.
         CParameter::HashLog(window.clamp(6, TABLES)),
@@ -175,13 +184,9 @@ fn compress(plain: &[u8], reference: &[u8], level: i32, out: &mut Vec<u8>) -> Re
         CParameter::LdmHashLog(19),
         CParameter::LdmHashRateLog(4),
     ] {
-        zstd.set_parameter(parameter).map_err(failed)?;
+        zstd.set_parameter(parameter)?;
     }
-    zstd.ref_prefix(reference).map_err(failed)?;
-    let mut coded = Vec::with_capacity(compress_bound(plain.len()));
-    let length = zstd.compress2(&mut coded, plain).map_err(failed)?;
-    out.extend_from_slice(&coded);
-    Ok(length)
+    Ok(zstd)
 }
 
 type Next<'n> = &'n mut dyn FnMut() -> Result<Option<Job>>;
@@ -286,5 +291,31 @@ impl Read for Hashed<'_> {
         let count = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zstd_takes_no_more_memory_than_is_said() {
+        let plain = vec![0; MAX_NEW as usize];
+        let reference = vec![1; MAX_REFERENCE as usize];
+        for level in [1, 3, 6, 9, 12, 16, 19] {
+            let mut zstd = compressor(plain.len() + reference.len(), level).expect("parameters");
+            zstd.ref_prefix(&reference).expect("a prefix");
+            zstd.compress2(&mut Vec::with_capacity(compress_bound(plain.len())), &plain[..])
+                .expect("compressed");
+            let size = zstd.sizeof() as u64;
+            assert!(size <= MAX_ZSTD, "level {level}: {size} bytes");
+        }
+    }
+
+    #[test]
+    fn the_default_memory_is_enough_for_what_it_says() {
+        let settings = Settings::default();
+        assert!(LEAST_MEMORY <= settings.memory, "{LEAST_MEMORY}");
+        assert_eq!(jobs_in(settings.memory, &Index::default()), settings.jobs);
     }
 }

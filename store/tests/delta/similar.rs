@@ -28,7 +28,8 @@ fn the_layer_of_a_month_ago_comes_first() {
 fn sizes_matter_and_samples_are_enough() {
     // More members than a sketch keeps; half of them have other sizes in one layer, a tenth in the other.
     let layer = |every: u64| {
-        let size = |n: u64| if every > 0 && n % every == 0 { 1500 } else { 100 + (n as usize % 900) };
+        let size =
+            |n: u64| if every > 0 && n.is_multiple_of(every) { 1500 } else { 100 + (n as usize % 900) };
         tar(&(0..20_000).map(|n| file(&format!("d{}/f{n}", n % 50), vec![1; size(n)], 1)).collect::<Vec<_>>())
     };
     let (target, half, tenth) = (sketch(&layer(0)), sketch(&layer(2)), sketch(&layer(10)));
