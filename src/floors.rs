@@ -49,7 +49,7 @@ const STORE: &[(u32, &[&str])] = &[
 ];
 /// Modules of the program, above all of the library.
 const PROGRAM: &[(u32, &[&str])] =
-    &[(6, &["registry"]), (7, &["docker"]), (8, &["build", "catalog"]), (9, &["cli", "commands"])];
+    &[(6, &["registry"]), (7, &["docker"]), (8, &["build", "catalog", "trust"]), (9, &["cli", "commands"])];
 
 fn floor(floors: &[(u32, &[&str])], module: &str) -> Option<u32> {
     floors.iter().find(|(_, modules)| modules.contains(&module)).map(|(floor, _)| *floor)

@@ -10,8 +10,8 @@ mod commands;
 mod docker;
 #[cfg(test)]
 mod floors;
-#[allow(dead_code, reason = "push and login are on their way")]
 mod registry;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -12,8 +12,9 @@ use serde_json::Value;
 /// What else travels, beside what is declared: by which Dockerfile it was made, and on what.
 ///
 /// The base has labels of our own: those of the OCI's name are passed on to whatever is made on the image.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 4] = [
     (index::DOCKERFILE, index::DOCKERFILE),
+    (index::MADE_OF, index::MADE_OF),
     (base::NAME, "dev.larder.base.name"),
     (base::DIGEST, "dev.larder.base.digest"),
 ];

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use larder_store::error::{Error, Kind};
 
 use super::output::safe;
-use crate::{build, docker, registry};
+use crate::{build, docker, registry, trust};
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
@@ -199,6 +199,18 @@ impl From<registry::access::Error> for CommandError {
                 kind: ErrorKind::Failed,
             },
         }
+    }
+}
+
+impl From<trust::Error> for CommandError {
+    fn from(error: trust::Error) -> CommandError {
+        let kind = match error {
+            trust::Error::Store(error) => return error.into(),
+            trust::Error::Key { .. } => ErrorKind::Failed,
+            trust::Error::Refused { .. } => ErrorKind::Damaged,
+        };
+        let hint = error.hint().map(str::to_owned);
+        CommandError { message: error.to_string(), more: Vec::new(), hint, kind }
     }
 }
 

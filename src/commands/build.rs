@@ -31,8 +31,8 @@ use crate::cli::{
     CommandError, Context, Format, Outcome, Steps, count, fail, human, interruptible, interruptible_stdin,
     line, note, plain, print_json,
 };
-use crate::registry::access;
 use crate::registry::steps::{Known, StepCache};
+use crate::registry::{Patience, Registries, access};
 
 /// Make an image from a Dockerfile
 ///
@@ -148,7 +148,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let request = Request { encoding: args.taking.compression, ..args.how.request(&args.context, &source)? };
     let fetch = |name: &str, platform: Option<&Platform>| pull::fetch(context, &store, name, platform);
     let fetch = args.how.pull.then_some(Fetch(&fetch));
-    let (from, to) = (cache(context, &args.cache_from)?, cache(context, &args.cache_to)?);
+    let [from, to] = caches(context, [&args.cache_from, &args.cache_to])?;
     let request =
         Request { jobs: super::jobs(args.taking.jobs), fetch, cache_from: from.as_ref(), ..request };
     let mut built = make(&store, &request, &context.cancel)?;
@@ -249,14 +249,22 @@ pub(super) fn make<'s>(
     })
 }
 
-/// A repository of steps, as it is asked from here.
-fn cache(context: &Context, repository: &Option<Reference>) -> Outcome<Option<StepCache>> {
-    let Some(repository) = repository else { return Ok(None) };
-    Ok(Some(StepCache::new(repository.clone(), pull::registries(context, false)?)))
+/// Repositories of steps, as they are asked from here: a build waits for none of them for long, and what one learns of a host the
+/// other one knows.
+fn caches(context: &Context, repositories: [&Option<Reference>; 2]) -> Outcome<[Option<StepCache>; 2]> {
+    if repositories.iter().all(|repository| repository.is_none()) {
+        return Ok([None, None]);
+    }
+    let registries = Registries { patience: Patience::brief(), ..pull::registries(context, false)? };
+    Ok(repositories.map(|repository| Some(StepCache::new(repository.clone()?, registries.clone()))))
 }
 
 /// Brings steps to a repository for other hosts. Whether that goes well is nothing to the image; a signal ends it.
 pub(super) fn share(store: &Store, to: &StepCache, known: &[Known], cancel: &Cancel) -> Outcome {
+    if to.is_given_up() && !known.is_empty() {
+        note(format_args!("steps are not shared by {}, which is not asked any more", to.name()));
+        return Ok(());
+    }
     match to.share(store, known, cancel).map_err(CommandError::from) {
         Ok(shared) if shared.steps > 0 => {
             let (steps, bytes) = (count(shared.steps, "step"), human(shared.bytes));

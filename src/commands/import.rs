@@ -1,9 +1,9 @@
 //! `larder import`: brings archives in.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use larder_store::archive::import::import;
+use larder_store::archive::import::{import, open, seal};
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::descriptor::Descriptor;
@@ -13,10 +13,9 @@ use larder_store::store::Store;
 use serde_json::{Value, json};
 
 use super::naming::{Flags, Given, Names};
-use super::{base, facts};
-use crate::cli::{
-    Bar, CommandError, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json,
-};
+use super::{base, facts, signed};
+use crate::cli::{Bar, Context, Format, Outcome, fail, interruptible_stdin, line, note, print_json};
+use crate::trust::Trust;
 
 /// Bring the images of an archive or a layout into the store
 ///
@@ -48,6 +47,10 @@ pub(crate) struct Args {
     /// What the images are made on: an image of the store, with whose layers theirs begin; its name and digest are noted
     #[arg(long, value_name = "REF")]
     base: Option<String>,
+
+    /// The signature of the archive, as minisign -S writes it [default: the archive's name and .minisig, where that is there]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
 
     /// Free the archive's space while it is read, and remove it in the end; a broken-off import is run again
     #[arg(long)]
@@ -92,6 +95,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.name.is_some() && args.archives.len() > 1 {
         return Err(fail("--name is for one archive").usage());
     }
+    if args.signature.is_some() && args.archives.len() > 1 {
+        return Err(fail("--signature is of one archive").usage());
+    }
+    let trust = signed::trust()?;
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
@@ -108,6 +115,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+        let (input, source) = match input(context, args, &store, &trust, path) {
+            Ok((input, source)) => (Ok(input), source),
+            Err(error) => (Err(error), Source::Kept),
+        };
         let options = Options {
             image: args.image.clone(),
             name: name.as_ref().map(|name| name.reference.clone()),
@@ -115,7 +126,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             upon: base.as_ref().map(|(_, image)| image.stacks.clone()),
             replace: args.replace,
             existing: if args.verify { Existing::Verified } else { Existing::Trusted },
-            source: if args.consume { Source::Consumed } else { Source::Kept },
+            source,
             encoding: args.taking.compression,
             jobs: super::jobs(args.taking.jobs),
             now: super::now,
@@ -123,12 +134,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             cancel: context.cancel.clone(),
             watch: &|event| bar.on(event),
         };
-        let input = if is_stdin(path) {
-            Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into())
-        } else {
-            Input::File(path.clone())
-        };
-        let imported = import(&store, input, &options);
+        let imported = input.and_then(|input| Ok(import(&store, input, &options)?));
         drop(bar);
         let imported = match imported {
             Ok(imported) => imported,
@@ -137,7 +143,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 if args.taking.format == Format::Json && at > 0 {
                     print_json(&rows)?;
                 }
-                let error = CommandError::from(error);
                 return Err(if at > 0 { error.in_part() } else { error });
             }
         };
@@ -154,6 +159,52 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     }
     if args.taking.format == Format::Json { print_json(&rows) } else { said }
+}
+
+/// An archive that is signed as this host demands, and what becomes of it.
+fn input(
+    context: &Context,
+    args: &Args,
+    store: &Store,
+    trust: &Trust,
+    path: &Path,
+) -> Outcome<(Input, Source)> {
+    let source = if args.consume { Source::Consumed { seal: None } } else { Source::Kept };
+    let is_stdin = path.as_os_str() == "-";
+    let is_demanded = args.signature.is_some() || trust.is_required();
+    if is_stdin || path.is_dir() {
+        if is_demanded {
+            return Err(signed::twice(path, if is_stdin { "stdin" } else { "a directory" }));
+        }
+        return Ok(match is_stdin {
+            true => {
+                (Input::Stream(Box::new(interruptible_stdin(context.cancel.clone())), "-".into()), source)
+            }
+            false => (Input::File(path.to_path_buf()), source),
+        });
+    }
+    let mut file = open(path, args.consume)?;
+    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+        return match is_demanded {
+            true => Err(signed::twice(path, "a pipe")),
+            false => Ok((Input::Open(file, path.to_path_buf()), source)),
+        };
+    }
+    let signature = signed::of_file(trust, path, args.signature.as_deref())?;
+    let sealed = match &signature {
+        Some(text) if args.consume => seal(store, &file, path, text, &context.cancel)?,
+        _ => None,
+    };
+    let source = match sealed {
+        Some((seal, _)) => Source::Consumed { seal: Some(seal) },
+        None => source,
+    };
+    match (&signature, sealed) {
+        // It was looked at before the first piece was freed.
+        (Some(text), Some((_, true))) => signed::check_key(trust, path, text)?,
+        (text, _) => signed::check(trust, path, &mut file, text.as_deref(), &context.cancel)?,
+    }
+    Ok((Input::Open(file, path.to_path_buf()), source))
 }
 
 /// What had the name before.

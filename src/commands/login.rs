@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Context, Outcome, environment, fail, note};
 use crate::registry::access::{self, Credentials, HUB, Keeper, Secret, is_host};
-use crate::registry::{self, Checked, Kind, Patience, Registries, check};
+use crate::registry::{self, Checked, GivenUp, Kind, Patience, Registries, check};
 
 /// Keep the user and password of a registry, as `docker login` does
 ///
@@ -42,6 +42,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         environment: environment.clone(),
         patience: Patience::default(),
         cancel: context.cancel.clone(),
+        given_up: GivenUp::default(),
     };
     let credentials = Credentials::Basic { user: user.clone(), password: password.clone() };
     // The remedy of a failed request is to log in, which is what was just tried.

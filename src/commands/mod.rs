@@ -30,6 +30,7 @@ mod pull;
 mod push;
 mod resolve;
 mod rm;
+mod signed;
 mod sync;
 mod tag;
 mod to_docker;

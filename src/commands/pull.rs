@@ -19,7 +19,7 @@ use crate::cli::{
 };
 use crate::registry::access;
 use crate::registry::pull::{Notice, Platforms, Request, pull};
-use crate::registry::{self, Kind, Patience, Registries};
+use crate::registry::{self, GivenUp, Kind, Patience, Registries};
 
 /// Bring images in from registries
 ///
@@ -220,7 +220,8 @@ pub(super) fn fetch(
 pub(super) fn registries(context: &Context, plain_http: bool) -> Outcome<Registries> {
     let environment = environment();
     let settings = access::Settings { plain_http, ..access::settings(&environment)? };
-    Ok(Registries { settings, environment, patience: Patience::default(), cancel: context.cancel.clone() })
+    let (patience, given_up) = (Patience::default(), GivenUp::default());
+    Ok(Registries { settings, environment, patience, cancel: context.cancel.clone(), given_up })
 }
 
 /// What people may want to know of what comes.
@@ -230,5 +231,9 @@ pub(super) fn say(notice: Notice) {
             "layer {layer} ({}) may not be passed on by registries (foreign): it is not fetched",
             human(size)
         )),
+        Notice::PassedOver { why, next } => note(format_args!("{why}; {next} is asked for it")),
+        Notice::Waits { blob } => {
+            note(format_args!("blob {blob}: another larder is fetching it, and is waited for"));
+        }
     }
 }

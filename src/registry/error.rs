@@ -30,8 +30,10 @@ pub(crate) enum Error {
 pub(crate) enum Kind {
     /// Anything that has no kind of its own.
     Failed,
-    /// The registry has no such image.
+    /// The registry has no such image: none of the name that somebody asked for.
     NoSuchImage,
+    /// The registry itself does not have what was asked for: a part of an image, or a tag that was only looked for.
+    Absent,
     /// The registry wants to know who is asking, or knows it and says no.
     Denied,
     /// What came is not what was announced.
@@ -84,12 +86,34 @@ impl Error {
         store.kind() == StoreKind::Interrupted
     }
 
+    /// The same, where it was the very image that somebody asked for: what is absent then is no such image.
+    pub(super) fn of_image(mut self) -> Error {
+        if let Error::Request(failed) = &mut self
+            && failed.kind == Kind::Absent
+        {
+            failed.kind = Kind::NoSuchImage;
+            failed.hint = "is the name right? the registry has nothing of that name for who asks".to_owned();
+        }
+        self
+    }
+
     /// What sort of failure a request ended in; `None` where it is the store's.
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
             Error::Request(failed) => Some(failed.kind),
             _ => None,
         }
+    }
+}
+
+/// The most of a path that gets into a message, characters.
+const PATH: usize = 64;
+
+/// A path in a message. Where it is long, others made it, and its beginning says enough.
+pub(super) fn short_path(path: &str) -> String {
+    match path.char_indices().nth(PATH) {
+        Some((at, _)) => format!("{}…", &path[..at]),
+        None => path.to_owned(),
     }
 }
 
@@ -110,6 +134,12 @@ pub(super) fn cleaned(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_path_is_cut() {
+        assert_eq!(short_path("/v2/a"), "/v2/a");
+        assert_eq!(short_path(&"é".repeat(1000)).chars().count(), PATH + 1);
+    }
 
     #[test]
     fn what_others_say_is_one_short_line() {

@@ -7,7 +7,9 @@
 pub(crate) mod access;
 mod client;
 mod error;
+mod given_up;
 mod host;
+pub(crate) mod mirror;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod repair;
@@ -19,6 +21,7 @@ use larder_store::cancel::Cancel;
 use self::access::{Environment, Settings};
 pub(crate) use self::client::{Checked, Patience, check};
 pub(crate) use self::error::{Error, Kind};
+pub(crate) use self::given_up::GivenUp;
 
 /// How registries are asked from here.
 #[derive(Debug, Clone)]
@@ -31,4 +34,6 @@ pub(crate) struct Registries {
     pub(crate) patience: Patience,
     /// Asks to stop.
     pub(crate) cancel: Cancel,
+    /// Hosts that do not answer, where those who ask get on without them.
+    pub(crate) given_up: GivenUp,
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use larder_store::blob::Staged;
-use larder_store::error::{Error as StoreError, Kind as StoreKind};
+use larder_store::error::Error as StoreError;
 use larder_store::index::{self, Index};
 use larder_store::progress::Event;
 use larder_store::reference::Reference;
@@ -15,7 +15,7 @@ use larder_store::verify::Part;
 use larder_store::walk::Role;
 
 use super::Registries;
-use super::client::{Line, Repository, Which};
+use super::client::{Line, Repository, Taking, Which};
 use super::error::{Error, Kind, Result};
 
 /// After so many failures in a row that are about the registry, and not about what was asked for, it is not asked again.
@@ -72,23 +72,17 @@ impl OriginSource<'_> {
             let raw = line.manifest(&Which::Digest(descriptor.digest))?;
             return Ok(bench.stage(part, &*raw.bytes)?);
         }
-        let mut writer = bench.writer(descriptor.size)?;
-        let watch = |count| {
-            (bench.watch)(Event::Done(count));
-            true
-        };
-        line.blob(descriptor, &mut writer, &watch)?;
-        writer.finish_as(descriptor.digest, descriptor.size).map_err(|error| match error.kind() {
-            StoreKind::Damaged => line.wrong(descriptor, &error),
-            _ => error.into(),
-        })
+        let anew = || bench.writer(descriptor.size);
+        let watch = |count| (bench.watch)(Event::Done(count));
+        let taking = Taking { anew: &anew, watch: &watch, passed_over: &|_, _| {} };
+        line.blob(descriptor, anew()?, &taking)
     }
 
     /// What a failure means for the next part.
     fn judge(&mut self, error: &Error) {
         match error.kind() {
             // It answers, and that it does not have this.
-            Some(Kind::NoSuchImage | Kind::Damaged) => self.failed = 0,
+            Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => self.failed = 0,
             Some(Kind::Failed) => self.failed += 1,
             Some(Kind::Denied) => self.failed = GIVES_UP,
             // Not even asked, or the store's.

@@ -2,12 +2,14 @@
 //!
 //! `.larder/journals/<digest of the archive's headers and documents>`, one line a blob: its digest, a space, and the
 //! entry that it was made from. A blob is listed, durably, before the entry's space is freed; so a journal is a root
-//! of GC that outlives its process, until the same import has named the images in the index. A last line without
-//! its end is one whose entry was not freed yet.
+//! of GC that outlives its process, until the same import has named the images in the index: then it says so, and is no root
+//! any more, but tells an archive that came back after a power cut from one that is damaged. A last line without its end is one whose entry was not freed yet. The line of an entry that no archive can have is no blob: it is what
+//! [`seal`](crate::archive::import::seal) said of an archive whose signature was checked.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -17,6 +19,18 @@ use crate::fs::{self, Dir};
 
 /// More than any archive has of entries, with long names.
 const MAX_JOURNAL: u64 = 64 << 20;
+
+/// No path in an archive has a NUL.
+const SEAL: &str = "\0seal";
+
+/// Noted when the index names all that was in the archive, before the archive itself goes; behind it stands where that was.
+const DONE: &str = "\0done";
+
+/// What the seal of an archive was when an import of it began.
+pub fn seal_of(private: &Dir, archive: &Digest) -> Result<Option<Digest>> {
+    let Some(dir) = private.sub_if_there("journals")? else { return Ok(None) };
+    Ok(parse(&dir, &archive.hex())?.0.remove(SEAL))
+}
 
 /// An import that was not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,10 +47,32 @@ pub fn unfinished(private: &Dir) -> Result<Vec<Unfinished>> {
     let Some(dir) = private.sub_if_there("journals")? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for journal in dir.names()? {
-        let blobs = parse(&dir, &journal)?.0.into_values().collect();
+        let (mut consumed, _) = parse(&dir, &journal)?;
+        if done(&consumed).is_some() {
+            continue;
+        }
+        consumed.remove(SEAL);
+        let blobs = consumed.into_values().collect();
         found.push(Unfinished { journal, blobs });
     }
     Ok(found)
+}
+
+/// Removes journals that outlived their archives: a power cut came between the two.
+pub fn forget_done(private: &Dir) -> Result<()> {
+    let Some(dir) = private.sub_if_there("journals")? else { return Ok(()) };
+    for journal in dir.names()? {
+        let (consumed, _) = parse(&dir, &journal)?;
+        if done(&consumed).is_some_and(|archive| archive.try_exists().is_ok_and(|is_there| !is_there)) {
+            dir.unlink(&journal)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the archive was that is in the index with all that it had.
+fn done(consumed: &HashMap<String, Digest>) -> Option<&Path> {
+    consumed.keys().find_map(|entry| entry.strip_prefix(DONE)).map(Path::new)
 }
 
 /// What a journal says, and the length of its whole lines.
@@ -82,6 +118,14 @@ impl Journal {
         self.consumed.get(entry).copied()
     }
 
+    /// Notes what the seal of the archive is, durably.
+    pub fn seal(&mut self, seal: Digest) -> Result<()> {
+        match self.blob_of(SEAL) {
+            Some(noted) if noted == seal => Ok(()),
+            _ => self.note(SEAL, seal),
+        }
+    }
+
     /// Whether nothing was consumed.
     pub fn is_empty(&self) -> bool {
         self.consumed.is_empty()
@@ -110,7 +154,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends it: the index names what it kept.
+    /// Notes that the index names all that it kept of this archive.
+    pub fn done(&mut self, archive: &Path) -> Result<()> {
+        let path = std::path::absolute(archive).unwrap_or_default();
+        match path.to_str().filter(|path| !self.is_empty() && !path.contains(['\n', '\r'])) {
+            Some(path) => self.note(&format!("{DONE}{path}"), Digest::of(b"")),
+            // It stays a root, as of an import that was not finished.
+            None => Ok(()),
+        }
+    }
+
+    /// Ends it: the archive is gone.
     pub fn remove(self) -> Result<()> {
         self.dir.unlink(&self.name)?;
         self.dir.sync()

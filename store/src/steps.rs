@@ -19,6 +19,8 @@ use crate::store::Store;
 /// The directory below `.larder/`.
 pub(crate) const PLACE: &str = "steps";
 const FORMAT: &str = "1";
+/// Of a step that came from elsewhere.
+const FETCHED: &str = "2";
 /// Bytes of a record.
 const MAX_RECORD: u64 = 1024;
 
@@ -36,19 +38,32 @@ pub struct StepRecord {
     pub layer: Option<LayerFacts>,
     /// When it was done (seconds since 1970): within one build a later step has a later time, or the same.
     pub created: i64,
+    /// The digest of the name of the repository that it was fetched from; `None` where it was done in this store.
+    pub from: Option<Digest>,
 }
 
 impl StepRecord {
     fn to_line(self) -> String {
         let layer = self.layer.map_or("-\n".to_owned(), LayerFacts::to_line);
-        format!("{FORMAT} {} {layer}", self.created)
+        match self.from {
+            Some(from) => format!("{FETCHED} {from} {} {layer}", self.created),
+            None => format!("{FORMAT} {} {layer}", self.created),
+        }
     }
 
     /// A line without its end is a file that a crash cut off.
     fn from_line(line: &str) -> Option<StepRecord> {
-        let (created, layer) = line.strip_prefix(FORMAT)?.strip_prefix(' ')?.split_once(' ')?;
+        let (format, rest) = line.split_once(' ')?;
+        let (from, rest) = match format {
+            FORMAT => (None, rest),
+            FETCHED => {
+                rest.split_once(' ').and_then(|(from, rest)| Some((Some(from.parse().ok()?), rest)))?
+            }
+            _ => return None,
+        };
+        let (created, layer) = rest.split_once(' ')?;
         let layer = if layer == "-\n" { None } else { Some(LayerFacts::from_line(layer)?) };
-        Some(StepRecord { layer, created: created.parse().ok()? })
+        Some(StepRecord { layer, created: created.parse().ok()?, from })
     }
 }
 

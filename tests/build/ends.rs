@@ -55,6 +55,14 @@ fn much_output_passes_whole_and_the_last_forty_lines_are_repeated() {
 }
 
 #[test]
+fn two_outputs_are_told_in_the_order_in_which_they_were_written() {
+    let builder = need!(Builder::new(), "root, runc and busybox");
+    let made = builder.ok("FROM busybox:1\nRUN for n in $(seq 500); do echo $n; echo $n >&2; done\n", &[]);
+    let expected: String = (1..=500).map(|n| format!("{n}\n{n}\n")).collect();
+    assert_eq!(made.said("RUN for"), expected);
+}
+
+#[test]
 fn an_instruction_without_end_is_shortened_where_it_fails() {
     let builder = need!(Builder::new(), "root, runc and busybox");
     let told = builder.fail(&format!("FROM busybox:1\nRUN exit 1; {}\n", "true; ".repeat(1000)), &[], 1);

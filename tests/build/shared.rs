@@ -52,8 +52,7 @@ fn the_second_host_runs_nothing() {
     assert_eq!(same(&second), same(&first));
     second.assert_clean();
     second.sandbox.ok(["verify"]);
-    // It is a step of this store by now.
-    assert_eq!(done(&second.ok(STEPS, &[])), [""; 0]);
+    // Where that place is named it is not fetched again.
     assert_eq!(
         done(&second.ok(&format!("{STEPS}RUN cat one two other/file\n"), &["--cache-from", &place])),
         ["RUN"]
@@ -82,6 +81,37 @@ fn a_step_costs_one_request_and_what_is_there_is_not_sent_again() {
     // What is done anew replaces what was known, and nothing is asked for it.
     let anew = first.ok(STEPS, &["--no-cache", "--cache-from", &place, "--cache-to", &place]);
     assert_eq!((done(&anew).len(), tags(&taker).len()), (4, 4));
+}
+
+#[test]
+fn what_came_from_one_place_counts_where_that_is_named_and_goes_to_no_other() {
+    let (first, second) = need!(host().zip(host()), "root, runc and busybox");
+    let taker = Taker::new();
+    let [one, other] = ["one", "other"].map(|name| format!("{}/{name}", taker.address));
+    first.ok(STEPS, &["--cache-to", &one]);
+    tags(&taker);
+    let made = second.ok(STEPS, &["--cache-from", &one, "--cache-to", &other]);
+    assert_eq!((done(&made), tags(&taker).len()), (vec![], 0), "{}", made.told);
+    // From the store, and no more of their own for that.
+    let made = second.ok(STEPS, &["--cache-from", &one, "--cache-to", &other]);
+    assert_eq!((done(&made), tags(&taker).len()), (vec![], 0), "{}", made.told);
+    let made = second.ok(STEPS, &["--cache-from", &other, "--cache-to", &other]);
+    assert_eq!((done(&made).len(), tags(&taker).len()), (4, 4), "{}", made.told);
+    // What was done here is this store's own.
+    let made = second.ok(STEPS, &[]);
+    assert_eq!(done(&made), [""; 0], "{}", made.told);
+    assert_ne!(layers(&first)[1], layers(&second)[1]);
+}
+
+#[test]
+fn a_host_that_wants_to_be_left_alone_is_asked_once_in_a_build() {
+    let builder = need!(host(), "root, runc and busybox");
+    let taker = Taker::new();
+    taker.rule(|_| Does::Answer(answer("429 Too Many Requests", &[("Retry-After", "60")], b"{}")));
+    let [from, to] = ["one", "other"].map(|name| format!("{}/{name}", taker.address));
+    let made = builder.ok(STEPS, &["--cache-from", &from, "--cache-to", &to]);
+    assert_eq!(done(&made).len(), 4);
+    assert_eq!(taker.kinds(), ["GET manifest"], "{}", made.told);
 }
 
 /// What it is called, how it is told, and what is said of it.

@@ -28,7 +28,7 @@ fn step_of(sandbox: &Sandbox, image: &str, ago: i64) -> String {
 fn remember(sandbox: &Sandbox, blob: &Digest, ago: i64) {
     let store = larder_store::Store::open(&sandbox.store(), std::time::Duration::from_secs(60)).unwrap();
     let facts: LayerFacts = store.layers().unwrap().by_blob(blob).unwrap();
-    let record = StepRecord { layer: Some(facts), created: now() - ago };
+    let record = StepRecord { layer: Some(facts), created: now() - ago, from: None };
     Steps::open(&store).unwrap().put(&Digest::of(blob.to_string().as_bytes()), &record, now() - ago).unwrap();
 }
 

@@ -12,11 +12,11 @@ use crate::support::{Sandbox, peer};
 
 /// Bytes of memory that no input may make larder use: private and writable (a limit of the kernel), or in RAM.
 pub(super) const MEMORY: u64 = 200 << 20;
-/// What no input may make larder take, on a machine that has nothing else to do: five seconds. Without optimisation
+/// What no input may make larder take of the processors, which a busy machine does not change much: five seconds. Without optimisation
 /// JSON is read several times slower.
 pub(super) const TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 5 });
-/// After this it is said to hang.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// After this by the clock it is said to hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Calls that change what a path leads to, or that leave the machine; a `?` lets an architecture lack one.
 const TRACED: &str = "trace=?open,?openat,?openat2,?creat,?mkdir,?mkdirat,?mknod,?mknodat,?rmdir,?unlink,?unlinkat,\
@@ -30,7 +30,8 @@ pub(super) struct Ended {
     pub(super) code: Option<i32>,
     pub(super) stdout: String,
     pub(super) stderr: String,
-    pub(super) wall: Duration,
+    /// What it took of all processors.
+    pub(super) busy: Duration,
     /// The most that was in RAM, bytes.
     pub(super) peak: u64,
     /// What strace wrote.
@@ -54,9 +55,9 @@ pub(super) fn run<A: AsRef<OsStr>>(
     watch.arg(larder.get_program()).args(larder.get_args());
     watch.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
     watch.stdout(File::create(at("stdout")).unwrap()).stderr(File::create(at("stderr")).unwrap());
-    let (code, wall, peak) = spawn(&mut watch, stdin);
+    let (code, busy, peak) = spawn(&mut watch, stdin);
     let text = |name| String::from_utf8_lossy(&std::fs::read(at(name)).unwrap()).into_owned();
-    Ended { code, stdout: text("stdout"), stderr: text("stderr"), wall, peak, calls: text("calls") }
+    Ended { code, stdout: text("stdout"), stderr: text("stderr"), busy, peak, calls: text("calls") }
 }
 
 fn spawn(command: &mut Command, stdin: Option<&[u8]>) -> (Option<i32>, Duration, u64) {
@@ -68,27 +69,37 @@ fn spawn(command: &mut Command, stdin: Option<&[u8]>) -> (Option<i32>, Duration,
             // It may stop reading before the end.
             scope.spawn(move || drop(pipe.write_all(bytes)));
         }
-        let peak = look_on(&mut child, begun);
-        (child.wait().unwrap().code(), begun.elapsed(), peak)
+        let (busy, peak) = look_on(&mut child, begun);
+        (child.wait().unwrap().code(), busy, peak)
     })
 }
 
-/// Waits for the end, with an eye on the memory of the process below strace.
-fn look_on(strace: &mut Child, begun: Instant) -> u64 {
+/// Waits for the end, with an eye on time and memory of the process below strace.
+fn look_on(strace: &mut Child, begun: Instant) -> (Duration, u64) {
     let children = format!("/proc/{0}/task/{0}/children", strace.id());
-    let mut peak = 0;
+    let (mut busy, mut peak) = (Duration::ZERO, 0);
     while strace.try_wait().unwrap().is_none() {
         let pid = std::fs::read_to_string(&children).unwrap_or_default();
         let pid = pid.split_whitespace().next().and_then(|pid| pid.parse::<i32>().ok());
         let status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
         peak = peak.max(status.as_deref().and_then(high_water).unwrap_or(0));
+        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        busy = busy.max(stat.as_deref().and_then(processor_time).unwrap_or_default());
         if let Some(pid) = pid.and_then(Pid::from_raw).filter(|_| begun.elapsed() > PATIENCE) {
             // Not strace, without which larder would go on.
             rustix::process::kill_process(pid, Signal::KILL).unwrap();
         }
         std::thread::sleep(Duration::from_millis(4));
     }
-    peak
+    (busy, peak)
+}
+
+/// What all threads took of the processors by the word of `/proc/PID/stat`, whose unit is a hundredth of a second.
+fn processor_time(stat: &str) -> Option<Duration> {
+    // The name, in brackets, may have anything in it.
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
 }
 
 /// The most that was in RAM by the word of `/proc/PID/status`, bytes.

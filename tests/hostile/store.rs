@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::confined::{Ended, MEMORY, PATIENCE, TIME, run};
+use super::confined::{Ended, MEMORY, TIME, run};
 use super::{Case, Expected, Way, calls, copy};
 use crate::roundtrip::imported;
 use crate::support::Sandbox;
@@ -24,7 +24,7 @@ pub(super) struct Before {
 pub(super) struct Tried {
     pub(super) failures: Vec<String>,
     pub(super) is_slow: bool,
-    pub(super) wall: Duration,
+    pub(super) busy: Duration,
 }
 
 impl Before {
@@ -70,7 +70,7 @@ impl Before {
                 ended.stderr.trim_end()
             )]
         };
-        Tried { failures, is_slow: ended.wall > TIME && ended.wall < PATIENCE, wall: ended.wall }
+        Tried { failures, is_slow: ended.code.is_some() && ended.busy > TIME, busy: ended.busy }
     }
 
     /// The index, the blobs of before, and what is for the time of an import only.

@@ -10,6 +10,7 @@ mod large;
 mod names;
 mod outer;
 mod reuse;
+mod signed;
 mod streams;
 mod unpacked;
 

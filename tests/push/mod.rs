@@ -1,5 +1,6 @@
 //! `larder push`: what the store has goes to registries, once, and whatever does not go well is said.
 
+mod believed;
 mod broken;
 mod peers;
 mod referrers;

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::image::digest;
+use crate::support::wait_for;
 use crate::support::web::answer;
 
 /// A request.
@@ -50,6 +52,8 @@ pub(crate) enum Does {
     Answer(Vec<u8>),
     /// All of it is done, and this is the answer.
     Lie(Vec<u8>),
+    /// It is answered as it should be, once this is true.
+    Until(Arc<AtomicBool>),
 }
 
 type Rule = Box<dyn Fn(&Asked) -> Does + Send + Sync>;
@@ -152,11 +156,14 @@ impl Shared {
         let said = match does {
             Does::Answer(said) => said,
             Does::Hang => return drop(std::io::copy(&mut client, &mut std::io::sink())),
-            Does::Pass | Does::Cut(_) | Does::Mute | Does::Lie(_) => {
+            Does::Pass | Does::Cut(_) | Does::Mute | Does::Lie(_) | Does::Until(_) => {
+                if let Does::Until(is_time) = &does {
+                    wait_for(|| is_time.load(Ordering::SeqCst).then_some(()));
+                }
                 let done = self.act(&asked, body, is_whole);
                 match does {
                     Does::Lie(said) => said,
-                    Does::Pass => done,
+                    Does::Pass | Does::Until(_) => done,
                     _ => Vec::new(),
                 }
             }

@@ -1,15 +1,23 @@
 //! Registries: what one has comes into the store, once, whatever the network does; and as whom, and by which way, it is asked.
 
+mod absent;
 mod access;
 mod bad;
 mod broken;
 mod build;
 mod login;
+mod mirrors;
 mod odd;
 mod peers;
 mod pull;
 mod referrers;
 mod sync;
+mod sync_broken;
+mod sync_pair;
+mod sync_real;
+mod sync_to;
+mod together;
+mod variable;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use crate::support::store::{assert_sound, blob_path, entries, named};
 use crate::support::{Docker, Sandbox, fixture, need, peer, run};
 
 /// The digest that the registry has under a name, by the word of skopeo.
-fn digest_of(reference: &str) -> Option<String> {
+pub(super) fn digest_of(reference: &str) -> Option<String> {
     let mut skopeo = peer::tool("skopeo")?;
     let from = format!("docker://{reference}");
     Some(digest(run(skopeo.args(["inspect", "--raw", "--tls-verify=false", &from])).as_bytes()))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,12 +48,16 @@ pub enum Does {
     Answer(Vec<u8>),
     /// This is the beginning of an answer that never ends.
     Endless(Vec<u8>),
+    /// The connection stays open after so many bytes of the body, and nothing more comes.
+    Stall(u64),
     /// The connection is closed without an answer.
     Close,
     /// No answer comes, and the connection stays.
     Hang,
     /// The same, some time later.
     After(Duration, Box<Does>),
+    /// The same, once this is true.
+    Until(Arc<AtomicBool>, Box<Does>),
 }
 
 /// An answer.
@@ -217,6 +221,10 @@ impl Shared {
             Does::Pass => self.answer(client, asked, u64::MAX),
             Does::Cut(bytes) => self.answer(client, asked, bytes),
             Does::Answer(bytes) => client.write_all(&bytes),
+            Does::Stall(bytes) => {
+                self.answer(client, asked, bytes)?;
+                client.read(&mut [0]).map(drop)
+            }
             Does::Endless(bytes) => {
                 client.write_all(&bytes)?;
                 loop {
@@ -234,6 +242,10 @@ impl Shared {
                 }
                 std::thread::sleep(time);
                 self.busy.lock().unwrap().0 -= 1;
+                self.act(client, asked, *does)
+            }
+            Does::Until(is_time, does) => {
+                super::wait_for(|| is_time.load(Ordering::SeqCst).then_some(()));
                 self.act(client, asked, *does)
             }
         }

@@ -1,7 +1,7 @@
 //! Steps that another host has done, by a repository that the host's configuration or the command line names.
 //!
-//! Asked after the own records. What is there becomes a record and a layer of this store; what is not, or is not as it should be, is
-//! done here.
+//! Asked after the own records. What is there becomes a layer of this store, and a record that says where it came from: it counts for
+//! builds that name that place, and is passed on to no other. What is not there, or is not as it should be, is done here.
 
 use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
@@ -56,7 +56,7 @@ impl Work<'_, '_> {
                 }
             }
         };
-        let record = StepRecord { layer: Some(layer), created };
+        let record = StepRecord { layer: Some(layer), created, from: Some(cache.id()) };
         self.steps.put(key, &record, now)?;
         Ok(Some(record))
     }

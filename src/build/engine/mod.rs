@@ -14,6 +14,7 @@ mod image;
 mod key;
 mod label;
 mod layer;
+mod made_of;
 mod source;
 mod stage;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use larder_store::store::Store;
 use larder_store::transaction::Transaction;
 
 pub(crate) use error::{Error, Result};
+pub(crate) use made_of::made_of;
 pub(crate) use source::{Source, text_of};
 
 use super::args::Given;
@@ -132,7 +134,7 @@ pub(crate) struct Built<'s> {
     pub(crate) base: Option<Base>,
     /// Steps that were done, and steps that were known.
     pub(crate) steps: (usize, usize),
-    /// Those of them that made a layer, but for what the cache of other hosts has already.
+    /// Those of them that made a layer, but for what came from another place.
     pub(crate) known: Vec<Known>,
 }
 

@@ -27,7 +27,7 @@ use crate::build::history;
 use crate::build::plan::{Base, Origin, Plan, Planned};
 use crate::build::problem::Problem;
 use crate::build::run::{self, Runner};
-use crate::registry::steps::Known;
+use crate::registry::steps::{Known, StepCache};
 
 pub(super) struct Work<'a, 's> {
     pub(super) store: &'s Store,
@@ -215,7 +215,6 @@ impl<'a, 's> Work<'a, 's> {
         if known.is_none() && !self.request.no_cache && makes_files(&done.instruction) {
             known = self.done_elsewhere(&key)?;
         }
-        let is_elsewhere = known.is_some() && !is_own;
         self.say(planned, &step.text, known.is_some());
         let record = match known {
             Some(record) => {
@@ -226,14 +225,15 @@ impl<'a, 's> Work<'a, 's> {
                 self.did.0 += 1;
                 let layer = self.layer(stage, &done.instruction, files, &at)?;
                 let now = (self.request.now)();
-                let record = StepRecord { layer, created: now };
+                let record = StepRecord { layer, created: now, from: None };
                 self.steps.put(&key, &record, now)?;
                 record
             }
         };
         if let Some(layer) = &record.layer {
             stage.push(layer);
-            if !is_elsewhere {
+            // What another place has made is nobody's to pass on.
+            if record.from.is_none() {
                 self.known.push(Known { key, layer: *layer, created: record.created, is_new: !is_own });
             }
         }
@@ -248,6 +248,11 @@ impl<'a, 's> Work<'a, 's> {
         let Some(record) = self.steps.get(key, (self.request.now)(), self.request.not_before)? else {
             return Ok(None);
         };
+        // What came from elsewhere counts where that place is named again.
+        let named = self.request.cache_from.map(StepCache::id);
+        if record.from.is_some() && record.from != named {
+            return Ok(None);
+        }
         let there = match &record.layer {
             Some(layer) => self.tx.reuse(&[(layer.blob, layer.size)])?.contains(&layer.blob),
             None => true,

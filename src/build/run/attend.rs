@@ -175,8 +175,9 @@ fn run_to_its_end(
         .arg(entry::FIRST)
         .arg(request.open_files.map_or(first::AS_IT_IS.to_owned(), |soft| soft.to_string()))
         .arg(state.at(state::LOG))
+        .arg(state.pid_file())
         .arg(&runtime.program)
-        .args(runtime.arguments(state.dir(), state.id(), has_cgroups))
+        .args(runtime.arguments(state, has_cgroups))
         // Its end tells the first process that its attendant has died.
         .stdin(Stdio::piped())
         .spawn()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
+use super::state::{self, State};
 
 /// A runtime's program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,23 +36,25 @@ impl Runtime {
             .ok_or(Error::NoRuntime)
     }
 
-    /// The arguments that run the bundle in `dir` under this ID to its end.
-    pub(super) fn arguments(&self, dir: &Path, id: &str, has_cgroups: bool) -> Vec<OsString> {
+    /// The arguments that start the bundle in a step's directory, and do not wait for its end.
+    pub(super) fn arguments(&self, state: &State, has_cgroups: bool) -> Vec<OsString> {
         let option = |name: &str, value: &Path| {
             let mut option = OsString::from(format!("--{name}="));
             option.push(value);
             option
         };
-        let mut args = vec![option("root", &dir.join(super::state::RUNTIME))];
-        args.push(option("log", &dir.join(super::state::LOG)));
+        let mut args = vec![option("root", &state.at(state::RUNTIME))];
+        args.push(option("log", &state.at(state::LOG)));
         args.push("--log-format=json".into());
         if !has_cgroups {
             // Of runc: it does without those that cannot be written.
             args.push("--rootless=true".into());
         }
         args.push("run".into());
-        args.push(option("bundle", dir));
-        args.push(id.into());
+        args.push("--detach".into());
+        args.push(option("pid-file", &state.pid_file()));
+        args.push(option("bundle", state.dir()));
+        args.push(state.id().into());
         args
     }
 }

@@ -81,6 +81,11 @@ impl State {
         self.dir.join(name)
     }
 
+    /// The file for the number of the step's process: where a killed runtime may leave what it likes, such as a half-written one.
+    pub(super) fn pid_file(&self) -> PathBuf {
+        self.at(RUNTIME).join("pid")
+    }
+
     /// Takes it away, with the step's control groups.
     pub(super) fn remove(self) -> Result<()> {
         clear(&self.dir, &self.id).map_err(Error::io("remove", &self.dir))

@@ -38,6 +38,11 @@ pub(crate) fn reads<T>(dir: &Dir, name: &str, parse: impl Fn(&str) -> Result<T, 
 }
 
 impl Registry {
+    /// As it was read.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Reads its text; the error says the line.
     pub(crate) fn parse(text: &str) -> Result<Registry, String> {
         let root = yaml::parse(text)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::PathBuf;
 
 use larder_store::archive::options::{Existing, Imported, Named, Options, Source};
@@ -23,6 +24,8 @@ use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line,
 use crate::commands::import::{Taking, row, say_gone, say_replaced, take_facts, value};
 use crate::commands::naming::Names;
 use crate::commands::pace::Pace;
+use crate::commands::signed;
+use crate::trust::Trust;
 
 /// Bring in the images that a registry lists, with all that it says of them
 ///
@@ -49,6 +52,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return Err(Error::io("open", &args.file)(missing).into());
     }
     let registry = reads(&dir, name, Registry::parse)?;
+    let trust = signed::trust()?;
+    // It says what images are called and what is in them.
+    let signature = dir.read(&signature_of(name), MAX_SIGNATURE)?.filter(|_| trust.has_keys());
+    signed::check_text(&trust, &dir.at(name), registry.text().as_bytes(), signature.as_deref())?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
     let known = known(&store.index()?);
@@ -56,6 +63,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut run = Run {
         context,
         args,
+        trust: &trust,
         store: &store,
         together: Together::new(&store)?,
         pending: Vec::new(),
@@ -115,6 +123,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 struct Run<'a> {
     context: &'a Context,
     args: &'a Args,
+    trust: &'a Trust,
     store: &'a Store,
     together: Together<'a>,
     /// What is to be said of those that wait for their names, in their order.
@@ -150,10 +159,28 @@ impl Run<'_> {
         let kept = entry.kept().filter(|kept| kept.len() <= KEPT);
         let is_kept = kept.is_some();
         named.declared.extend(kept.map(|kept| (index::REGISTRY.to_owned(), kept)));
-        let bar = Bar::new(&reference.familiar());
-        let asked = Asked { context: self.context, args: self.args, bar: &bar, named: &named };
         let parts = entry.parts().map_err(|why| fail(format!("{shown}: {why}")))?;
-        asked.bring(&mut self.together, entry, dir, &parts).map_err(within)?;
+        let (mut file, path) = open(dir, &parts).map_err(within)?;
+        let mut of_signature: Vec<_> = parts.iter().map(ToString::to_string).collect();
+        of_signature.iter_mut().next_back().into_iter().for_each(|name| *name = signature_of(name));
+        let signature = match open(dir, &of_signature) {
+            _ if !self.trust.has_keys() => None,
+            Ok((file, path)) => {
+                let mut text = Vec::new();
+                file.take(MAX_SIGNATURE)
+                    .read_to_end(&mut text)
+                    .map_err(Error::io("read", path))
+                    .map_err(within)?;
+                Some(text)
+            }
+            Err(error) if is_not_found(&error) => None,
+            Err(error) => return Err(within(error)),
+        };
+        signed::check(self.trust, &path, &mut file, signature.as_deref(), &self.context.cancel)
+            .map_err(|error| error.of(&shown))?;
+        let bar = Bar::new(&reference.familiar());
+        let asked = Asked { context: self.context, args: self.args, bar: &bar, named: &named, file, path };
+        asked.bring(&mut self.together, entry).map_err(within)?;
         self.pending.push(Pending { shown, said, is_kept });
         Ok(())
     }
@@ -243,11 +270,14 @@ struct Asked<'a> {
     args: &'a Args,
     bar: &'a Bar,
     named: &'a Named,
+    /// Its archive, open, and where it is.
+    file: File,
+    path: PathBuf,
 }
 
 impl Asked<'_> {
     /// Takes the image that the entry means out of its archive: the one of its names, or the only one if that has no name.
-    fn bring(&self, together: &mut Together<'_>, entry: Entry<'_>, dir: &Dir, parts: &[&str]) -> Result<()> {
+    fn bring(&self, together: &mut Together<'_>, entry: Entry<'_>) -> Result<()> {
         let mut wanted = vec![self.named.reference.familiar()];
         let local = self.named.reference.full();
         // Podman calls so what was built on the host.
@@ -255,9 +285,9 @@ impl Asked<'_> {
         wanted.extend(entry.text("name").map(str::to_owned));
         let mut first = None;
         for wanted in wanted {
-            match self.import(together, dir, parts, Some(wanted)) {
+            match self.import(together, Some(wanted)) {
                 Err(error) => match not_in(&error) {
-                    Some("") => return self.import(together, dir, parts, None),
+                    Some("") => return self.import(together, None),
                     Some(_) => drop(first.get_or_insert(error)),
                     None => return Err(error),
                 },
@@ -267,14 +297,10 @@ impl Asked<'_> {
         Err(first.expect("a name was tried"))
     }
 
-    fn import(
-        &self,
-        together: &mut Together<'_>,
-        dir: &Dir,
-        parts: &[&str],
-        image: Option<String>,
-    ) -> Result<()> {
-        let (file, path) = open(dir, parts)?;
+    fn import(&self, together: &mut Together<'_>, image: Option<String>) -> Result<()> {
+        let failed = Error::io("read", &self.path);
+        let opened = self.file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+        let file = opened.map_err(failed)?;
         let options = Options {
             image,
             name: Some(self.named.reference.clone()),
@@ -290,7 +316,7 @@ impl Asked<'_> {
             cancel: self.context.cancel.clone(),
             watch: &|event| self.bar.on(event),
         };
-        together.take(file, &path, &options)
+        together.take(file, &self.path, &options)
     }
 }
 
@@ -303,8 +329,16 @@ fn not_in(error: &Error) -> Option<&str> {
     }
 }
 
+/// No signature has more, bytes.
+const MAX_SIGNATURE: u64 = 1 << 16;
+
+fn signature_of(name: &str) -> String {
+    format!("{name}.minisig")
+}
+
 /// Opens an archive below the folder, without following any link. Registries lie in the folder `images` or beside it.
-fn open(dir: &Dir, parts: &[&str]) -> Result<(File, PathBuf)> {
+fn open(dir: &Dir, parts: &[impl AsRef<str>]) -> Result<(File, PathBuf)> {
+    let parts: &[&str] = &parts.iter().map(AsRef::as_ref).collect::<Vec<_>>();
     let other: Vec<&str> = match parts {
         ["images", rest @ ..] => rest.to_vec(),
         parts => [&["images"], parts].concat(),

@@ -1,6 +1,6 @@
 //! Whether there is an image for a job, and else how one is made.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 use larder_store::base::Base;
@@ -33,6 +33,8 @@ pub(super) struct Look<'a> {
     pub(super) told: Cell<bool>,
     /// Where other hosts may have made it.
     pub(super) remote: Option<Remote>,
+    /// A name, and what the image has that the remote has of it: one that is made in its place shall have it, too.
+    pub(super) theirs: RefCell<Option<(Reference, Words)>>,
 }
 
 impl<'a> Look<'a> {
@@ -43,7 +45,7 @@ impl<'a> Look<'a> {
         policy: &'a Policy,
     ) -> Outcome<Look<'a>> {
         let remote = if args.dry_run { None } else { Remote::of(context)? };
-        Ok(Look { context, args, store, policy, told: Cell::new(false), remote })
+        Ok(Look { context, args, store, policy, told: Cell::new(false), remote, theirs: RefCell::default() })
     }
 }
 
@@ -130,7 +132,7 @@ impl Look<'_> {
         }
     }
 
-    fn decide_here(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
+    pub(super) fn decide_here(&self, job: &Requirements, earlier: Earlier) -> Outcome<Decision> {
         let mut offers = look::offers(self.context, self.store, &[job])?;
         if !self.told.replace(true) {
             offers.damaged.iter().for_each(|why| note(format_args!("{why}")));
@@ -246,7 +248,10 @@ impl Look<'_> {
             plan.source = Source::Own { path, text };
             return Ok(plan);
         }
-        // What other jobs found there they shall find again.
+        // What other jobs found there, or at the remote, they shall find again.
+        if let Some((_, words)) = self.theirs.borrow().as_ref().filter(|(of, _)| *of == plan.reference) {
+            plan.earlier.add(words);
+        }
         plan.earlier.leave_out(&plan.job);
         plan.job.packages.extend(plan.earlier.packages.iter().cloned());
         plan.job.tools.extend(plan.earlier.tools.iter().cloned());

@@ -105,6 +105,9 @@ impl Look<'_> {
             made => return made.map_err(|unmade| unmade.error),
         };
         error.tell("");
+        let earlier =
+            [earlier, self.theirs_of(&plan.reference)].into_iter().filter(|words| !words.is_empty());
+        let earlier = earlier.collect::<Vec<_>>().join(", ");
         note(format_args!(
             "what earlier jobs asked for of {name} ({earlier}) cannot be had beside what this one asks for, which gets an image of its own"
         ));
@@ -124,18 +127,23 @@ impl Look<'_> {
             Decision::Build(plan) => (plan, None),
             Decision::Fetch(plan, no_way) => (plan, Some(no_way)),
         };
-        if let Some(fetched) = self.fetch(&plan)? {
+        // Who wants it made anew does not want what is there.
+        let fetched = if self.args.how.no_cache { None } else { self.fetch(&plan)? };
+        if let Some(fetched) = fetched {
             return Ok(Ensured::Fetched(fetched));
         }
-        if let Some(no_way) = no_way {
-            plan = match self.without_remote(job, earlier, *no_way)? {
+        plan = match no_way {
+            None => self.with_theirs(job, earlier, plan)?,
+            Some(no_way) => match self.without_remote(job, earlier, *no_way)? {
                 Decision::Found { name, stale } => return Ok(Ensured::Found { name, stale }),
                 Decision::Build(plan) | Decision::Fetch(plan, _) => plan,
-            };
-        }
+            },
+        };
         let reference = plan.reference.clone();
         let made = self.make(plan)?;
-        self.share(&reference)?;
+        if let Ensured::Made { digest, .. } = &made {
+            self.share(&reference, digest)?;
+        }
         Ok(made)
     }
 
@@ -155,6 +163,8 @@ impl Look<'_> {
         request.cache_from = self.steps();
         // It is young or old by when it was made.
         request.epoch = None;
+        // Before anything is built: what changes meanwhile makes it another one.
+        let made_of = plan.source.path().and_then(|_| engine::made_of(&request, &self.context.cancel).ok());
         let mut built = make(self.store, &request, &self.context.cancel).map_err(|error| {
             let for_earlier =
                 plan.installs_earlier && matches!(error, engine::Error::Failed { is_full: false, .. });
@@ -173,6 +183,7 @@ impl Look<'_> {
         }
         let made_by = plan.source.path().map(|_| Digest::of(plan.source.text().as_bytes()).to_string());
         others.insert(index::DOCKERFILE.into(), made_by.unwrap_or_else(|| "generated".to_owned()));
+        others.extend(made_of.map(|digest| (index::MADE_OF.to_owned(), digest.to_string())));
         // Before it is looked into, as what is seen is kept for the image with its labels; mostly it is what was expected.
         let label = |built: &mut Built<'_>, declared: &Declared| {
             let mut annotations = declared.annotations();
@@ -238,7 +249,7 @@ fn foreign_base(index: &Index, plan: &Plan, mut base: Base) -> Base {
 }
 
 /// What is built, and from what files: an image's own Dockerfile stands in the directory that it copies from; one that was generated copies nothing.
-fn source(plan: &Plan, nothing: &Path) -> Outcome<(PathBuf, engine::Source)> {
+pub(super) fn source(plan: &Plan, nothing: &Path) -> Outcome<(PathBuf, engine::Source)> {
     match &plan.source {
         Source::Own { path, text } => {
             let context = directory(path).to_path_buf();

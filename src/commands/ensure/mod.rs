@@ -3,6 +3,8 @@
 mod base;
 mod check;
 mod decide;
+mod expected;
+mod fetch;
 mod from;
 mod give;
 mod make;

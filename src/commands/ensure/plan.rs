@@ -35,8 +35,11 @@ pub(super) struct Plan {
     pub(super) notes: Vec<String>,
 }
 
+/// Words of others that are put into an image beside what is asked for.
+const MOST: usize = 200;
+
 /// Packages and tools.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Words {
     pub(super) packages: Vec<Word>,
     pub(super) tools: Vec<Word>,
@@ -50,6 +53,22 @@ impl Words {
     /// Whether any of them is one of these.
     pub(super) fn are_among(&self, words: &[String]) -> bool {
         self.packages.iter().chain(&self.tools).any(|word| words.iter().any(|other| other == word.as_str()))
+    }
+
+    /// And these.
+    pub(super) fn add(&mut self, more: &Words) {
+        let new = |words: &[Word], more: &[Word]| -> Vec<Word> {
+            more.iter().filter(|word| !words.contains(word)).cloned().collect()
+        };
+        self.packages.extend(new(&self.packages, &more.packages));
+        self.tools.extend(new(&self.tools, &more.tools));
+    }
+
+    /// Those by which a package or a tool could be found, of whatever manager; none where there are more of them than jobs ask for.
+    pub(super) fn checked(mut self) -> Words {
+        self.packages.retain(|word| ensure::is_package(word.as_str()).is_ok());
+        self.tools.retain(|word| ensure::is_tool(word.as_str()).is_ok());
+        if self.packages.len() + self.tools.len() > MOST { Words::default() } else { self }
     }
 
     /// Without what a job asks for itself.

@@ -1,5 +1,6 @@
 //! What is made here goes to the remote, where the host's configuration says so. Whether that goes well is nothing to the job.
 
+use larder_store::digest::Digest;
 use larder_store::reference::Reference;
 
 use super::super::build::share;
@@ -25,14 +26,19 @@ impl Look<'_> {
         }
     }
 
-    /// Shares an image that was made here, where the configuration says so. Whether that goes well is nothing to the job.
-    pub(super) fn share(&self, reference: &Reference) -> Outcome {
-        let is_on = |remote: &&Remote| remote.place.push && !remote.given_up.get();
+    /// Shares the image of this digest, which was made here for this name, where the configuration says so: the name may mean another
+    /// one by now. Whether that goes well is nothing to the job.
+    pub(super) fn share(&self, reference: &Reference, digest: &Digest) -> Outcome {
+        let is_on = |remote: &&Remote| remote.place.push;
         let Some(remote) = self.remote.as_ref().filter(is_on) else { return Ok(()) };
         let Some(to) = remote.place.place(reference) else { return Ok(()) };
         let name = reference.familiar();
+        if remote.is_given_up() {
+            note(format_args!("{name}: is not shared, as the remote is not asked any more"));
+            return Ok(());
+        }
         let not_shared = format!("{name}: is not shared");
-        let protected = self.store.protect(std::slice::from_ref(&reference.full()), "ensure");
+        let protected = self.store.protect(&[digest.to_string()], "ensure");
         let (_protection, root) = match protected {
             Ok((protection, mut entries)) => (protection, entries.pop()),
             Err(error) => return remote.failed(error.into(), &not_shared),

@@ -8,10 +8,18 @@ use std::path::{Path, PathBuf};
 use larder_store::Error as StoreError;
 use rustix::fs::OFlags;
 
-use super::{Environment, Error, Result};
+use super::{Environment, Error, Result, Secret};
 
 /// No file of credentials or settings has more, bytes.
 const MAX_SIZE: u64 = 1 << 20;
+
+/// A variable that has credentials as a file has them: GitLab gives them to jobs so.
+pub(super) const VARIABLE: &str = "DOCKER_AUTH_CONFIG";
+
+/// What that variable has, where it is asked: before all files, but not where `REGISTRY_AUTH_FILE` names one.
+pub(super) fn variable(environment: &Environment) -> Option<&Secret> {
+    environment.docker_auth_config.as_ref().filter(|_| environment.registry_auth_file.is_none())
+}
 
 /// Files of credentials in the order in which they are asked: `REGISTRY_AUTH_FILE` alone where it is set; else those of
 /// podman, then docker's.

@@ -15,23 +15,38 @@ pub(super) fn credentials(
     environment: &Environment,
     cancel: &Cancel,
 ) -> Result<(Credentials, Option<String>)> {
-    for path in files::credentials(environment) {
-        let Some(config) = read(&path)? else { continue };
-        let asked = config.helper(host).map_err(|why| damaged(&path, why))?;
+    let of = |path: &Path, config: &Config| -> Result<_> {
+        let asked = config.helper(host).map_err(|why| damaged(path, why))?;
         if let Some(asked) = &asked {
             let helper = Helper::find(&asked.helper, host, &environment.path, cancel)?;
             if let Some(found) = helper.get(&asked.server)? {
-                return Ok((found, Some(format!("{} ({})", helper.program(), path.display()))));
+                return Ok(Some((found, Some(format!("{} ({})", helper.program(), path.display())))));
             }
         }
         if asked.is_some_and(|asked| asked.alone) {
-            continue;
+            return Ok(None);
         }
-        if let Some(found) = config.entry(host, repository).map_err(|why| damaged(&path, why))? {
-            return Ok((found, Some(path.display().to_string())));
+        let found = config.entry(host, repository).map_err(|why| damaged(path, why))?;
+        Ok(found.map(|found| (found, Some(path.display().to_string()))))
+    };
+    if let Some(config) = variable(environment)?
+        && let Some(found) = of(Path::new(files::VARIABLE), &config)?
+    {
+        return Ok(found);
+    }
+    for path in files::credentials(environment) {
+        let Some(config) = read(&path)? else { continue };
+        if let Some(found) = of(&path, &config)? {
+            return Ok(found);
         }
     }
     Ok((Credentials::Anonymous, None))
+}
+
+/// Reads the variable that has credentials; `None` where it is not set, or not asked.
+pub(super) fn variable(environment: &Environment) -> Result<Option<Config>> {
+    let Some(text) = files::variable(environment) else { return Ok(None) };
+    config::parse(text.reveal().as_bytes()).map(Some).map_err(|why| damaged(Path::new(files::VARIABLE), why))
 }
 
 /// Reads a file of credentials; `None` where there is none.
@@ -45,11 +60,18 @@ pub(super) fn damaged(path: &Path, why: String) -> Error {
     Error::File {
         file: path.display().to_string(),
         why,
-        hint: "put it right, or move it away and log in again (nothing of it is shown, as it holds secrets)",
+        hint: match path == Path::new(files::VARIABLE) {
+            true => {
+                "it has to be the JSON of a config.json, or empty (nothing of it is shown, as it holds secrets)"
+            }
+            false => {
+                "put it right, or move it away and log in again (nothing of it is shown, as it holds secrets)"
+            }
+        },
     }
 }
 
-/// A file of credentials that is there, and what it is good for.
+/// A file of credentials that is there, or the variable that has them, and what it is good for.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Source {
     /// Which.
@@ -62,9 +84,9 @@ pub(crate) struct Source {
     pub(crate) error: Option<String>,
 }
 
-/// Which files of credentials there are, in the order in which they are asked. No helper is run.
+/// Where credentials are, in the order in which they are asked. No helper is run.
 pub(crate) fn sources(environment: &Environment) -> Vec<Source> {
-    let look = |file: PathBuf| match read(&file) {
+    let look = |file: PathBuf, read: Result<Option<Config>>| match read {
         Ok(None) => None,
         Ok(Some(config)) => {
             let helpers = config.programs().iter().map(|name| format!("docker-credential-{name}")).collect();
@@ -72,5 +94,7 @@ pub(crate) fn sources(environment: &Environment) -> Vec<Source> {
         }
         Err(error) => Some(Source { file, entries: 0, helpers: Vec::new(), error: Some(error.to_string()) }),
     };
-    files::credentials(environment).into_iter().filter_map(look).collect()
+    let named = look(files::VARIABLE.into(), variable(environment));
+    let files = files::credentials(environment).into_iter();
+    named.into_iter().chain(files.filter_map(|file| look(file.clone(), read(&file)))).collect()
 }

@@ -5,26 +5,22 @@
 //! it with all that it has started.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use larder_store::open_files;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 
+use super::talk::{Silence, talk};
 use super::{Credentials, Error, Result, Secret};
 
 /// Some ask a service for a token that it makes.
 const LIMIT: Duration = Duration::from_secs(60);
-/// No answer has more, bytes.
-const MAX_ANSWER: usize = 1 << 20;
 /// How the protocol says that there is nothing.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 /// The user of an answer whose secret is an identity token.
@@ -150,83 +146,24 @@ impl<'a> Helper<'a> {
         let mut child = open_files::as_started(|| command.spawn()).map_err(|error| {
             self.wrong(format!("cannot be run: {error}"), "look at the program, and at its first line")
         })?;
-        let talked = self.talk(&mut child, input);
+        let talked = talk(&mut child, input, self.limit, self.cancel);
         if talked.is_err() {
             // It is not reaped yet, so the number is its group's and nobody else's.
             let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         }
         let status = child.wait().map_err(StoreError::io("wait for", &self.path))?;
-        Ok(Ended { status, stdout: talked? })
-    }
-
-    /// Gives it the input and takes its answer, until it has ended. Others that it has started may keep the pipes open.
-    fn talk(&self, child: &mut Child, mut input: &[u8]) -> Result<Vec<u8>> {
-        let failed = |error: Errno| StoreError::io("talk to", &self.path)(error.into());
-        let (mut stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
-        for pipe in [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd)].into_iter().flatten()
-        {
-            rustix::io::ioctl_fionbio(pipe, true).map_err(failed)?;
-        }
-        let deadline = Instant::now() + self.limit;
-        let mut answer = Vec::new();
-        loop {
-            self.cancel.check()?;
-            if Instant::now() >= deadline {
-                let why = format!("has not answered within {:?} and was stopped", self.limit);
-                return Err(self
-                    .wrong(why, "run it by hand, the host's name on its stdin: it may be asking somebody"));
+        let stdout = talked.map_err(|silence| match silence {
+            Silence::Store(error) => error.into(),
+            Silence::Late => self.wrong(
+                format!("has not answered within {:?} and was stopped", self.limit),
+                "run it by hand, the host's name on its stdin: it may be asking somebody",
+            ),
+            Silence::Long => {
+                self.wrong("answers with more than 1 MiB".into(), "look whether it is the right program")
             }
-            let has_ended = child.try_wait().map_err(StoreError::io("wait for", &self.path))?.is_some();
-            stdin = stdin.filter(|pipe| write_some(pipe, &mut input));
-            stdout = stdout.filter(|pipe| read_some(pipe, &mut answer));
-            if answer.len() > MAX_ANSWER {
-                return Err(
-                    self.wrong("answers with more than 1 MiB".into(), "look whether it is the right program")
-                );
-            }
-            if has_ended {
-                return Ok(answer);
-            }
-            wait(stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd)).map_err(failed)?;
-        }
+        })?;
+        Ok(Ended { status, stdout })
     }
-}
-
-/// Waits until a pipe can be written or read, and not long: nothing tells that a program has ended.
-fn wait(stdin: Option<BorrowedFd<'_>>, stdout: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-    let pause = Timespec::try_from(Duration::from_millis(if stdout.is_some() { 50 } else { 5 })).ok();
-    let mut pipes: Vec<_> = stdin.iter().map(|pipe| PollFd::new(pipe, PollFlags::OUT)).collect();
-    pipes.extend(stdout.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-    match poll(&mut pipes, pause.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes what there is room for; whether there is more to write, and somebody who reads.
-fn write_some(pipe: &ChildStdin, input: &mut &[u8]) -> bool {
-    while !input.is_empty() {
-        match rustix::io::write(pipe, input) {
-            Ok(written) => *input = &input[written..],
-            Err(Errno::AGAIN | Errno::INTR) => return true,
-            Err(_) => return false,
-        }
-    }
-    false
-}
-
-/// Reads what is there, and not much more than an answer may have; whether more may come.
-fn read_some(pipe: &ChildStdout, answer: &mut Vec<u8>) -> bool {
-    let mut buffer = [0; 4096];
-    while answer.len() <= MAX_ANSWER {
-        match rustix::io::read(pipe, &mut buffer) {
-            Ok(0) => return false,
-            Ok(read) => answer.extend_from_slice(&buffer[..read]),
-            Err(Errno::AGAIN | Errno::INTR) => return true,
-            Err(_) => return false,
-        }
-    }
-    true
 }
 
 fn is_not_found(status: ExitStatus, stdout: &[u8]) -> bool {

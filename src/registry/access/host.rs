@@ -10,7 +10,7 @@ pub(crate) const HUB: &str = "docker.io";
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// A host's one name: in lower case, and `docker.io` for all that is Docker Hub.
-pub(super) fn normal(host: &str) -> String {
+pub(crate) fn normal(host: &str) -> String {
     let host = host.to_ascii_lowercase();
     match host.as_str() {
         "index.docker.io" | "registry-1.docker.io" | "registry.hub.docker.com" => HUB.to_owned(),

@@ -10,8 +10,8 @@ use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use serde_json::json;
 
-use super::config::{Asked, encoded};
-use super::find::{damaged, read};
+use super::config::{Asked, Config, encoded};
+use super::find::{self, damaged, read};
 use super::helper::Helper;
 use super::host::normal;
 use super::{Environment, Error, Result, Secret, edit, files};
@@ -23,7 +23,7 @@ pub(crate) struct Stored {
     pub(crate) file: PathBuf,
     /// The helper that has them; without one they stand in the file, and are not encrypted.
     pub(crate) helper: Option<String>,
-    /// A file with others for the same host, which is asked before.
+    /// A file with others for the same host, or the variable, which is asked before.
     pub(crate) hidden_by: Option<PathBuf>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Forgotten {
     pub(crate) file: PathBuf,
     /// Whether there were any.
     pub(crate) was_there: bool,
-    /// Files of another program that have some for the same host.
+    /// Files of another program, and the variable, that have some for the same host.
     pub(crate) others: Vec<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ impl Keeper<'_> {
         };
         self.edit(&file, |bytes| edit::with(bytes, host, &entry).map(Some))?;
         let before = files::credentials(self.environment).into_iter().take_while(|path| *path != file);
-        let hidden_by = before.into_iter().find(|path| has(path, host));
+        let hidden_by = self.variable(host).or_else(|| before.into_iter().find(|path| has(path, host)));
         let helper = asked.map(|asked| format!("docker-credential-{}", asked.helper));
         Ok(Stored { file, helper, hidden_by })
     }
@@ -79,7 +79,14 @@ impl Keeper<'_> {
             })?;
         }
         let others = files::credentials(self.environment).into_iter().filter(|path| *path != file);
-        Ok(Forgotten { others: others.filter(|path| has(path, host)).collect(), file, was_there })
+        let others = self.variable(host).into_iter().chain(others.filter(|path| has(path, host)));
+        Ok(Forgotten { others: others.collect(), file, was_there })
+    }
+
+    /// The variable that has credentials, where it has some for a host.
+    fn variable(&self, host: &str) -> Option<PathBuf> {
+        let config = find::variable(self.environment).ok().flatten()?;
+        knows(&config, host).then(|| files::VARIABLE.into())
     }
 
     fn file(&self) -> Result<PathBuf> {
@@ -138,7 +145,10 @@ fn asked(file: &Path, host: &str) -> Result<Option<Asked>> {
 
 /// Whether a file has credentials for a host as a whole, or a helper for it.
 fn has(file: &Path, host: &str) -> bool {
-    let Ok(Some(config)) = read(file) else { return false };
+    read(file).is_ok_and(|config| config.is_some_and(|config| knows(&config, host)))
+}
+
+fn knows(config: &Config, host: &str) -> bool {
     let has_helper = config.helper(host).is_ok_and(|asked| asked.is_some_and(|asked| asked.alone));
     has_helper || config.keys(host).next().is_some()
 }

@@ -15,6 +15,7 @@ mod host;
 mod login;
 mod secret;
 mod settings;
+mod talk;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,12 +25,10 @@ use larder_store::cancel::Cancel;
 
 pub(crate) use error::{Error, Result};
 pub(crate) use find::{Source, sources};
-pub(crate) use host::{HUB, is_host};
+pub(crate) use host::{HUB, is_host, normal};
 pub(crate) use login::Keeper;
 pub(crate) use secret::Secret;
 pub(crate) use settings::{Remote, cache, paths as settings_paths, settings};
-
-use host::normal;
 
 /// How a host is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +109,10 @@ pub(crate) struct Settings {
     pub(crate) mirrors: BTreeMap<String, Vec<Mirror>>,
     /// Where this host shares images with others.
     pub(crate) remote: Option<Remote>,
+    /// Public keys whose signatures are trusted, as they are written, each with the file that says so.
+    pub(crate) trusted_keys: Vec<(PathBuf, String)>,
+    /// The file that says `require_signature = true`, where one does.
+    pub(crate) signatures_required_by: Option<PathBuf>,
     /// `--plain-http`: no file says it.
     pub(crate) plain_http: bool,
 }
@@ -141,6 +144,8 @@ pub(crate) struct Environment {
     pub(crate) docker_config: Option<PathBuf>,
     /// `REGISTRY_AUTH_FILE`.
     pub(crate) registry_auth_file: Option<PathBuf>,
+    /// `DOCKER_AUTH_CONFIG`: not the name of a file, but what would stand in it.
+    pub(crate) docker_auth_config: Option<Secret>,
     /// `PATH`: where credential helpers are.
     pub(crate) path: OsString,
 }
@@ -159,6 +164,10 @@ impl Environment {
             runtime_dir: absolute("XDG_RUNTIME_DIR"),
             docker_config: set("DOCKER_CONFIG"),
             registry_auth_file: set("REGISTRY_AUTH_FILE"),
+            docker_auth_config: variable(files::VARIABLE)
+                .map(|text| text.to_string_lossy().into_owned())
+                .filter(|text| !text.trim().is_empty())
+                .map(Secret::new),
             path: variable("PATH").unwrap_or_default(),
         }
     }

@@ -1,7 +1,8 @@
 //! The host's configuration: `/etc/larder/larder.toml`, then `larder/larder.toml` in the user's directory of configuration.
 //!
 //! What the user's file says of a host's mirrors replaces what the machine's says of that host. `offline = true` in either
-//! holds: the user's file cannot take it back. Its `[remote]` replaces the machine's. A store's `larder.toml` has nothing of this.
+//! holds: the user's file cannot take it back. Its `[remote]` replaces the machine's. Keys that either trusts are trusted; but where
+//! the machine's demands signatures, its keys alone are. A store's `larder.toml` has nothing of this.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ struct Written {
     #[serde(default)]
     mirrors: BTreeMap<String, Vec<String>>,
     remote: Option<WrittenRemote>,
+    #[serde(default)]
+    trusted_keys: Vec<String>,
+    #[serde(default)]
+    require_signature: bool,
 }
 
 #[derive(Debug, serde::Deserialize)]
@@ -63,7 +68,18 @@ pub(crate) fn paths(environment: &Environment) -> Vec<PathBuf> {
 pub(crate) fn settings(environment: &Environment) -> Result<Settings> {
     let mut settings = Settings::default();
     for path in paths(environment) {
-        let Some(bytes) = files::read(&path)? else { continue };
+        let Some(bytes) = files::read(&path)? else {
+            // What it said might have been that nothing may be trusted.
+            if path.is_symlink() {
+                let (file, why) = (path.display().to_string(), "is a link to nowhere".to_owned());
+                return Err(Error::File {
+                    file,
+                    why,
+                    hint: "put the file where it leads, or remove the link",
+                });
+            }
+            continue;
+        };
         let added = String::from_utf8(bytes).map_err(|_| "is not text".to_owned());
         added.and_then(|text| add(&mut settings, &path, &text)).map_err(|why| Error::File {
             file: path.display().to_string(),
@@ -75,7 +91,7 @@ pub(crate) fn settings(environment: &Environment) -> Result<Settings> {
 }
 
 fn add(settings: &mut Settings, path: &Path, text: &str) -> Result<(), String> {
-    let Written { offline, mirrors, remote: shared } = read(text)?;
+    let Written { offline, mirrors, remote: shared, trusted_keys, require_signature } = read(text)?;
     if offline {
         settings.offline.get_or_insert_with(|| path.to_path_buf());
     }
@@ -89,6 +105,12 @@ fn add(settings: &mut Settings, path: &Path, text: &str) -> Result<(), String> {
     }
     if let Some(written) = shared {
         settings.remote = Some(remote(&written)?);
+    }
+    if settings.signatures_required_by.is_none() {
+        settings.trusted_keys.extend(trusted_keys.into_iter().map(|key| (path.to_path_buf(), key)));
+    }
+    if require_signature {
+        settings.signatures_required_by.get_or_insert_with(|| path.to_path_buf());
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Who is asking: the answer to a registry's challenge.
 //!
 //! Nothing is said unasked. A token is used until the registry refuses it; no clock has a part in that. Passwords go to the
-//! registry and to the service that it names for tokens, over TLS or to a loopback host, and to nobody else.
+//! registry and to the service that it names for tokens, over TLS, to a loopback host or to the very host that `--plain-http` was
+//! given for, and to nobody else.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::super::access::{Access, Credentials, Secret};
-use super::super::error::Kind;
+use super::super::error::{Kind, short_path};
 use super::super::host::is_loopback;
 use super::body::read_capped;
 use super::challenge::{Challenge, Service};
@@ -113,7 +114,7 @@ fn basic(credentials: &Credentials) -> Option<String> {
 /// Asks the service for a token (distribution, docs/spec/auth/token.md and oauth.md).
 async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     let url = Url::parse(&service.realm).ok();
-    let shown = url.as_ref().map_or("?", Url::path).to_owned();
+    let shown = url.as_ref().map_or_else(|| "?".to_owned(), |url| short_path(url.path()));
     let host = url.as_ref().and_then(host_of).unwrap_or_else(|| how.host.to_owned());
     let is_identity = matches!(how.access.credentials, Credentials::IdentityToken(_));
     let method = if is_identity { Method::POST } else { Method::GET };
@@ -125,9 +126,8 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
         let why = format!("{} names a service for tokens that is no address", how.host);
         return Err(asked.failed(Kind::Failed, why, ""));
     };
-    if url.scheme() == "http" && !is_loopback(&host) && !how.access.plain_http {
-        let why = format!("{} sends there for a token, over plain HTTP", how.host);
-        return Err(asked.failed(Kind::Denied, why, "--plain-http allows it, where the network is trusted"));
+    if url.scheme() == "http" {
+        how.may_be_asked_plainly(&host, &asked)?;
     }
     let scopes = match (how.scopes, &service.scope) {
         ([], Some(scope)) => vec![scope.clone()],
@@ -182,6 +182,35 @@ async fn token(service: &Service, how: &How<'_>) -> Result<Secret, Failure> {
     token.ok_or_else(|| asked.failed(Kind::Failed, "its answer has no token in it", ""))
 }
 
+impl How<'_> {
+    /// Whether a service may be asked over plain HTTP. Where something is said that is nobody else's business, only the
+    /// registry's own host may, if somebody named it with `--plain-http`: it says in its challenge who the service is, and
+    /// anybody on the way may have written that.
+    fn may_be_asked_plainly(&self, service: &str, asked: &Asked) -> Result<(), Failure> {
+        let is_own = name_of(service).eq_ignore_ascii_case(name_of(self.host));
+        let is_nobody = matches!(self.access.credentials, Credentials::Anonymous);
+        if is_loopback(service) || self.access.plain_http && (is_own || is_nobody) {
+            return Ok(());
+        }
+        let why = format!("{} sends there for a token, over plain HTTP", self.host);
+        let hint = match self.access.plain_http {
+            true => "credentials go over plain HTTP to the host alone that --plain-http was given for",
+            false => {
+                "--plain-http allows it, where the network is trusted and the service is on the same host"
+            }
+        };
+        Err(asked.failed(Kind::Denied, why, hint))
+    }
+}
+
+/// A host without its port.
+fn name_of(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 /// The token of an answer; what cannot be sent in a header is none.
 fn read_token(body: &[u8]) -> Option<Secret> {
     #[derive(Deserialize)]
@@ -203,6 +232,18 @@ pub(super) fn host_of(url: &Url) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_the_same_on_another_port() {
+        for (host, expected) in [
+            ("r.example:5000", "r.example"),
+            ("r.example", "r.example"),
+            ("[fd00::1]:5000", "[fd00::1]"),
+            ("[fd00::1]", "[fd00::1]"),
+        ] {
+            assert_eq!(name_of(host), expected);
+        }
+    }
 
     #[test]
     fn tokens_have_two_names() {

@@ -19,24 +19,13 @@ use super::{Line, dice};
 /// A try that brought so many bytes is none of those that fail in a row.
 pub(super) const PROGRESS: u64 = 64 << 10;
 
-/// Whether to go on, after so many more bytes.
-pub(crate) type Watch<'a> = &'a dyn Fn(u64) -> bool;
+/// Told of so many more bytes.
+pub(crate) type Watch<'a> = &'a dyn Fn(u64);
 
 impl Line {
-    /// Fetches what a writer lacks of a blob. Its digest is for the writer to check. Where this fails, what came is in the
-    /// writer, and another call goes on with it.
-    pub(crate) fn blob(&self, blob: &Descriptor, writer: &mut BlobWriter, watch: Watch<'_>) -> Result<()> {
-        let last = self.repository.endpoints.len().saturating_sub(1);
-        for at in self.repository.first()..=last {
-            match self.blob_from(at, blob, writer, watch) {
-                Err(error) if at < last && error.kind().is_some() => {}
-                done => return done,
-            }
-        }
-        Ok(())
-    }
-
-    fn blob_from(
+    /// Fetches what a writer lacks of a blob from one of the hosts. Its digest is for the writer to check. Where this fails,
+    /// what came is in the writer, and another call goes on with it.
+    pub(super) fn blob_from(
         &self,
         at: usize,
         blob: &Descriptor,
@@ -45,7 +34,7 @@ impl Line {
     ) -> Result<()> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
-            let mut backoff = Backoff::default();
+            let mut backoff = Backoff::new(&self.repository.patience);
             while writer.size() < blob.size {
                 let had = writer.size();
                 let Err(failure) = self.blob_once(endpoint, wire, blob, writer, watch).await else {
@@ -112,9 +101,7 @@ impl Line {
             }
             let written = writer.write_all(chunk);
             written.map_err(|error| stop(StoreError::io("write", format!("blob {}", blob.digest))(error)))?;
-            if !watch(chunk.len() as u64) {
-                return Err(stop(StoreError::Interrupted));
-            }
+            watch(chunk.len() as u64);
         }
         // The connection can be used again once the end was read; who has more to say is not to be believed.
         match timeout(Duration::from_secs(1), response.chunk()).await {
@@ -123,11 +110,11 @@ impl Line {
         }
     }
 
-    /// What came is not what it was asked for by.
-    pub(crate) fn wrong(&self, blob: &Descriptor, why: &StoreError) -> Error {
-        let endpoint = &self.repository.endpoints[self.repository.first()];
+    /// What came from one of the hosts is not what it was asked for by.
+    pub(super) fn wrong(&self, at: usize, blob: &Descriptor, why: &str) -> Error {
+        let endpoint = &self.repository.endpoints[at];
         let asked = endpoint.asked(&Ask::new(Method::GET, format!("blobs/{}", blob.digest)));
-        asked.damaged(why.to_string()).error
+        asked.damaged(why).error
     }
 
     /// Fetches a small blob into memory. It has the digest that it was asked for by.

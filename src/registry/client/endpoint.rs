@@ -6,7 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATIO
 use reqwest::{Body, Method, Response, StatusCode, Url};
 
 use super::super::access::Access;
-use super::super::error::Kind;
+use super::super::error::{Kind, short_path};
 use super::super::host::{address, is_loopback};
 use super::auth::{Auth, How, host_of};
 use super::body::read_some;
@@ -151,7 +151,11 @@ impl Endpoint {
             if status != StatusCode::UNAUTHORIZED || !is_own {
                 let headers = response.headers().clone();
                 let body = if ask.method == Method::HEAD { Vec::new() } else { read_some(response).await };
-                return Err(answer.asked.status(status, &headers, self.without_secrets(&body).as_bytes()));
+                let failure = answer.asked.status(status, &headers, self.without_secrets(&body).as_bytes());
+                return Err(match status {
+                    StatusCode::NOT_FOUND => failure.absent(is_own.then(|| lacking(&ask.path))),
+                    _ => failure,
+                });
             }
             let lines: Vec<_> = response.headers().get_all(WWW_AUTHENTICATE).iter().cloned().collect();
             let challenge = best(challenges(lines.iter().filter_map(|line| line.to_str().ok())));
@@ -261,7 +265,12 @@ impl Endpoint {
         match (is_same_origin(url, start), host_of(url)) {
             (false, Some(host)) => Asked {
                 side: format!("{host} (where {} sends)", self.host),
-                request: format!("{} {}", ask.method, url.path()),
+                request: format!(
+                    "{} {} (for {})",
+                    ask.method,
+                    short_path(url.path()),
+                    ask.path.split('?').next().unwrap_or_default()
+                ),
             },
             _ => self.asked(ask),
         }
@@ -280,6 +289,17 @@ impl Endpoint {
         }
         let why = format!("it sends to {}://{host}, which is not asked", to.scheme());
         Err(asked.failed(Kind::Failed, why, "the registry has to send to an address that is asked over TLS"))
+    }
+}
+
+/// What to do where the registry does not have what stands under this path.
+fn lacking(path: &str) -> &'static str {
+    match path.split('/').next() {
+        Some("blobs") => "the registry has lost a part of the image: push the image again",
+        Some("manifests") if path.contains("/sha256:") => {
+            "what lists it is there, and this is not: push the image again; --platform takes another one of an index"
+        }
+        _ => "is the name right? the registry has nothing of that name for who asks",
     }
 }
 

@@ -4,12 +4,12 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
+use reqwest::header::HeaderMap;
 
 use super::super::error::{Error, Failed, Kind, cleaned};
 use super::backoff::{Again, MOST};
 use super::wire::describe;
+use super::words::{lasting, retry_after, said};
 
 /// A try that failed.
 #[derive(Debug)]
@@ -45,6 +45,23 @@ impl Failure {
         self.cause == Cause::NotAllowed
     }
 
+    /// Whether it is not there, be it at the registry or where that sends to.
+    pub(super) fn is_absent(&self) -> bool {
+        self.cause == Cause::Absent
+    }
+
+    /// The same, where what was asked for is not there. At the registry itself there is something to do about it, as `hint`
+    /// says; where that sends to, it has told where its blob is, and there it is not.
+    pub(super) fn absent(mut self, hint: Option<&str>) -> Failure {
+        self.cause = Cause::Absent;
+        if let Error::Request(failed) = &mut self.error {
+            failed.kind = if hint.is_some() { Kind::Absent } else { Kind::Failed };
+            let elsewhere = "the registry sends there for it: its storage has lost it";
+            hint.unwrap_or(elsewhere).clone_into(&mut failed.hint);
+        }
+        self
+    }
+
     /// Whether there is no such part of what was asked for.
     pub(super) fn is_no_range(&self) -> bool {
         self.cause == Cause::NoSuchRange
@@ -59,6 +76,7 @@ enum Cause {
     Distrust,
     NotAllowed,
     NoSuchRange,
+    Absent,
 }
 
 /// Whom something was asked, and what: for messages.
@@ -124,31 +142,31 @@ impl Asked {
         if !said.is_empty() {
             why = format!("{why}: {said}");
         }
+        let asked = retry_after(headers);
+        let is_too_long = asked.is_some_and(|asked| asked > MOST);
+        if let (true, Some(asked)) = (is_too_long, asked) {
+            why = format!("{why}; it asks to be left alone for {}", lasting(asked));
+        }
         match status.as_u16() {
-            404 => self.failed(
-                Kind::NoSuchImage,
-                why,
-                "is the name right? the registry has nothing of that name for who asks",
-            ),
             416 => Failure { cause: Cause::NoSuchRange, ..self.failed(Kind::Failed, why, "run it again") },
             405 => Failure { cause: Cause::NotAllowed, ..self.failed(Kind::Failed, why, "") },
             401 | 403 => self.failed(Kind::Denied, why, ""),
             429 => {
-                let asked = retry_after(headers);
-                let hint = match asked {
-                    Some(asked) if asked > MOST => {
-                        format!("it asks to be left alone for {} seconds; try again then", asked.as_secs())
-                    }
-                    _ => "it is asked too often; try again later, or as a user of it".to_owned(),
+                let hint = match is_too_long {
+                    true => "it is asked too often; try again then, or as a user of it",
+                    false => "it is asked too often; try again later, or as a user of it",
                 };
                 self.failed(Kind::Failed, why, hint).again(Again::Later(asked))
             }
             408 | 425 | 500 | 502 | 503 | 504 | 507 | 520..=530 => {
-                let again = match retry_after(headers) {
+                let again = match asked {
                     Some(asked) => Again::Later(Some(asked)),
                     None => Again::Soon,
                 };
-                let hint = "the registry has a problem of its own; try again later";
+                let hint = match is_too_long {
+                    true => "the registry has a problem of its own; try again then",
+                    false => "the registry has a problem of its own; try again later",
+                };
                 self.failed(Kind::Failed, why, hint).again(again)
             }
             _ => self.failed(Kind::Failed, why, ""),
@@ -185,79 +203,12 @@ fn find_tls(error: &reqwest::Error) -> Option<rustls::Error> {
     None
 }
 
-/// How long the other side wants to be left alone: seconds, or until a time of its own clock, whatever ours says.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let time = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
-    let then = time(text)?;
-    let now = time(headers.get(DATE)?.to_str().ok()?)?;
-    Some(Duration::from_secs(then.saturating_sub(now).max(0).unsigned_abs()))
-}
-
-/// What an error's body says: of the specification's list of errors the first message, else its first words. Pages for
-/// browsers say nothing.
-fn said(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct Envelope {
-        errors: Vec<One>,
-    }
-    #[derive(Deserialize)]
-    struct One {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    if let Ok(Envelope { errors }) = serde_json::from_slice(body) {
-        let one = errors.into_iter().next();
-        return cleaned(
-            &one.map(|one| if one.message.is_empty() { one.code } else { one.message }).unwrap_or_default(),
-        );
-    }
-    let text = String::from_utf8_lossy(body);
-    if text.trim_start().starts_with(['<', '{', '[']) { String::new() } else { cleaned(&text) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn asked() -> Asked {
         Asked { side: "host".into(), request: "GET /v2/a/manifests/1".into() }
-    }
-
-    fn headers(list: &[(&str, &str)]) -> HeaderMap {
-        let pairs = list.iter().map(|(name, value)| {
-            (name.parse::<reqwest::header::HeaderName>().expect("a name"), value.parse().expect("a value"))
-        });
-        pairs.collect()
-    }
-
-    #[test]
-    fn a_clock_years_off_changes_nothing() {
-        let list =
-            [("date", "Mon, 01 Jan 1990 00:00:00 GMT"), ("retry-after", "Mon, 01 Jan 1990 00:00:07 GMT")];
-        assert_eq!(retry_after(&headers(&list)), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after(&headers(&list[1..])), None, "nobody knows what time it is there");
-        assert_eq!(retry_after(&headers(&[("retry-after", "3")])), Some(Duration::from_secs(3)));
-        assert_eq!(retry_after(&headers(&[("retry-after", "soon")])), None);
-    }
-
-    #[test]
-    fn what_is_said_is_the_registrys_own_message() {
-        for (body, expected) in [
-            (r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#, "manifest unknown"),
-            (r#"{"errors":[{"code":"DENIED"}]}"#, "DENIED"),
-            (r#"{"errors":[]}"#, ""),
-            ("<html><body>Bad gateway", ""),
-            ("{\"x\":1}", ""),
-            ("busy\u{1b}[31m\n", "busy [31m"),
-        ] {
-            assert_eq!(said(body.as_bytes()), expected, "{body}");
-        }
     }
 
     #[test]

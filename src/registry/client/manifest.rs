@@ -15,6 +15,11 @@ use super::failure::{Asked, Failure};
 /// The digest that a registry says its answer has.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
+/// What is wrong with an answer in HTML.
+pub(super) const PAGE: &str = "answers with a page for browsers";
+pub(super) const PAGE_HINT: &str =
+    "is this the registry's address, and is nothing in between that wants a login?";
+
 /// Which manifest is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Which {
@@ -72,7 +77,7 @@ impl Line {
     /// Like [`Line::manifest`]; `None` where there is none.
     pub(crate) fn manifest_if_there(&self, which: &Which) -> Result<Option<RawManifest>> {
         match self.manifest(which) {
-            Err(error) if error.kind() == Some(Kind::NoSuchImage) => Ok(None),
+            Err(error) if error.kind() == Some(Kind::Absent) => Ok(None),
             fetched => fetched.map(Some),
         }
     }
@@ -106,10 +111,7 @@ pub(super) fn media_type_of(headers: &HeaderMap, asked: &Asked) -> Result<String
         return Ok(media_type);
     }
     let (why, hint) = match media_type.as_str() {
-        "text/html" => (
-            "answers with a page for browsers".to_owned(),
-            "is this the registry's address, and is nothing in between that wants a login?",
-        ),
+        "text/html" => (PAGE.to_owned(), PAGE_HINT),
         old if old.contains("manifest.v1") => (
             "has a manifest of an older schema (only version 2 is read)".to_owned(),
             "push the image again with a newer tool",

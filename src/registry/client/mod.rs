@@ -13,6 +13,7 @@ mod blob;
 mod body;
 mod challenge;
 mod check;
+mod delete;
 mod endpoint;
 mod failure;
 mod manifest;
@@ -21,14 +22,18 @@ mod push;
 mod referrers;
 mod sending;
 mod tags;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod whole;
 mod wire;
+mod words;
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -46,9 +51,11 @@ use super::access::{Access, access};
 use super::error::Result;
 
 pub(crate) use self::check::{Checked, check};
+pub(crate) use self::delete::Deletion;
 pub(crate) use self::manifest::Which;
 pub(crate) use self::push::Put;
 pub(crate) use self::upload::Mounted;
+pub(crate) use self::whole::Taking;
 pub(crate) use self::wire::Patience;
 
 /// A repository and the hosts that have it.
@@ -89,6 +96,11 @@ impl Repository {
         Arc::new(Repository { endpoints, mounts, first, patience, cancel })
     }
 
+    /// How long the other side may take.
+    pub(crate) fn patience(&self) -> Patience {
+        self.patience
+    }
+
     fn first(&self) -> usize {
         self.first.load(Ordering::Relaxed)
     }
@@ -99,7 +111,7 @@ impl Repository {
         let runtime = runtime.map_err(StoreError::io("start the runtime for", "a registry"))?;
         let wire = |endpoint: &Endpoint| Wire::new(self.patience, endpoint.is_loopback());
         let wires = self.endpoints.iter().map(wire).collect();
-        Ok(Line { repository: Arc::clone(self), wires, runtime })
+        Ok(Line { repository: Arc::clone(self), wires, runtime, over: RefCell::new(None) })
     }
 }
 
@@ -110,12 +122,24 @@ pub(crate) struct Line {
     /// As the endpoints are.
     wires: Vec<Wire>,
     runtime: Runtime,
+    /// Says that nobody wants any more what it is at.
+    over: RefCell<Option<Arc<AtomicBool>>>,
 }
 
 impl Line {
     /// The registry itself, as people name it.
     pub(crate) fn host(&self) -> &str {
         self.repository.endpoints.last().map_or("", |endpoint| endpoint.host.as_str())
+    }
+
+    /// From now on all that it does ends as well, as by a signal, when this says that it is over.
+    pub(crate) fn until(&self, is_over: Option<&Arc<AtomicBool>>) {
+        *self.over.borrow_mut() = is_over.cloned();
+    }
+
+    /// The same, when another one is over.
+    pub(crate) fn ends_with(&self, other: &Line) {
+        self.until(other.over.borrow().as_ref());
     }
 
     /// Asks one host after the other, each as often as may help; the answer of the first one that has one. The registry's
@@ -149,7 +173,7 @@ impl Line {
     ) -> Result<T> {
         let (endpoint, wire) = (&self.repository.endpoints[at], &self.wires[at]);
         self.within(async {
-            let mut backoff = Backoff::default();
+            let mut backoff = Backoff::new(&self.repository.patience);
             loop {
                 let failure = match work(endpoint, wire).await {
                     Ok(done) => return Ok(done),
@@ -181,12 +205,13 @@ impl Line {
         tokio::time::timeout(patience, whole).await.unwrap_or_else(|_| Err(asked.timed_out(patience)))
     }
 
-    /// Runs something, unless a signal comes first.
+    /// Runs something, unless a signal comes first, or nobody wants it any more.
     fn within<F: Future>(&self, work: F) -> Result<F::Output> {
-        let cancel = &self.repository.cancel;
+        let (cancel, over) = (&self.repository.cancel, self.over.borrow().clone());
+        let is_over = || over.as_ref().is_some_and(|over| over.load(Ordering::Relaxed));
         self.runtime.block_on(async {
             let raised = async {
-                while !cancel.is_raised() {
+                while !cancel.is_raised() && !is_over() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };

@@ -16,8 +16,8 @@ use super::super::access::access;
 use super::super::error::{Error, Kind, Result};
 use super::endpoint::{Answer, Ask, Endpoint};
 use super::failure::Failure;
-use super::manifest::{Which, accepting, digest_of, media_type_of};
-use super::upload::MANGLED;
+use super::manifest::{PAGE_HINT, Which, accepting, digest_of, media_type_of};
+use super::taken::{self, Said};
 use super::wire::{Patience, Wire};
 use super::{Line, Repository};
 
@@ -33,12 +33,21 @@ pub(crate) enum Put {
 impl Repository {
     /// A repository to push to. Nobody but the registry itself is asked.
     pub(crate) fn for_push(reference: &Reference, registries: &Registries) -> Result<Arc<Repository>> {
+        Repository::alone(reference, registries, write(reference.path()))
+    }
+
+    /// A repository without its mirrors, with a token that is good for this.
+    pub(super) fn alone(
+        reference: &Reference,
+        registries: &Registries,
+        scope: String,
+    ) -> Result<Arc<Repository>> {
         let (host, repository) = (reference.domain(), reference.path());
         let Registries { settings, environment, cancel, .. } = registries;
         let own = access(host, repository, settings, environment, cancel)?;
         let endpoint = Endpoint::new(host, repository.to_owned(), own);
         Ok(Arc::new(Repository {
-            endpoints: vec![endpoint.for_scopes(vec![write(repository)])],
+            endpoints: vec![endpoint.for_scopes(vec![scope])],
             mounts: OnceLock::new(),
             first: AtomicUsize::new(0),
             // While a blob is sent the registry has nothing to say; how long it may take is counted there.
@@ -68,12 +77,16 @@ impl Line {
         self.ask(async |endpoint, wire| {
             let ask = accepting(Method::HEAD, which);
             let known = match self.short(endpoint, wire, &ask).await {
-                Ok(Answer { response, asked }) => {
+                Ok(answer) => {
+                    let headers = answer.response.headers();
                     // What answers to everything must not pass for a registry that has everything.
-                    media_type_of(response.headers(), &asked)?;
-                    digest_of(response.headers(), &asked)?
+                    media_type_of(headers, &answer.asked)?;
+                    if let Which::Digest(digest) = which {
+                        taken::check_digest(&answer, "manifest", digest)?;
+                    }
+                    digest_of(headers, &answer.asked)?
                 }
-                Err(failure) if is_missing(&failure) || failure.is_not_allowed() => return Ok(None),
+                Err(failure) if failure.is_absent() || failure.is_not_allowed() => return Ok(None),
                 Err(failure) => return Err(refused(failure, endpoint)),
             };
             Ok(match which {
@@ -94,11 +107,13 @@ impl Line {
                 .carrying(move || Body::from(bytes.clone()));
             let answer =
                 self.short(endpoint, wire, &ask).await.map_err(|failure| refused(failure, endpoint))?;
-            let headers = answer.response.headers();
-            if let Some(other) = digest_of(headers, &answer.asked)?.filter(|other| *other != raw.digest) {
-                let why = format!("took manifest {} for {other}", raw.digest);
-                return Err(answer.asked.failed(Kind::Damaged, why, MANGLED));
+            if taken::read(&answer, "manifest", &raw.digest)? == Said::Anything {
+                let by_digest = accepting(Method::HEAD, &Which::Digest(raw.digest));
+                let there = self.short(endpoint, wire, &by_digest).await;
+                let is_manifest = |there: Answer| media_type_of(there.response.headers(), &there.asked);
+                there.and_then(is_manifest).map_err(|failure| untrue(&answer, failure))?;
             }
+            let headers = answer.response.headers();
             Ok(if headers.contains_key("oci-subject") { Put::Listed } else { Put::There })
         })
     }
@@ -109,6 +124,13 @@ impl Line {
         let answer = timeout(patience, endpoint.once(wire, ask)).await;
         answer.unwrap_or_else(|_| Err(endpoint.asked(ask).timed_out(patience)))
     }
+}
+
+/// A registry that has said that it took something does not have it.
+pub(super) fn untrue(answer: &Answer, failure: Failure) -> Failure {
+    let status = answer.response.status();
+    let why = format!("{status}, and it does not have it then ({})", failure.error);
+    answer.asked.failed(Kind::Failed, why, PAGE_HINT)
 }
 
 /// Says of a push that was refused what may be done.
@@ -126,7 +148,7 @@ pub(super) fn refused(mut failure: Failure, endpoint: &Endpoint) -> Failure {
                 format!("there are no credentials for it here; `larder login {}` stores some", endpoint.host)
             }
         },
-        Kind::NoSuchImage => {
+        Kind::Absent => {
             failed.kind = Kind::Failed;
             "some registries want a repository, or the project that it is in, to be made before".into()
         }
@@ -140,9 +162,4 @@ pub(super) fn refused(mut failure: Failure, endpoint: &Endpoint) -> Failure {
         failed.hint = hint;
     }
     failure
-}
-
-/// Whether a failure says that there is no such thing.
-pub(super) fn is_missing(failure: &Failure) -> bool {
-    failure.error.kind() == Some(Kind::NoSuchImage)
 }

@@ -59,7 +59,7 @@ impl Line {
             Ok(Some((list.manifests, link.and_then(|link| next_page(link, "/referrers/")))))
         });
         match page {
-            Err(error) if error.kind() == Some(Kind::NoSuchImage) => Ok(None),
+            Err(error) if error.kind() == Some(Kind::Absent) => Ok(None),
             page => page,
         }
     }

@@ -49,8 +49,23 @@ impl Line {
             let listed: Listed = serde_json::from_slice(&bytes)
                 .map_err(|error| answer.asked.damaged(format!("its list of tags is none: {error}")))?;
             let tags = listed.tags.unwrap_or_default();
-            let link = answer.response.headers().get(LINK).and_then(|link| link.to_str().ok());
-            let next = link.and_then(|link| next_page(link, "/tags/list"));
+            let mut next = None;
+            for link in answer.response.headers().get_all(LINK) {
+                let link = String::from_utf8_lossy(link.as_bytes());
+                // A list that goes on somewhere is not whole: who takes it for that takes away what is on the next page.
+                match next_page(&link, "/tags/list") {
+                    Some(page) => next = Some(page),
+                    None if link.replace([' ', '"'], "").contains("rel=next") => {
+                        let why = format!("its list of tags goes on where that cannot be read: {link}");
+                        return Err(answer.asked.failed(
+                            Kind::Failed,
+                            why,
+                            "name the tags, and no list is asked for",
+                        ));
+                    }
+                    None => {}
+                }
+            }
             // Many on a page, one without a tag, or that leads to itself: it leads on for ever.
             let leads_nowhere =
                 next.as_ref().is_some_and(|next| tags.is_empty() || next == path || pages_left == 0);

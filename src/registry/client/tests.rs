@@ -10,6 +10,7 @@ use larder_store::digest::Digest;
 use larder_store::fs::Dir;
 
 use super::*;
+use crate::registry::GivenUp;
 use crate::registry::access::{Environment, Settings};
 
 /// A line to a server that does this with each connection.
@@ -27,8 +28,16 @@ fn line(serve: impl Fn(&mut TcpStream) + Send + 'static) -> Line {
     let registries = Registries {
         settings: Settings::default(),
         environment: Environment::default(),
-        patience: Patience { connect: short, silence: 3 * short, document: 4 * short, window: 2 * short },
+        patience: Patience {
+            connect: short,
+            silence: 3 * short,
+            document: 4 * short,
+            window: 2 * short,
+            rival: short,
+            ..Patience::default()
+        },
         cancel: Cancel::new(),
+        given_up: GivenUp::default(),
     };
     let reference = format!("{address}/a/b:1").parse().expect("a reference");
     Repository::of(&reference, &registries).expect("a repository").line().expect("a line")
@@ -73,7 +82,8 @@ fn a_blob_that_comes_byte_by_byte_is_not_waited_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let ingest = Ingest::create(&Dir::open(dir.path()).expect("it")).expect("an ingest");
     let blob = Descriptor::new("a/b", Digest::of(b"x"), 1_000_000);
-    let mut writer = ingest.writer_of(&blob.digest, blob.size).expect("a writer");
-    let error = line.blob(&blob, &mut writer, &|_| true).expect_err("no answer");
+    let anew = || ingest.writer_of(&blob.digest, blob.size);
+    let taking = Taking { anew: &anew, watch: &|_| {}, passed_over: &|_, _| {} };
+    let error = line.blob(&blob, anew().expect("a writer"), &taking).expect_err("no answer");
     assert!(error.to_string().contains("took more than"), "{error}");
 }

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use larder_store::Digest;
 use larder_store::blob::Blob;
-use larder_store::{Digest, Error as StoreError};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Body, Method, StatusCode, Url};
 use tokio::time::{Duration, Instant, sleep};
@@ -16,9 +16,10 @@ use super::backoff::{Again, Backoff};
 use super::blob::{PROGRESS, Watch};
 use super::endpoint::{Answer, Ask, Endpoint};
 use super::failure::Failure;
-use super::manifest::digest_of;
-use super::push::{is_missing, refused};
+use super::manifest::PAGE_HINT;
+use super::push::{refused, untrue};
 use super::sending::{Progress, Sending};
+use super::taken::{self, Said};
 use super::wire::Wire;
 use super::{Line, dice};
 
@@ -69,9 +70,14 @@ impl Line {
     ) -> Result<bool, Failure> {
         let ask = Ask::new(Method::HEAD, format!("blobs/{digest}"));
         match self.short(endpoint, wire, &ask).await {
-            Ok(_) => Ok(true),
+            Ok(answer) => {
+                if answer.asked.side == endpoint.host {
+                    taken::check_page(&answer)?;
+                }
+                taken::check_digest(&answer, "blob", digest).map(|_| true)
+            }
             // Who does not know HEAD is sent the blob.
-            Err(failure) if is_missing(&failure) || failure.is_not_allowed() => Ok(false),
+            Err(failure) if failure.is_absent() || failure.is_not_allowed() => Ok(false),
             Err(failure) => Err(refused(failure, endpoint)),
         }
     }
@@ -88,7 +94,13 @@ impl Line {
         let ask = Ask::new(Method::POST, path).header(CONTENT_LENGTH, "0");
         let answer = self.within(self.short(endpoint, wire, &ask))?;
         Ok(match answer {
-            Ok(Answer { response, .. }) if response.status() == StatusCode::CREATED => Mounted::Yes,
+            Ok(answer) if answer.response.status() == StatusCode::CREATED => {
+                // It may be about another one, whatever it means by that.
+                match taken::check_digest(&answer, "blob", digest) {
+                    Ok(_) => Mounted::Yes,
+                    Err(_) => Mounted::No(None),
+                }
+            }
             Ok(answer) => Mounted::No(session(&answer).ok()),
             Err(_) => Mounted::No(None),
         })
@@ -101,7 +113,7 @@ impl Line {
             return Ok(());
         };
         self.within(async {
-            let (mut session, mut told, mut backoff) = (begun, 0, Backoff::default());
+            let (mut session, mut told, mut backoff) = (begun, 0, Backoff::new(&self.repository.patience));
             loop {
                 let had = session.as_ref().map_or(0, |session| session.from);
                 let sent = self.upload_once(endpoint, wire, blob, session.take(), &mut told, watch).await;
@@ -139,7 +151,6 @@ impl Line {
         };
         let progress = Arc::new(Progress::default());
         let ask = put(blob, &at, from, &progress);
-        let stopped = || Broken::from(Failure::of(Error::Store(StoreError::Interrupted)));
         let mut tell = |progress: &Progress| {
             let more = progress.given().saturating_sub(*told);
             *told += more;
@@ -155,9 +166,7 @@ impl Line {
                     if given != last.1 {
                         last = (Instant::now(), given);
                     }
-                    if !tell(&progress) {
-                        return Err(stopped());
-                    }
+                    tell(&progress);
                     let limit = if given >= blob.size() { SETTLE } else { self.repository.patience.window };
                     if last.0.elapsed() > limit {
                         break Err(endpoint.asked(&ask).timed_out(limit));
@@ -166,14 +175,20 @@ impl Line {
             }
         };
         let failure = match answer {
-            Ok(answer) => match digest_of(answer.response.headers(), &answer.asked)? {
-                Some(other) if other != blob.digest() => {
-                    let why = format!("took blob {} for {other}", blob.digest());
-                    return Err(answer.asked.failed(Kind::Damaged, why, MANGLED).into());
+            Ok(answer) => {
+                if taken::read(&answer, "blob", &blob.digest())? == Said::Anything {
+                    match self.blob_is_there(endpoint, wire, &blob.digest()).await {
+                        Ok(true) => {}
+                        Ok(false) => {
+                            let why = format!("{}, and it does not have it then", answer.response.status());
+                            return Err(answer.asked.failed(Kind::Failed, why, PAGE_HINT).into());
+                        }
+                        Err(failure) => return Err(untrue(&answer, failure).into()),
+                    }
                 }
-                _ if tell(&progress) => return Ok(()),
-                _ => return Err(stopped()),
-            },
+                tell(&progress);
+                return Ok(());
+            }
             Err(failure) => failure,
         };
         if let Some(damage) = progress.failure() {
@@ -206,10 +221,6 @@ impl Line {
     }
 }
 
-/// What the digest that a registry answers with may mean.
-pub(super) const MANGLED: &str =
-    "what lies between here and the registry changes what passes, or the registry does";
-
 fn put(blob: &Blob, at: &Url, from: u64, progress: &Arc<Progress>) -> Ask {
     let mut url = at.clone();
     url.query_pairs_mut().append_pair("digest", &blob.digest().to_string());
@@ -227,6 +238,7 @@ fn put(blob: &Blob, at: &Url, from: u64, progress: &Arc<Progress>) -> Ask {
 
 /// Where an upload goes, as an answer says it: an address, or a path on the host that was asked.
 fn session(answer: &Answer) -> Result<Session, Failure> {
+    taken::check_begun(answer)?;
     let to = answer.response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
     let at = to.and_then(|to| answer.response.url().join(to).ok()).filter(|at| at.host_str().is_some());
     let why = || format!("{}, and it does not say where the blob goes (Location)", answer.response.status());

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::super::access::Tls;
 use super::super::host::is_loopback;
+use super::backoff::{MOST, TRIES};
 use super::pinned::Pinned;
 
 /// How long the other side may take.
@@ -29,11 +30,30 @@ pub(crate) struct Patience {
     pub(crate) document: Duration,
     /// To send [`Patience::WINDOW`] bytes of a blob.
     pub(crate) window: Duration,
+    /// For another process that fetches a blob which is wanted here too to get on with it.
+    pub(crate) rival: Duration,
+    /// How often it is asked in a row without getting anything.
+    pub(crate) tries: u32,
+    /// The longest that it may ask to be left alone.
+    pub(crate) leave: Duration,
 }
 
 impl Patience {
     /// Bytes of a blob that must come within [`Patience::window`].
     pub(crate) const WINDOW: u64 = 64 << 10;
+
+    /// Where a job waits that gets on without: half a minute at the most for a host that says nothing.
+    pub(crate) fn brief() -> Patience {
+        Patience {
+            connect: Duration::from_secs(5),
+            silence: Duration::from_secs(10),
+            document: Duration::from_secs(10),
+            window: Duration::from_secs(30),
+            tries: 2,
+            leave: Duration::from_secs(2),
+            ..Patience::default()
+        }
+    }
 }
 
 impl Default for Patience {
@@ -43,6 +63,9 @@ impl Default for Patience {
             silence: Duration::from_secs(60),
             document: Duration::from_secs(120),
             window: Duration::from_secs(120),
+            rival: Duration::from_secs(30),
+            tries: TRIES,
+            leave: MOST,
         }
     }
 }

@@ -18,29 +18,35 @@ use super::platforms::Platforms;
 /// Bytes of documents that are held in memory for one image.
 const MAX_HELD: u64 = 16 << 20;
 /// Referrers of one image that are taken.
-const MAX_REFERRERS: usize = 1000;
+pub(in crate::registry) const MAX_REFERRERS: usize = 1000;
 
 /// Gets documents, each once.
-pub(super) struct Documents<'a> {
+pub(in crate::registry) struct Documents<'a> {
     store: &'a Store,
     line: &'a Line,
     room: u64,
     known: HashMap<Digest, RawManifest>,
+    /// Bytes of those that were not in the store.
+    fetched: u64,
 }
 
 impl<'a> Documents<'a> {
-    pub(super) fn new(store: &'a Store, line: &'a Line) -> Documents<'a> {
-        Documents { store, line, room: MAX_HELD, known: HashMap::new() }
+    pub(in crate::registry) fn new(store: &'a Store, line: &'a Line) -> Documents<'a> {
+        Documents { store, line, room: MAX_HELD, known: HashMap::new(), fetched: 0 }
     }
 
     /// A document of which only the digest is known.
-    pub(super) fn by_digest(&mut self, digest: &Digest) -> Result<RawManifest> {
+    pub(in crate::registry) fn by_digest(&mut self, digest: &Digest) -> Result<RawManifest> {
         if let Some(raw) = self.known.get(digest) {
             return Ok(raw.clone());
         }
         let raw = match self.stored(digest) {
             Some(raw) => raw,
-            None => self.line.manifest(&Which::Digest(*digest))?,
+            None => {
+                let raw = self.line.manifest(&Which::Digest(*digest))?;
+                self.fetched = self.fetched.saturating_add(raw.bytes.len() as u64);
+                raw
+            }
         };
         self.room = self.room.checked_sub(raw.bytes.len() as u64).ok_or_else(|| {
             StoreError::invalid(
@@ -52,6 +58,11 @@ impl<'a> Documents<'a> {
         Ok(raw)
     }
 
+    /// Bytes of documents that the store did not have.
+    pub(in crate::registry) fn fetched(&self) -> u64 {
+        self.fetched
+    }
+
     /// A document of the store. What is damaged there is not there: it is healed by what comes.
     fn stored(&self, digest: &Digest) -> Option<RawManifest> {
         let blob = self.store.blobs().open(digest).ok()?.filter(|blob| blob.size() <= MAX_DOCUMENT)?;
@@ -61,7 +72,11 @@ impl<'a> Documents<'a> {
     }
 
     /// A document and all that are below it, of an index those that are wanted; the root first.
-    pub(super) fn below(&mut self, root: RawManifest, platforms: &Platforms) -> Result<Vec<RawManifest>> {
+    pub(in crate::registry) fn below(
+        &mut self,
+        root: RawManifest,
+        platforms: &Platforms,
+    ) -> Result<Vec<RawManifest>> {
         let (start, mut wanted) = (root.descriptor(), HashSet::from([root.digest]));
         self.known.insert(root.digest, root);
         let (mut all, mut failed) = (Vec::new(), None);
@@ -96,7 +111,7 @@ impl<'a> Documents<'a> {
     }
 
     /// A document, which must be what its descriptor says.
-    fn described(&mut self, descriptor: &Descriptor) -> Result<RawManifest> {
+    pub(in crate::registry) fn described(&mut self, descriptor: &Descriptor) -> Result<RawManifest> {
         let raw = self.by_digest(&descriptor.digest)?;
         let what = || format!("manifest {}", descriptor.digest);
         if raw.bytes.len() as u64 != descriptor.size {
@@ -111,7 +126,7 @@ impl<'a> Documents<'a> {
         Ok(raw)
     }
 
-    fn unfit(&self, raw: &RawManifest, why: String) -> Error {
+    pub(in crate::registry) fn unfit(&self, raw: &RawManifest, why: String) -> Error {
         Error::from(Failed {
             side: self.line.host().to_owned(),
             request: format!("index {}", raw.digest),
@@ -132,7 +147,7 @@ impl<'a> Documents<'a> {
                 }
                 let raw = match self.described(&referrer) {
                     // Listed, and not there: whoever may write the list may write anything into it.
-                    Err(error) if error.kind() == Some(Kind::NoSuchImage) => continue,
+                    Err(error) if error.kind() == Some(Kind::Absent) => continue,
                     raw => raw?,
                 };
                 // The list may be of anybody's making; what counts is what the referrer says itself.

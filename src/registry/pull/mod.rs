@@ -4,10 +4,12 @@
 //! that is all there costs that request and no other, and one that is asked for by its digest none. The rest is the store's
 //! work ([`larder_store::archive::fetched`]): what is to be fetched, where it goes, and under which name.
 
-mod documents;
+pub(super) mod documents;
 mod fetch;
 mod platforms;
+mod rivals;
 mod seen;
+mod sizes;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use larder_store::media_type::is_foreign_layer;
 use larder_store::reference::Reference;
 
 use self::documents::Documents;
+use self::fetch::Fetching;
 use super::Registries;
 use super::client::{Line, Repository, Which};
 use super::error::{Error, Failed, Kind, Result};
@@ -44,10 +47,14 @@ pub(crate) struct Request<'a> {
 }
 
 /// What people may want to know, beside progress.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// A layer that registries may not pass on: it is not fetched.
     Foreign { layer: Digest, size: u64 },
+    /// A mirror could not give a blob, for this reason; this host is asked next.
+    PassedOver { why: String, next: String },
+    /// Another process fetches this blob already: it is waited for. Told of the first one.
+    Waits { blob: Digest },
 }
 
 /// A repository that images come from.
@@ -88,14 +95,14 @@ impl Source {
 
     /// The tags that there are.
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
-        self.line.tags()
+        self.line.tags().map_err(Error::of_image)
     }
 
     /// Reads what an image is now, and what belongs to it; only documents are fetched.
     pub(crate) fn find(&self, store: &Store, request: &Request<'_>) -> Result<Found> {
         let line = &self.line;
         let mut documents = Documents::new(store, line);
-        let root = root(&mut documents, line, request.reference)?;
+        let root = root(&mut documents, line, request.reference).map_err(Error::of_image)?;
         let origin = origin(request.reference);
         let image = documents.below(root, request.platforms)?;
         check_platform(store, line, &image, request.platforms)?;
@@ -109,6 +116,7 @@ impl Source {
             }
         }
         arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
+        sizes::check(line.host(), arriving.iter().flat_map(|one| &one.documents))?;
         Ok(Found { repository: repository_of(request.reference), arriving, foreign })
     }
 
@@ -179,7 +187,8 @@ fn take(
                 None => repository.line()?,
             };
             let fetched: Vec<_> = incoming.blobs.iter().map(|blob| blob.digest).collect();
-            fetch::fetch(&Arc::clone(repository), line, incoming, jobs, options)?;
+            let how = Fetching { store, repository, jobs, notice, options };
+            fetch::fetch(&how, line, incoming)?;
             // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
             let _ = elsewhere::note(store, &found.repository, &fetched);
             Ok(())
@@ -212,7 +221,12 @@ fn root(documents: &mut Documents<'_>, line: &Line, reference: &Reference) -> Re
 }
 
 /// Refuses a lone image that is for another platform than the one that was asked for.
-fn check_platform(store: &Store, line: &Line, image: &[RawManifest], platforms: &Platforms) -> Result<()> {
+pub(super) fn check_platform(
+    store: &Store,
+    line: &Line,
+    image: &[RawManifest],
+    platforms: &Platforms,
+) -> Result<()> {
     let Platforms::These(wanted) = platforms else { return Ok(()) };
     let Some(RawManifest { document: Document::Image(image), digest, .. }) = image.first() else {
         return Ok(());

@@ -18,7 +18,10 @@ impl Platforms {
     /// The children of an index that are wanted.
     ///
     /// Errors: a platform for which there is none, as a sentence about the index.
-    pub(super) fn children<'i>(&self, index: &'i ImageIndex) -> Result<Vec<&'i Descriptor>, String> {
+    pub(in crate::registry) fn children<'i>(
+        &self,
+        index: &'i ImageIndex,
+    ) -> Result<Vec<&'i Descriptor>, String> {
         let wanted: Vec<&Platform> = match self {
             Platforms::All => return Ok(index.manifests.iter().collect()),
             Platforms::These(platforms) => platforms.iter().collect(),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use larder_store::Store;
-use larder_store::archive::fetched::{Arriving, Incoming, take_in};
+use larder_store::archive::fetched::{Arriving, Came, Incoming, take_in};
 use larder_store::archive::options::{Imported, Options};
 use larder_store::elsewhere;
 use larder_store::error::Error as StoreError;
@@ -15,7 +15,8 @@ use larder_store::reference::Reference;
 use super::super::Registries;
 use super::super::client::{Line, Repository, Which};
 use super::super::error::{Error, Failed, Kind, Result};
-use super::{fetch, repository_of};
+use super::fetch::{Fetching, fetch};
+use super::{Notice, repository_of, sizes};
 
 /// The documents of one image for one platform.
 #[derive(Debug)]
@@ -48,13 +49,20 @@ pub(crate) fn look(registries: &Registries, reference: &Reference) -> Result<Opt
             }));
         }
     };
+    sizes::check(line.host(), [&manifest].into_iter())?;
     let config = line.small_blob(&image.config)?;
     Ok(Some(Seen { reference: reference.clone(), manifest, image, config, repository, line }))
 }
 
 impl Seen {
     /// Takes the very image in that was seen, without a name; its tag may have moved since.
-    pub(crate) fn take(self, store: &Store, jobs: usize, options: &Options<'_>) -> Result<Vec<Imported>> {
+    pub(crate) fn take(
+        self,
+        store: &Store,
+        jobs: usize,
+        notice: &dyn Fn(Notice),
+        options: &Options<'_>,
+    ) -> Result<Vec<Imported>> {
         let Seen { reference, manifest, image, config, repository, line } = self;
         let arriving = Arriving { name: None, documents: vec![manifest], origin: reference.full() };
         let mut line = Some(line);
@@ -71,7 +79,7 @@ impl Seen {
                     }
                     let mut writer = ingest.writer()?;
                     writer.write_all(&config).map_err(StoreError::io("write", store.path()))?;
-                    done(writer.finish_as(blob.digest, blob.size)?)?;
+                    done(Came::New(writer.finish_as(blob.digest, blob.size)?))?;
                 }
                 let line = match line.take() {
                     Some(line) => line,
@@ -79,7 +87,8 @@ impl Seen {
                 };
                 let fetched: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();
                 let incoming = Incoming { blobs: &rest, ingest, done };
-                fetch::fetch(&Arc::clone(&repository), line, incoming, jobs, options)?;
+                let how = Fetching { store, repository: &repository, jobs, notice, options };
+                fetch(&how, line, incoming)?;
                 // For pushes to its neighbours, which mount them. Lost, it costs them some bytes.
                 let _ = elsewhere::note(store, &repository_of(&reference), &fetched);
                 Ok::<_, Error>(())

@@ -5,13 +5,14 @@
 //! them, the tag last. So a tag never means what is not there, and a push that broke goes on where it stopped.
 
 mod gzip;
-mod plan;
+pub(super) mod lines;
+pub(super) mod plan;
 mod referrers;
 pub(super) mod send;
 pub(super) mod sources;
+mod trip;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use larder_store::Store;
 use larder_store::archive::image::{Images, LayerForm};
@@ -20,17 +21,17 @@ use larder_store::cancel::Cancel;
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::elsewhere;
-use larder_store::error::Error as StoreError;
 use larder_store::manifest::RawManifest;
-use larder_store::progress::{Event, Watch};
+use larder_store::progress::Watch;
 use larder_store::reference::Reference;
 use larder_store::store::Protection;
 
 use self::plan::Documents;
-use self::send::{Came, Stock};
+use self::send::Supply;
+use self::trip::Trip;
 use super::Registries;
-use super::client::{Line, Put, Repository, Which};
-use super::error::{Failed, Kind, Result};
+use super::client::Repository;
+use super::error::Result;
 
 /// How layers are pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,8 @@ pub(crate) struct Parcel<'a> {
     /// Each with its subject.
     referrers: Vec<(Digest, Documents)>,
     made: HashMap<Digest, Blob>,
+    /// Who has the blobs, where they are not the store's.
+    supply: Option<&'a dyn Supply>,
     /// Where it was delivered before, with the blobs that are there.
     been: Vec<(Reference, Vec<Digest>)>,
     /// Keeps referrers; the image is the caller's to keep.
@@ -144,15 +147,27 @@ impl<'a> Parcel<'a> {
                 referrers.push((subject.digest, documents));
             }
         }
-        Ok(Parcel { store, image, referrers, made, been: Vec::new(), _kept: kept })
+        Ok(Parcel { store, image, referrers, made, supply: None, been: Vec::new(), _kept: kept })
+    }
+
+    /// A parcel of what is elsewhere: documents that are at hand, and blobs that somebody brings when a registry lacks them. Children
+    /// that are not among the documents have to be there. `been` are repositories that have some of the blobs.
+    pub(in crate::registry) fn passing(
+        store: &'a Store,
+        image: Documents,
+        referrers: Vec<(Digest, Documents)>,
+        supply: &'a dyn Supply,
+        been: Vec<(Reference, Vec<Digest>)>,
+    ) -> Parcel<'a> {
+        let (made, supply) = (HashMap::new(), Some(supply));
+        Parcel { store, image, referrers, made, supply, been, _kept: None }
     }
 
     /// Brings it to a repository, under a tag. What is there by the time of a failure is remembered and stays.
     pub(crate) fn deliver(&mut self, to: &Reference, how: Delivery<'_>) -> Result<Pushed> {
         let repository = Repository::for_push(to, how.registries)?;
         let line = repository.line()?;
-        let mut trip =
-            Trip { parcel: self, to, how, repository, line, there: Vec::new(), pushed: Pushed::none() };
+        let mut trip = Trip::new(self, to, how, &repository, line);
         let done = trip.make();
         let Trip { there, pushed, .. } = trip;
         if !there.is_empty() {
@@ -168,148 +183,5 @@ impl Pushed {
     fn none() -> Pushed {
         let none = Tally::default();
         Pushed { digest: Digest::of(b""), sent: none, mounted: none, there: none, manifests: 0, referrers: 0 }
-    }
-}
-
-/// One delivery.
-struct Trip<'a> {
-    parcel: &'a Parcel<'a>,
-    to: &'a Reference,
-    how: Delivery<'a>,
-    repository: Arc<Repository>,
-    line: Line,
-    /// Blobs that the repository has.
-    there: Vec<Digest>,
-    pushed: Pushed,
-}
-
-impl Trip<'_> {
-    fn make(&mut self) -> Result<()> {
-        let image = &self.parcel.image;
-        let Some(root) = image.root() else {
-            return Err(StoreError::invalid(self.to, "there is nothing to push").into());
-        };
-        let tag = Which::Tag(self.to.tag().unwrap_or("latest").to_owned());
-        let is_tagged = self.line.manifest_there(&tag)? == Some(root.digest);
-        let mut lacking = Vec::new();
-        for raw in &image.all {
-            let is_there = raw.digest == root.digest && is_tagged;
-            if !is_there && self.line.manifest_there(&Which::Digest(raw.digest))?.is_none() {
-                lacking.push(raw);
-            }
-        }
-        self.check_absent(root, &image.absent)?;
-        self.bring(&image.all, &lacking)?;
-        for raw in lacking.iter().filter(|raw| raw.digest != root.digest) {
-            self.put(raw, &Which::Digest(raw.digest))?;
-        }
-        if !is_tagged {
-            self.put(root, &tag)?;
-        }
-        self.pushed.digest = root.digest;
-        self.bring_referrers()
-    }
-
-    /// A registry that has no such child refuses the index, or has then an index that nobody can pull.
-    fn check_absent(&self, root: &RawManifest, absent: &[Descriptor]) -> Result<()> {
-        let mut missing = Vec::new();
-        for child in absent {
-            if self.line.manifest_there(&Which::Digest(child.digest))?.is_none() {
-                let platform = child.platform.as_ref().map(|platform| format!(" ({platform})"));
-                missing.push(format!("{}{}", child.digest, platform.unwrap_or_default()));
-            }
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let failed = Failed {
-            side: self.to.to_string(),
-            request: format!("index {}", root.digest),
-            why: format!("lists what is neither stored here nor in that repository: {}", missing.join(", ")),
-            hint:
-                "--platform OS/ARCH pushes one image of it; `larder pull --all-platforms` fetches the others"
-                    .into(),
-            kind: Kind::Failed,
-        };
-        Err(failed.into())
-    }
-
-    /// Brings the blobs of documents that the repository lacks. What other documents need is there.
-    fn bring(&mut self, all: &[RawManifest], lacking: &[&RawManifest]) -> Result<()> {
-        let wanted = plan::blobs(lacking.iter().copied());
-        let asked: HashSet<_> = wanted.iter().map(|blob| blob.digest).collect();
-        for blob in plan::blobs(all.iter()).into_iter().filter(|blob| !asked.contains(&blob.digest)) {
-            self.count(blob, Came::There);
-            (self.how.watch)(Event::Spared(blob.size));
-        }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        (self.how.watch)(Event::Total(wanted.iter().map(|blob| blob.size).sum()));
-        let elsewhere = sources::sources(self.parcel.store, self.to, &wanted, &self.parcel.been);
-        let mut names: Vec<_> = elsewhere.values().cloned().collect();
-        names.sort();
-        names.dedup();
-        self.repository.mount_from(&names);
-        let stock = Stock {
-            store: self.parcel.store,
-            made: &self.parcel.made,
-            elsewhere: &elsewhere,
-            watch: self.how.watch,
-            cancel: &self.how.registries.cancel,
-        };
-        let (done, outcome) = send::send(&self.repository, &self.line, &wanted, self.how.jobs, stock);
-        for (blob, came) in &done {
-            self.count(blob, *came);
-        }
-        outcome
-    }
-
-    fn count(&mut self, blob: &Descriptor, came: Came) {
-        self.there.push(blob.digest);
-        let tally = match came {
-            Came::There => &mut self.pushed.there,
-            Came::Mounted => &mut self.pushed.mounted,
-            Came::Sent => &mut self.pushed.sent,
-        };
-        tally.blobs += 1;
-        tally.bytes = tally.bytes.saturating_add(blob.size);
-    }
-
-    fn put(&mut self, raw: &RawManifest, which: &Which) -> Result<Put> {
-        let put = self.line.put_manifest(raw, which)?;
-        self.pushed.manifests += 1;
-        Ok(put)
-    }
-
-    /// After the image: some registries take nothing about what they do not have.
-    fn bring_referrers(&mut self) -> Result<()> {
-        let mut listed: HashMap<Digest, HashSet<Digest>> = HashMap::new();
-        for (subject, documents) in &self.parcel.referrers {
-            let Some(root) = documents.root() else { continue };
-            if !listed.contains_key(subject) {
-                let known = self.line.referrers(subject)?;
-                listed.insert(*subject, known.into_iter().map(|known| known.digest).collect());
-            }
-            let is_listed = listed.get(subject).is_some_and(|known| known.contains(&root.digest));
-            let mut lacking = Vec::new();
-            for raw in &documents.all {
-                if self.line.manifest_there(&Which::Digest(raw.digest))?.is_none() {
-                    lacking.push(raw);
-                }
-            }
-            self.check_absent(root, &documents.absent)?;
-            self.bring(&documents.all, &lacking)?;
-            for raw in lacking.iter().filter(|raw| raw.digest != root.digest) {
-                self.put(raw, &Which::Digest(raw.digest))?;
-            }
-            let is_there = lacking.iter().all(|raw| raw.digest != root.digest);
-            // Put once more where it is not listed: its answer says who keeps the list.
-            if (!is_there || !is_listed) && self.put(root, &Which::Digest(root.digest))? != Put::Listed {
-                referrers::list(&self.line, subject, root)?;
-            }
-            self.pushed.referrers += 1;
-        }
-        Ok(())
     }
 }

@@ -11,11 +11,11 @@ use larder_store::walk;
 
 /// The documents of an image.
 #[derive(Debug, Clone)]
-pub(super) struct Documents {
+pub(in crate::registry) struct Documents {
     /// What a document holds stands before it; the root is the last one.
-    pub(super) all: Vec<RawManifest>,
+    pub(in crate::registry) all: Vec<RawManifest>,
     /// What indexes list and the store does not have.
-    pub(super) absent: Vec<Descriptor>,
+    pub(in crate::registry) absent: Vec<Descriptor>,
 }
 
 impl Documents {
@@ -35,7 +35,7 @@ impl Documents {
     }
 
     /// Puts documents into the order in which a registry takes them.
-    pub(super) fn of(root: &Digest, known: &HashMap<Digest, RawManifest>) -> Documents {
+    pub(in crate::registry) fn of(root: &Digest, known: &HashMap<Digest, RawManifest>) -> Documents {
         let mut documents = Documents { all: Vec::new(), absent: Vec::new() };
         if let Some(root) = known.get(root) {
             documents.add(root, known, &mut HashSet::new());
@@ -58,12 +58,12 @@ impl Documents {
     }
 
     /// The image itself.
-    pub(super) fn root(&self) -> Option<&RawManifest> {
+    pub(in crate::registry) fn root(&self) -> Option<&RawManifest> {
         self.all.last()
     }
 
     /// Layers that registries may not pass on.
-    pub(super) fn foreign(&self) -> impl Iterator<Item = &Descriptor> {
+    pub(in crate::registry) fn foreign(&self) -> impl Iterator<Item = &Descriptor> {
         let mut seen = HashSet::new();
         let parts = self.all.iter().flat_map(parts);
         parts.filter(move |part| is_foreign_layer(&part.media_type) && seen.insert(part.digest))
@@ -71,7 +71,7 @@ impl Documents {
 }
 
 /// The documents that an index lists.
-fn children(raw: &RawManifest) -> impl Iterator<Item = &Descriptor> {
+pub(in crate::registry) fn children(raw: &RawManifest) -> impl Iterator<Item = &Descriptor> {
     let listed = match &raw.document {
         Document::Index(index) => &index.manifests[..],
         Document::Image(_) => &[],
@@ -90,7 +90,9 @@ fn parts(raw: &RawManifest) -> Vec<&Descriptor> {
 }
 
 /// The blobs that a registry must have before it takes these documents, each once.
-pub(super) fn blobs<'d>(documents: impl Iterator<Item = &'d RawManifest>) -> Vec<&'d Descriptor> {
+pub(in crate::registry) fn blobs<'d>(
+    documents: impl Iterator<Item = &'d RawManifest>,
+) -> Vec<&'d Descriptor> {
     let mut seen = HashSet::new();
     let parts = documents.flat_map(parts);
     parts.filter(|part| !is_foreign_layer(&part.media_type) && seen.insert(part.digest)).collect()

@@ -4,8 +4,7 @@
 //! there by then stays.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use larder_store::Store;
 use larder_store::blob::Blob;
@@ -15,8 +14,9 @@ use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
 use larder_store::progress::{Event, Watch};
 
-use super::super::client::{Line, Mounted, Repository};
+use super::super::client::{Line, Mounted};
 use super::super::error::{Error, Result};
+use super::lines::Lines;
 
 /// How a blob came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +32,18 @@ impl Came {
     }
 }
 
+/// Brings blobs from elsewhere, when a registry turns out to lack them.
+pub(in crate::registry) trait Supply: Sync {
+    /// A blob, from any thread. `watch` is told of the bytes that come; when the line that waits for it is over, so is this.
+    fn blob(&self, blob: &Descriptor, waits: &Line, watch: &dyn Fn(u64)) -> Result<Blob>;
+}
+
 /// Where blobs come from.
 #[derive(Clone, Copy)]
 pub(in crate::registry) struct Stock<'a> {
     pub(in crate::registry) store: &'a Store,
+    /// Who has what is not here; the store is not looked into then.
+    pub(in crate::registry) supply: Option<&'a dyn Supply>,
     /// Layers that were made for this push.
     pub(in crate::registry) made: &'a HashMap<Digest, Blob>,
     /// In which repository of the same registry a blob may be.
@@ -47,14 +55,12 @@ pub(in crate::registry) struct Stock<'a> {
 struct Shared<'a> {
     queue: Mutex<VecDeque<&'a Descriptor>>,
     done: Mutex<Vec<(Descriptor, Came)>>,
-    first: Mutex<Option<Error>>,
-    is_over: AtomicBool,
     stock: Stock<'a>,
 }
 
 /// Brings blobs there, at most so many at a time. What is there is told in any case, with the failure where one ended it.
 pub(in crate::registry) fn send(
-    repository: &Arc<Repository>,
+    lines: &Lines,
     line: &Line,
     blobs: &[&Descriptor],
     jobs: usize,
@@ -63,54 +69,19 @@ pub(in crate::registry) fn send(
     // The largest first: it decides when all is done.
     let mut queue = blobs.to_vec();
     queue.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    let shared = Shared {
-        queue: Mutex::new(queue.into()),
-        done: Mutex::default(),
-        first: Mutex::default(),
-        is_over: AtomicBool::new(false),
-        stock,
-    };
-    let lines: Result<Vec<Line>> =
-        (1..jobs.clamp(1, blobs.len().max(1))).map(|_| repository.line()).collect();
-    let lines = match lines {
-        Ok(lines) => lines,
-        Err(error) => return (Vec::new(), Err(error)),
-    };
-    std::thread::scope(|scope| {
-        for line in lines {
-            let shared = &shared;
-            let started = std::thread::Builder::new()
-                .name("send".into())
-                .spawn_scoped(scope, move || work(&line, shared));
-            // Fewer do it as well.
-            if started.is_err() {
-                break;
-            }
-        }
-        work(line, &shared);
-    });
+    let shared = Shared { queue: Mutex::new(queue.into()), done: Mutex::default(), stock };
+    let sent = lines.at_once(line, jobs.min(blobs.len()), &|line| work(line, &shared));
     let done = shared.done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let first = shared.first.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let stopped = stock.cancel.check().map_err(Error::from);
-    (done, stopped.and(first.map_or(Ok(()), Err)))
+    (done, stock.cancel.check().map_err(Error::from).and(sent))
 }
 
-fn work(line: &Line, shared: &Shared<'_>) {
-    while !shared.is_over.load(Ordering::Relaxed) {
-        let Some(blob) = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
-            return;
-        };
-        match one(line, blob, shared) {
-            Ok(came) => {
-                shared.done.lock().unwrap_or_else(PoisonError::into_inner).push((blob.clone(), came));
-            }
-            Err(error) => {
-                shared.is_over.store(true, Ordering::Relaxed);
-                // Others stop because of the first one.
-                shared.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-            }
-        }
+fn work(line: &Line, shared: &Shared<'_>) -> Result<()> {
+    let next = || shared.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    while let Some(blob) = next() {
+        let came = one(line, blob, shared)?;
+        shared.done.lock().unwrap_or_else(PoisonError::into_inner).push((blob.clone(), came));
     }
+    Ok(())
 }
 
 fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
@@ -121,7 +92,10 @@ fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
         Ok(came)
     };
     // Before anything is asked: what is not whole here need not be asked for.
-    let content = open(blob, &shared.stock)?;
+    let stored = match shared.stock.supply {
+        Some(_) => None,
+        None => Some(open(blob, &shared.stock)?),
+    };
     if line.has_blob(&blob.digest)? {
         return spared(Came::There);
     }
@@ -132,9 +106,11 @@ fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
             Mounted::No(session) => begun = session,
         }
     }
-    let tell = |count: u64| {
-        watch(Event::Done(count));
-        !shared.is_over.load(Ordering::Relaxed)
+    let tell = |count: u64| watch(Event::Done(count));
+    let content = match (stored, shared.stock.supply) {
+        (Some(stored), _) => stored,
+        (None, Some(supply)) => supply.blob(blob, line, &tell)?,
+        (None, None) => open(blob, &shared.stock)?,
     };
     line.upload(&content, begun, &tell)?;
     Ok(Came::Sent)

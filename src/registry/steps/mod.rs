@@ -6,6 +6,8 @@
 //! decides it.
 
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
@@ -18,13 +20,14 @@ use larder_store::codec::measure;
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::elsewhere;
-use larder_store::error::{Error as StoreError, Kind as StoreKind};
+use larder_store::error::Error as StoreError;
 use larder_store::layers::LayerFacts;
 use larder_store::reference::Reference;
 
 use super::Registries;
-use super::client::{Line, Repository};
+use super::client::{Line, Repository, Taking};
 use super::error::{Error, Kind, Result};
+use super::push::lines::Lines;
 use super::push::send::{Stock, send};
 use super::push::sources::sources;
 
@@ -40,8 +43,8 @@ pub(crate) struct StepCache {
     repository: Reference,
     registries: Registries,
     line: OnceCell<Line>,
-    /// Whether it failed: then it is not asked again.
-    given_up: Cell<bool>,
+    /// Whether it said no: then it is not asked again. That its host does not answer the whole run knows.
+    refused: Cell<bool>,
 }
 
 impl std::fmt::Debug for StepCache {
@@ -73,7 +76,7 @@ pub(crate) struct Shared {
 impl StepCache {
     /// Asks nobody yet.
     pub(crate) fn new(repository: Reference, registries: Registries) -> StepCache {
-        StepCache { repository, registries, line: OnceCell::new(), given_up: Cell::new(false) }
+        StepCache { repository, registries, line: OnceCell::new(), refused: Cell::new(false) }
     }
 
     /// `HOST/REPOSITORY`, for messages.
@@ -81,9 +84,14 @@ impl StepCache {
         format!("{}/{}", self.repository.domain(), self.repository.path())
     }
 
+    /// What records of its steps are known by in a store.
+    pub(crate) fn id(&self) -> Digest {
+        Digest::of(self.name().as_bytes())
+    }
+
     /// What a step came to elsewhere, in one request; `None` where nobody knows, or where it failed before.
     pub(crate) fn find(&self, key: &Digest) -> Result<Option<Step>> {
-        if self.given_up.get() {
+        if self.is_given_up() {
             return Ok(None);
         }
         self.judged(self.ask(key))
@@ -108,16 +116,13 @@ impl StepCache {
     fn layer(&self, step: &Step, ingest: &Ingest, cancel: &Cancel) -> Result<(Staged, LayerFacts)> {
         let Step { layer, compression, diff_id, .. } = step;
         let line = self.line()?;
-        let mut writer = ingest.writer()?;
-        line.blob(layer, &mut writer, &|_| true)?;
-        let staged = writer.finish_as(layer.digest, layer.size).map_err(|error| match error.kind() {
-            StoreKind::Damaged => line.wrong(layer, &error),
-            _ => error.into(),
-        })?;
+        let anew = || ingest.writer();
+        let taking = Taking { anew: &anew, watch: &|_| {}, passed_over: &|_, _| {} };
+        let staged = line.blob(layer, anew()?, &taking)?;
         let plain = measure(&staged.open()?, *compression, cancel)?;
         if plain.diff_id != *diff_id {
             let why = format!("unpacks to {} and not to {diff_id}", plain.diff_id);
-            return Err(line.wrong(layer, &StoreError::damaged(format!("layer {}", layer.digest), why)));
+            return Err(line.disproved(layer, &format!("layer {}: {why}", layer.digest)));
         }
         let facts = LayerFacts {
             blob: layer.digest,
@@ -138,25 +143,35 @@ impl StepCache {
         Ok(self.line.get_or_init(|| line))
     }
 
+    /// Whether it is not asked any more by this run: it, or its host, failed before.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.refused.get() || self.registries.given_up.has(self.repository.domain())
+    }
+
     /// Remembers a failure that will come again.
     fn judged<T>(&self, done: Result<T>) -> Result<T> {
         if let Err(error) = &done {
-            let again = match error.kind() {
-                Some(Kind::NoSuchImage | Kind::Damaged) => true,
-                Some(Kind::Failed | Kind::Denied) => false,
-                None => !matches!(error, Error::Access(_)),
-            };
-            self.given_up.set(self.given_up.get() || !again);
+            match error.kind() {
+                Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => {}
+                Some(Kind::Failed) => self.registries.given_up.note(self.repository.domain()),
+                Some(Kind::Denied) => self.refused.set(true),
+                None if matches!(error, Error::Access(_)) => self.refused.set(true),
+                None => {}
+            }
         }
         done
     }
 
     /// Brings steps there; those that are there already are not sent again.
     pub(crate) fn share(&self, store: &Store, steps: &[Known], cancel: &Cancel) -> Result<Shared> {
-        let mut shared = Shared::default();
-        if steps.is_empty() || self.given_up.get() {
-            return Ok(shared);
+        if steps.is_empty() || self.is_given_up() {
+            return Ok(Shared::default());
         }
+        self.judged(self.bring(store, steps, cancel))
+    }
+
+    fn bring(&self, store: &Store, steps: &[Known], cancel: &Cancel) -> Result<Shared> {
+        let mut shared = Shared::default();
         let repository = Repository::for_push(&self.repository, &self.registries)?;
         let line = repository.line()?;
         // What goes stays here until it has gone.
@@ -187,8 +202,8 @@ impl StepCache {
         names.sort();
         names.dedup();
         repository.mount_from(&names);
-        let stock = Stock { store, made: &made, elsewhere: &elsewhere, watch: &|_| {}, cancel };
-        let (done, outcome) = send(&repository, &line, &blobs, JOBS, stock);
+        let stock = Stock { store, supply: None, made: &made, elsewhere: &elsewhere, watch: &|_| {}, cancel };
+        let (done, outcome) = send(&Lines::to(&repository), &line, &blobs, JOBS, stock);
         let sent = done.iter().filter(|(_, came)| came.was_sent()).map(|(blob, _)| blob.size);
         shared.bytes = sent.fold(0, u64::saturating_add);
         // Lost, it costs some bytes the next time.

@@ -58,11 +58,7 @@ impl Choice {
 
     /// Whether a pattern or the range means a tag.
     fn means(&self, tag: &str) -> bool {
-        // Where registries have no list of referrers, tools keep one under such a tag.
-        let is_list = tag
-            .strip_prefix("sha256-")
-            .is_some_and(|hex| hex.len() >= 64 && hex.bytes().take(64).all(|b| b.is_ascii_hexdigit()));
-        if is_list {
+        if is_of_referrers(tag) {
             return false;
         }
         let is_like = self.patterns.iter().any(|pattern| pattern.matches(tag));
@@ -77,6 +73,12 @@ impl Choice {
             }
         }
     }
+}
+
+/// Whether tools keep under this tag what refers to an image, where registries have no list of it: `sha256-<hex>`.
+pub(crate) fn is_of_referrers(tag: &str) -> bool {
+    tag.strip_prefix("sha256-")
+        .is_some_and(|hex| hex.len() >= 64 && hex.bytes().take(64).all(|b| b.is_ascii_hexdigit()))
 }
 
 /// The numbers that a tag begins with, and the rest: `v3.12.1-slim` is 3, 12, 1 and `-slim`. None where it begins with none, or goes on in

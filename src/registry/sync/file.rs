@@ -13,6 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde_saphyr::UserMessageFormatter;
 
 use super::choose::Choice;
+use super::place::{Below, destination, is_same_place};
 
 /// A repository, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,13 +22,15 @@ pub(crate) struct Entry {
     pub(crate) repository: Reference,
     pub(crate) choice: Choice,
     pub(crate) platforms: Platforms,
+    /// The repository of another registry where it goes; else into the store.
+    pub(crate) to: Option<Reference>,
 }
 
 /// Which images of a multi-platform one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Platforms {
-    /// This machine's.
-    Host,
+    /// Nobody said it: this machine's in the store, all in another registry.
+    Usual,
     All,
     These(Vec<Platform>),
 }
@@ -41,6 +44,7 @@ struct Written {
     semver: Option<Text>,
     newest: Option<usize>,
     platforms: Option<List>,
+    to: Option<Text>,
 }
 
 /// A scalar as it stands there: `12` and `25.04` are tags.
@@ -87,16 +91,29 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
-/// Reads the list; the error says where in it, a line or the number of an entry.
-pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
+/// Reads the list; the error says where in it, a line or the number of an entry. What does not say itself where it goes goes below `to`.
+pub(crate) fn parse(text: &str, to: Option<&Below>) -> Result<Vec<Entry>, String> {
     let options = serde_saphyr::options! { with_snippet: false };
     let written: Vec<Written> = serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| error.render_with_formatter(&UserMessageFormatter))?;
     let mut entries: Vec<Entry> = Vec::new();
     for (number, written) in written.into_iter().enumerate() {
         let shown = format!("entry {} ({})", number + 1, written.repository.0);
-        let entry = entry(written).map_err(|why| format!("{shown}: {why}"))?;
-        let is_same = |other: &Entry| other.repository == entry.repository;
+        let entry = entry(written, to).map_err(|why| format!("{shown}: {why}"))?;
+        let goes_there = |other: &Entry| match (&other.to, &entry.to) {
+            (Some(one), Some(to)) => is_same_place(one, to),
+            _ => false,
+        };
+        if let (Some(to), Some(other)) = (&entry.to, entries.iter().position(goes_there)) {
+            let why = "a place of its own for one of them (`to: HOST/REPOSITORY`) keeps them apart";
+            return Err(format!(
+                "{shown}: goes to {}, as entry {} does: {why}",
+                to.familiar_name(),
+                other + 1
+            ));
+        }
+        let is_same =
+            |other: &Entry| other.repository == entry.repository && other.to.is_none() && entry.to.is_none();
         if let Some(other) = entries.iter().position(is_same) {
             return Err(format!("{shown}: the same repository as entry {}: one of them says all", other + 1));
         }
@@ -105,7 +122,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     Ok(entries)
 }
 
-fn entry(written: Written) -> Result<Entry, String> {
+fn entry(written: Written, below: Option<&Below>) -> Result<Entry, String> {
     let Text(path) = &written.repository;
     let repository = match &written.registry {
         Some(Text(registry)) => of_registry(registry, path)?,
@@ -125,7 +142,7 @@ fn entry(written: Written) -> Result<Entry, String> {
         return Err("newest chooses from what patterns or semver mean, and there are neither".to_owned());
     }
     let platforms = match written.platforms {
-        None => Platforms::Host,
+        None => Platforms::Usual,
         Some(List(list)) if list == ["all"] => Platforms::All,
         Some(List(list)) => {
             let one = |text: &String| {
@@ -140,7 +157,15 @@ fn entry(written: Written) -> Result<Entry, String> {
             Platforms::These(list)
         }
     };
-    Ok(Entry { repository, choice, platforms })
+    let to = match (&written.to, below) {
+        (Some(Text(text)), _) => Some(destination(text)?),
+        (None, Some(below)) => Some(below.place(&repository)?),
+        (None, None) => None,
+    };
+    if to.as_ref().is_some_and(|to| is_same_place(to, &repository)) {
+        return Err("to: it goes where it comes from".to_owned());
+    }
+    Ok(Entry { repository, choice, platforms, to })
 }
 
 /// Names, and patterns: what has a character that no tag has.
@@ -193,18 +218,40 @@ mod tests {
   platforms: [linux/amd64, linux/arm/v7]
 - {repository: alpine, tags: ['3.*'], newest: 2, platforms: [all]}
 ";
-        let list = parse(text).expect("a list");
+        let list = parse(text, None).expect("a list");
         let [debian, tools, alpine] = &list[..] else { panic!("{list:?}") };
         assert_eq!(debian.repository.full().split(':').next(), Some("docker.io/library/debian"));
         assert_eq!(debian.choice.names.iter().collect::<Vec<_>>(), ["12", "12-slim", "13"]);
-        assert_eq!((debian.choice.patterns.len(), &debian.platforms), (1, &Platforms::Host));
+        assert_eq!((debian.choice.patterns.len(), &debian.platforms), (1, &Platforms::Usual));
         assert_eq!(tools.repository.familiar_name(), "quay.io/ci/tools");
         assert_eq!(tools.choice.newest, Some(3));
         assert!(matches!(&tools.platforms, Platforms::These(list) if list.len() == 2));
         assert_eq!(alpine.platforms, Platforms::All);
         let json = r#"[{"repository": "debian", "tags": ["12", "13", "12-slim", "testing-*"]}]"#;
-        assert_eq!(parse(json).expect("a list")[0], *debian);
-        assert_eq!(parse("[]"), Ok(Vec::new()));
+        assert_eq!(parse(json, None).expect("a list")[0], *debian);
+        assert_eq!(parse("[]", None), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_goes_to_another_registry_goes_there_once() {
+        let text = "
+- {repository: debian, tags: [12]}
+- {repository: debian, tags: [12], to: r.example/other}
+- {registry: quay.io, repository: library/debian, tags: [12], to: r.example/quay/debian}
+";
+        let places = |to: Option<&Below>| {
+            let place = |entry: &Entry| entry.to.as_ref().map(Reference::familiar_name);
+            parse(text, to).map(|list| list.iter().map(place).collect::<Vec<_>>())
+        };
+        let [other, quay] = ["r.example/other", "r.example/quay/debian"].map(|place| Some(place.to_owned()));
+        assert_eq!(places(None), Ok(vec![None, other.clone(), quay.clone()]));
+        let below: Below = "r.example/mirror".parse().expect("a place");
+        let first = Some("r.example/mirror/library/debian".to_owned());
+        assert_eq!(places(Some(&below)), Ok(vec![first, other, quay]));
+        let same =
+            "[{repository: debian, tags: [1]}, {registry: quay.io, repository: library/debian, tags: [1]}]";
+        let why = parse(same, Some(&below)).expect_err("the same place");
+        assert!(why.contains("r.example/mirror/library/debian, as entry 1"), "{why}");
     }
 
     #[test]
@@ -228,9 +275,15 @@ mod tests {
             ("- repository: a\n  tags: [b]\n  platforms: [amd64]", ["entry 1", "OS/ARCH"]),
             ("- repository: a\n  tags: [b]\n  platforms: []", ["entry 1", "none"]),
             ("- repository: a\n  registry: mirror\n  tags: [b]", ["entry 1", "no host"]),
+            ("- repository: a\n  tags: [b]\n  to: mirror/a", ["entry 1", "HOST/REPOSITORY"]),
+            ("- repository: a\n  tags: [b]\n  to: docker.io/a", ["entry 1", "where it comes from"]),
+            (
+                "- {repository: a, tags: [b], to: r.io/x}\n- {repository: c, tags: [b], to: r.io/x}",
+                ["entry 2", "as entry 1"],
+            ),
             ("repository: a", ["line 1", ""]),
         ] {
-            let why = parse(text).expect_err(text);
+            let why = parse(text, None).expect_err(text);
             assert!(words.iter().all(|word| why.contains(word)), "{text}: {why}");
         }
     }

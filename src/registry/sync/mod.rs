@@ -1,7 +1,10 @@
-//! `sync`: which images of registries are to be here, by a list; and what that means for what is here. Pure: a text and the tags of a
+//! `sync`: which images of registries are to be here or in another registry, by a list. Pure: a text and the tags of a
 //! registry in, choices out.
 
 mod choose;
 mod file;
+mod place;
 
+pub(crate) use choose::is_of_referrers;
 pub(crate) use file::{Entry, Platforms, parse};
+pub(crate) use place::{Below, is_same_host};

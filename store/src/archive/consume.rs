@@ -26,11 +26,19 @@ pub(super) struct Consume {
     journal: Journal,
     /// Whether what is freed here is free for the store.
     makes_room: bool,
+    /// Noted before anything is freed.
+    seal: Option<Digest>,
 }
 
 impl Consume {
     /// Takes the open archive, or says why it cannot be eaten; nothing is freed yet.
-    pub(super) fn begin(store: &Store, file: File, path: &Path, identity: &Digest) -> Result<Consume> {
+    pub(super) fn begin(
+        store: &Store,
+        file: File,
+        path: &Path,
+        identity: &Digest,
+        seal: Option<Digest>,
+    ) -> Result<Consume> {
         let refuse = |why: &str| Err(Error::invalid(path.display(), format!("cannot be consumed: {why}")));
         let meta = file.metadata().map_err(Error::io("stat", path))?;
         if meta.nlink() > 1 {
@@ -51,7 +59,7 @@ impl Consume {
         let journal = Journal::open(store.layout().private(), identity)?;
         let above = std::fs::metadata(store.path()).map_err(Error::io("stat", store.path()))?;
         let makes_room = above.dev() == meta.dev();
-        Ok(Consume { file, path: path.to_path_buf(), journal, makes_room })
+        Ok(Consume { file, path: path.to_path_buf(), journal, makes_room, seal })
     }
 
     /// Whether what is freed here is free for the store: not where the archive lies on another disk.
@@ -73,6 +81,9 @@ impl Consume {
     pub(super) fn free(&mut self, store: &Store, entry: &str, place: (u64, u64), blob: Digest) -> Result<()> {
         if self.journal.blob_of(entry).is_none() {
             store.blobs().sync()?;
+            if let Some(seal) = self.seal.take() {
+                self.journal.seal(seal)?;
+            }
             self.journal.note(entry, blob)?;
         }
         let (offset, size) = place;
@@ -81,19 +92,19 @@ impl Consume {
     }
 
     /// Ends it: the index names all that was in the archive.
-    pub(super) fn finish(self) -> Result<()> {
-        self.journal.remove()?;
-        if !is_named(&self.file, &self.path)? {
-            // Another file has the name by now; it is somebody's.
-            return Ok(());
-        }
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &self.path)(error))
+    pub(super) fn finish(mut self) -> Result<()> {
+        // An archive that comes back after a power cut is full of holes: the journal outlives it.
+        self.journal.done(&self.path)?;
+        // Another file that has the name by now is somebody's.
+        if is_named(&self.file, &self.path)? {
+            match std::fs::remove_file(&self.path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &self.path)(error));
+                }
+                _ => Dir::open(parent_of(&self.path))?.sync()?,
             }
-            // One that came back after a power cut would be full of holes, and without a journal.
-            _ => Dir::open(parent_of(&self.path))?.sync(),
         }
+        self.journal.remove()
     }
 }
 

@@ -36,11 +36,22 @@ pub struct Arriving {
 pub struct Incoming<'a> {
     /// The blobs that the store lacks, each once.
     pub blobs: &'a [Descriptor],
-    /// Where to write them ([`Ingest::writer_of`]), from any thread.
+    /// Where to write them ([`Ingest::claim`]), from any thread.
     pub ingest: &'a Ingest,
-    /// Takes each as it is complete.
-    pub done: &'a mut dyn FnMut(Staged) -> Result<()>,
+    /// Takes each as it comes; whether it is there now.
+    pub done: Done<'a>,
 }
+
+/// How a blob came.
+pub enum Came<'a> {
+    /// It was fetched.
+    New(Staged),
+    /// Somebody else has brought it meanwhile, it seems. It may be gone again, or not what it should be.
+    There(&'a Descriptor),
+}
+
+/// Takes blobs as they come; whether each is there now. What was fetched is.
+pub type Done<'a> = &'a mut dyn FnMut(Came<'_>) -> Result<bool>;
 
 /// Fetches blobs.
 pub type Fetch<'a, E> = &'a mut dyn FnMut(Incoming<'_>) -> Result<(), E>;

@@ -23,10 +23,13 @@ use super::seekable::SeekableArchive;
 use super::standing::{Standing, Todo, by_name, is_same, standing};
 use super::stream::{Intake, StreamedArchive};
 use crate::base::begin_with;
+use crate::cancel::Cancel;
 use crate::codec::{HEAD, Limits, Outer};
 use crate::descriptor::Descriptor;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{self, Index, Tagged};
+use crate::journal;
 use crate::lock::SharedGuard;
 use crate::progress::Event;
 use crate::reference::Reference;
@@ -52,37 +55,31 @@ pub(super) fn in_archive<T>(path: &Path, done: Result<T>) -> Result<T> {
 
 fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec<Imported>> {
     let (mut stream, path): (Box<dyn Read + Send>, PathBuf) = match input {
+        Input::Stream(stream, path) => (stream, path),
         Input::File(path) => {
-            let mut how = File::options();
-            // What is consumed is opened once: under the same name there may be another file a moment later.
-            let how = how.read(true).write(options.source == Source::Consumed && !path.is_dir());
-            let file = how.open(&path).map_err(Error::io("open", &path))?;
-            let meta = file.metadata().map_err(Error::io("stat", &path))?;
-            if meta.is_dir() {
+            let file = open(&path, options.source != Source::Kept)?;
+            if file.metadata().map_err(Error::io("stat", &path))?.is_dir() {
                 let mut directory = DirectoryArchive::open(&path)?;
                 refuse_to_consume(options, "it is a directory")?;
                 return import_at_hand(store, &mut directory, None, options);
             }
-            if meta.is_file() && outer_of(&file, &path)? == Outer::Plain {
+            return import_from(store, Input::Open(file, path), options);
+        }
+        Input::Open(file, path) => {
+            let is_file = file.metadata().map_err(Error::io("stat", &path))?.is_file();
+            if is_file && outer_of(&file, &path)? == Outer::Plain {
                 let eaten = file.try_clone().map_err(Error::io("open", &path))?;
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
                     Source::Kept => None,
-                    Source::Consumed => Some(Consume::begin(store, eaten, &path, &archive.identity()?)?),
+                    Source::Consumed { seal } => {
+                        Some(Consume::begin(store, eaten, &path, &archive.identity()?, seal)?)
+                    }
                 };
                 return import_at_hand(store, &mut archive, consume, options);
             }
             (Box::new(file), path)
         }
-        Input::Open(file, path) => {
-            refuse_to_consume(options, "it was opened to be read")?;
-            if outer_of(&file, &path)? == Outer::Plain {
-                let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
-                return import_at_hand(store, &mut archive, None, options);
-            }
-            (Box::new(file), path)
-        }
-        Input::Stream(stream, path) => (stream, path),
     };
     refuse_to_consume(
         options,
@@ -98,10 +95,36 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
     import_stream(store, &mut stream, &path, options)
 }
 
+/// Opens an archive as it will be used: what is consumed is opened once, for under the same name there may be another file a moment later.
+pub fn open(path: &Path, is_consumed: bool) -> Result<File> {
+    let is_written = is_consumed && !path.is_dir();
+    File::options().read(true).write(is_written).open(path).map_err(Error::io("open", path))
+}
+
+/// What a signature that was checked stands for when the archive is half eaten: itself, and all that stays of the archive, which says by digests what
+/// the rest is. And whether an import began to consume it under just this. `None`: it is no file that can be consumed.
+pub fn seal(
+    store: &Store,
+    file: &File,
+    path: &Path,
+    signature: &[u8],
+    cancel: &Cancel,
+) -> Result<Option<(Digest, bool)>> {
+    let is_file = file.metadata().map_err(Error::io("stat", path))?.is_file();
+    if !is_file || outer_of(file, path)? != Outer::Plain {
+        return Ok(None);
+    }
+    let file = file.try_clone().map_err(Error::io("open", path))?;
+    let archive = SeekableArchive::open(file, path, cancel)?;
+    let seal = archive.seal(signature, cancel)?;
+    let begun = journal::seal_of(store.layout().private(), &archive.identity()?)?;
+    Ok(Some((seal, begun == Some(seal))))
+}
+
 fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
     match options.source {
         Source::Kept => Ok(()),
-        Source::Consumed => Err(Error::invalid("the archive", format!("cannot be consumed: {why}"))),
+        Source::Consumed { .. } => Err(Error::invalid("the archive", format!("cannot be consumed: {why}"))),
     }
 }
 

@@ -20,6 +20,7 @@ pub mod import;
 mod naming;
 pub mod options;
 pub mod package;
+pub mod passing;
 pub mod plan;
 pub mod repair;
 mod room;

@@ -60,7 +60,7 @@ impl Options<'_> {
     pub(super) fn existing(&self) -> Existing {
         match self.source {
             Source::Kept => self.existing,
-            Source::Consumed => Existing::Verified,
+            Source::Consumed { .. } => Existing::Verified,
         }
     }
 }
@@ -115,7 +115,10 @@ pub enum Source {
     /// It stays as it is.
     Kept,
     /// Its space is freed while it is read, and the file goes at the end.
-    Consumed,
+    Consumed {
+        /// What [`seal`](super::import::seal) said, where a signature was checked: half eaten it cannot be checked again.
+        seal: Option<Digest>,
+    },
 }
 
 /// An image that is in the store now, under one of its names.

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::consume::Consume;
 use super::contents::{Contents, Part};
 use super::tar::{Kind, Member, Members, Source};
 use crate::cancel::Cancel;
@@ -51,6 +52,23 @@ impl SeekableArchive {
         hasher.update(text.as_bytes());
         for path in ["manifest.json", "index.json"] {
             hasher.update(&self.document(path)?.unwrap_or_default());
+        }
+        Ok(hasher.finish())
+    }
+
+    /// A digest of a signature, the headers and all content that is never consumed: what is, is bound to it by digests.
+    pub(super) fn seal(&self, signature: &[u8], cancel: &Cancel) -> Result<Digest> {
+        let mut hasher = Hasher::new();
+        hasher.update(Digest::of(signature).hex().as_bytes());
+        hasher.update(self.identity()?.hex().as_bytes());
+        let mut members: Vec<_> =
+            self.members.values().filter(|member| !Consume::takes(member.size)).collect();
+        members.sort_by_key(|member| member.offset);
+        for member in members {
+            cancel.check()?;
+            let mut content = Vec::new();
+            self.reader(member).read_to_end(&mut content).map_err(Error::io("read", &self.path))?;
+            hasher.update(Digest::of(&content).hex().as_bytes());
         }
         Ok(hasher.finish())
     }

@@ -4,7 +4,8 @@
 //! writer that is dropped leaves nothing behind, and neither does a staged blob that was not published.
 //! A blob whose digest is known from the beginning may be suspended instead ([`BlobWriter::suspend`]): its file bears the digest's hex
 //! form, stays when its process ends, and another ingest goes on with it ([`Ingest::adopt`]). It may be of any content then: it is hashed again first.
-//! How much is still to come is said by the name of an empty file in it, so that others leave the room; with its owner dead it says nothing.
+
+mod expects;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,8 +18,10 @@ use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 
-/// Begins the name of the file that says how many bytes the ingest is to have.
-const EXPECTS: &str = "expects.";
+use self::expects::EXPECTS;
+
+/// Somebody removes a directory before it is locked so often, at the most.
+const MOST_TRIES: usize = 100;
 
 /// A directory of blobs that are being written. It goes when the last writer or staged blob of it is gone.
 #[derive(Debug, Clone)]
@@ -40,11 +43,24 @@ impl Ingest {
     /// Creates and locks a new directory below `parent`. The caller holds the store lock shared, so that GC
     /// cannot see the directory between its creation and its lock.
     pub fn create(parent: &Dir) -> Result<Ingest> {
-        let name = fs::unique();
-        let dir = parent.create_dir(&name)?;
-        let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
-        lock.lock().map_err(Error::io("lock", dir.path()))?;
-        Ok(Ingest {
+        // Before it is locked, another process may take it for a dead one's in [`Ingest::adopt`], find it empty, and remove it.
+        for _ in 0..MOST_TRIES {
+            let name = fs::unique();
+            let dir = match parent.create_dir(&name) {
+                Err(error) if fs::is_not_found(&error) && parent.stat(".")?.is_some() => continue,
+                made => made?,
+            };
+            let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
+            lock.lock().map_err(Error::io("lock", dir.path()))?;
+            if !is_removed(&lock, &dir)? {
+                return Ok(Ingest::locked(parent, dir, name, lock));
+            }
+        }
+        Err(Error::invalid(parent.path().display(), "what is made there is removed at once, again and again"))
+    }
+
+    fn locked(parent: &Dir, dir: Dir, name: String, lock: File) -> Ingest {
+        Ingest {
             inner: Arc::new(Inner {
                 parent: parent.clone(),
                 dir,
@@ -53,7 +69,21 @@ impl Ingest {
                 expected: Mutex::new(None),
                 _lock: lock,
             }),
-        })
+        }
+    }
+
+    /// The directory of all ingests.
+    pub(super) fn parent(&self) -> &Dir {
+        &self.inner.parent
+    }
+
+    pub(super) fn dir(&self) -> &Dir {
+        &self.inner.dir
+    }
+
+    /// Its name among all ingests.
+    pub(super) fn name(&self) -> &str {
+        &self.inner.name
     }
 
     /// Starts a blob.
@@ -96,7 +126,8 @@ impl Ingest {
         for name in self.inner.parent.names()?.into_iter().filter(|name| *name != self.inner.name) {
             let Ok(dir) = self.inner.parent.sub(&name) else { continue };
             let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
-            if lock.try_lock().is_err() {
+            // Nor one that somebody else has just removed.
+            if lock.try_lock().is_err() || is_removed(&lock, &dir)? {
                 continue;
             }
             for digest in wanted {
@@ -124,75 +155,14 @@ impl Ingest {
     }
 }
 
+/// Whether a directory that is open has no name any more.
+fn is_removed(opened: &File, dir: &Dir) -> Result<bool> {
+    Ok(opened.metadata().map_err(Error::io("stat", dir.path()))?.nlink() == 0)
+}
+
 /// Whether a file of an ingest is a blob that another one may go on with, by its name.
 pub(crate) fn is_resumable(name: &str) -> bool {
     Digest::from_hex(name).is_some()
-}
-
-impl Ingest {
-    /// Says that so many bytes are still to be written, beside those that were.
-    pub fn expect(&self, more: u64) -> Result<()> {
-        let all = self.written()?.saturating_add(more);
-        self.inner.say(|_| Some(all))
-    }
-
-    /// Says that something that was expected with so many bytes has left the ingest.
-    pub fn came(&self, bytes: u64) -> Result<()> {
-        self.inner.say(|all| all.map(|all| all.saturating_sub(bytes)))
-    }
-
-    /// Says that nothing more is to be written.
-    pub fn expect_no_more(&self) -> Result<()> {
-        self.inner.say(|all| all.map(|_| 0))
-    }
-
-    /// Bytes that are in it.
-    pub fn written(&self) -> Result<u64> {
-        Ok(sizes(&self.inner.dir)?.0)
-    }
-
-    /// Bytes that all other live ingests still expect. The caller holds the store lock, so that none is just being made.
-    pub fn expected_by_others(&self) -> Result<u64> {
-        let mut expected = 0u64;
-        for name in self.inner.parent.names()?.into_iter().filter(|name| *name != self.inner.name) {
-            let Ok(dir) = self.inner.parent.sub(&name) else { continue };
-            let lock = File::from(dir.fd().try_clone().map_err(Error::io("open", dir.path()))?);
-            if lock.try_lock_shared().is_err() {
-                let (written, all) = sizes(&dir)?;
-                expected = expected.saturating_add(all.saturating_sub(written));
-            }
-        }
-        Ok(expected)
-    }
-}
-
-/// Bytes of the blobs in an ingest, and those that it is to have.
-fn sizes(dir: &Dir) -> Result<(u64, u64)> {
-    let (mut written, mut all) = (0u64, 0u64);
-    for name in dir.names()? {
-        match name.strip_prefix(EXPECTS).and_then(|bytes| bytes.parse().ok()) {
-            Some(bytes) => all = bytes,
-            None => written = written.saturating_add(dir.stat(&name)?.map_or(0, |stat| stat.size)),
-        }
-    }
-    Ok((written, all))
-}
-
-impl Inner {
-    fn say(&self, change: impl FnOnce(Option<u64>) -> Option<u64>) -> Result<()> {
-        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = change(*expected);
-        match (*expected, new) {
-            (old, new) if old == new => {}
-            (Some(old), Some(new)) => {
-                self.dir.rename(&format!("{EXPECTS}{old}"), &self.dir, &format!("{EXPECTS}{new}"))?;
-            }
-            (None, Some(new)) => drop(self.dir.create_new(&format!("{EXPECTS}{new}"))?),
-            (_, None) => {}
-        }
-        *expected = new;
-        Ok(())
-    }
 }
 
 impl Drop for Inner {

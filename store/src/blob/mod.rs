@@ -4,6 +4,7 @@
 //! files of [`FileBlobs`]. A blob's life: bytes go through a [`BlobWriter`] into an [`Ingest`], are hashed on the
 //! way, become [`Staged`] (complete, durable, not yet visible), and [`BlobStore::publish`] makes them visible.
 
+mod claim;
 mod files;
 mod ingest;
 mod verify;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+pub use claim::{Became, Claim, Rival};
 pub use files::FileBlobs;
 pub(crate) use ingest::is_resumable;
 pub use ingest::{BlobWriter, Ingest, Staged};

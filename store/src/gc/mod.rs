@@ -24,6 +24,7 @@ use serde::Serialize;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::journal;
 use crate::policy::Wanted;
 use crate::settings::settings_of;
 use crate::store::Store;
@@ -98,6 +99,7 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
         if options.mode == Mode::Sweep {
             let all: Vec<_> = leftovers.iter().cloned().chain(steps.leftovers()).collect();
             sweep(store, &found, &plan, &all)?;
+            journal::forget_done(store.layout().private())?;
         }
         Collected {
             swept: plan.sweep,

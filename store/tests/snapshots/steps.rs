@@ -47,7 +47,7 @@ fn facts(blob: Digest, size: u64) -> LayerFacts {
 /// A record of a step that was done, and used last, so many seconds ago; its layer.
 fn step(store: &Store, word: &str, seed: u64, size: usize, ago: i64) -> LayerFacts {
     let facts = layer(store, seed, size);
-    let record = StepRecord { layer: Some(facts), created: NOW - ago };
+    let record = StepRecord { layer: Some(facts), created: NOW - ago, from: None };
     Steps::open(store).unwrap().put(&key(word), &record, NOW - ago).unwrap();
     facts
 }
@@ -71,17 +71,19 @@ fn what_a_step_came_to_is_found_again() {
     let steps = Steps::open(&store).unwrap();
     assert_eq!(steps.get(&key("a"), NOW, None).unwrap(), None);
     let facts = step(&store, "a", 1, 1000, 100);
-    let record = StepRecord { layer: Some(facts), created: NOW - 100 };
+    let record = StepRecord { layer: Some(facts), created: NOW - 100, from: None };
     assert_eq!(steps.get(&key("a"), NOW, None).unwrap(), Some(record));
     let file = dir.path().join(".larder/steps").join(key("a").hex());
     assert_eq!(std::fs::metadata(&file).unwrap().mtime(), NOW, "it was used");
     assert_eq!(std::fs::metadata(file.parent().unwrap()).unwrap().mode() & 0o7777, 0o700);
     assert_eq!(steps.get(&key("a"), NOW, Some(NOW - 100)).unwrap(), Some(record));
     assert_eq!(steps.get(&key("a"), NOW, Some(NOW - 99)).unwrap(), None, "it is too old");
-    let nothing = StepRecord { layer: None, created: -5 };
+    let nothing = StepRecord { layer: None, created: -5, from: None };
     steps.put(&key("a"), &nothing, NOW).unwrap();
     assert_eq!(steps.get(&key("a"), NOW, None).unwrap(), Some(nothing), "in the place of the first");
-    steps.put(&key("b"), &record, NOW).unwrap();
+    let fetched = StepRecord { from: Some(key("repository")), ..record };
+    steps.put(&key("b"), &fetched, NOW).unwrap();
+    assert_eq!(steps.get(&key("b"), NOW, None).unwrap(), Some(fetched), "and where it came from");
     let blob = dir.path().join("blobs/sha256").join(facts.blob.hex());
     std::fs::write(dir.path().join("other"), "x").unwrap();
     std::fs::rename(dir.path().join("other"), &blob).unwrap();
@@ -152,7 +154,7 @@ fn a_step_keeps_its_layer_within_limits() {
     let old = step(&store, "old", 1, 1000, 15 * DAY);
     let [first, second] =
         [(2, 30), (3, 20)].map(|(seed, ago)| step(&store, &ago.to_string(), seed, 5000, ago));
-    let twin = StepRecord { layer: Some(first), created: NOW };
+    let twin = StepRecord { layer: Some(first), created: NOW, from: None };
     let orphan = layer(&store, 9, 1000);
     assert_eq!(usage(&store, |_| false).unwrap(), (3, 11_000));
     assert_eq!(usage(&store, |blob| *blob == old.blob).unwrap(), (3, 10_000));
@@ -198,7 +200,7 @@ fn what_an_image_and_a_step_have_stays_when_one_of_them_goes() {
     let of = |at: usize| facts(layers[at].descriptor.digest, layers[at].descriptor.size);
     let steps = Steps::open(&store).unwrap();
     for at in 0..2 {
-        let record = StepRecord { layer: Some(of(at)), created: NOW };
+        let record = StepRecord { layer: Some(of(at)), created: NOW, from: None };
         steps.put(&key(&at.to_string()), &record, NOW - 10 + at as i64).unwrap();
     }
     say(dir.path(), "[build]\nsteps_max_size = \"0\"\n");
@@ -285,7 +287,7 @@ fn an_image_frees_nothing_that_a_step_keeps() {
     let store = open(dir.path());
     let layers = image(&store, &[noise(1, 30_000)]);
     let facts = facts(layers[0].descriptor.digest, 30_000);
-    let record = StepRecord { layer: Some(facts), created: NOW };
+    let record = StepRecord { layer: Some(facts), created: NOW, from: None };
     Steps::open(&store).unwrap().put(&key("a"), &record, NOW).unwrap();
     let limits = larder_store::policy::Limits { max_age: Some(0), min_age: 0, ..Default::default() };
     store

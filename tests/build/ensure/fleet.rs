@@ -6,10 +6,10 @@ use crate::support::store::{assert_nothing_pending, assert_sound, named};
 use crate::support::web::answer;
 use crate::support::{need, wait_for};
 
-const REPOSITORY: &str = "fleet/p-debian-12-gcc12";
+pub(super) const REPOSITORY: &str = "fleet/p-debian-12-gcc12";
 
 /// Configures the remote of a host.
-fn join(sandbox: &Sandbox, address: &str, more: &str) {
+pub(super) fn join(sandbox: &Sandbox, address: &str, more: &str) {
     let dir = sandbox.path("home/.config/larder");
     std::fs::create_dir_all(&dir).unwrap();
     let text = format!("{more}\n[remote]\nrepository = \"{address}/fleet\"\npush = true\n");
@@ -17,14 +17,14 @@ fn join(sandbox: &Sandbox, address: &str, more: &str) {
 }
 
 /// A host that can build, and one with an empty store; both share by a registry.
-fn two() -> Option<(Sandbox, Sandbox, Taker)> {
+pub(super) fn two() -> Option<(Sandbox, Sandbox, Taker)> {
     let (first, second, taker) = (desk()?, Sandbox::new(), Taker::new());
     join(&first, &taker.address, "");
     join(&second, &taker.address, "");
     Some((first, second, taker))
 }
 
-fn asked(taker: &Taker) -> Vec<String> {
+pub(super) fn asked(taker: &Taker) -> Vec<String> {
     taker.take().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
 }
 

@@ -7,6 +7,8 @@ mod base;
 mod built;
 mod debian;
 mod fleet;
+mod fleet_found;
+mod fleet_grows;
 mod given;
 mod planned;
 mod refused;

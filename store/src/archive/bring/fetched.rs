@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Bring;
 use crate::archive::entry::Ready;
-use crate::archive::fetched::{Fetch, Incoming};
+use crate::archive::fetched::{Came, Fetch, Incoming};
 use crate::archive::plan::kept::{described, layers_in};
 use crate::archive::plan::{Config, KeptBlob, KeptImage, Planned, PlannedImage};
 use crate::archive::room::Room;
+use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::ImageManifest;
@@ -35,9 +36,12 @@ impl Bring<'_, '_> {
         if !blobs.is_empty() {
             let descriptors: Vec<_> = blobs.into_iter().map(|blob| blob.descriptor).collect();
             let ingest = self.tx.ingest().clone();
-            let mut done = |staged: crate::blob::Staged| {
-                let size = staged.size();
-                self.publish(staged, size)
+            let mut done = |came: Came<'_>| match came {
+                Came::New(staged) => {
+                    let size = staged.size();
+                    self.publish(staged, size).map(|()| true)
+                }
+                Came::There(blob) => self.found(blob),
             };
             fetch(Incoming { blobs: &descriptors, ingest: &ingest, done: &mut done })?;
         }
@@ -49,6 +53,20 @@ impl Bring<'_, '_> {
             }
         }
         Ok(ready)
+    }
+
+    /// Leases a blob that another process has brought meanwhile; whether it is there, and good enough.
+    fn found(&mut self, blob: &Descriptor) -> Result<bool> {
+        let (digest, size) = (blob.digest, blob.size);
+        // What is there under the name of a damaged one may be that one still.
+        if self.damaged.contains(&digest) || !self.reuse(&[(digest, size)])?.contains(&digest) {
+            return Ok(false);
+        }
+        self.present.insert(digest);
+        self.tx.ingest().came(size)?;
+        (self.options.watch)(Event::Done(size));
+        (self.options.watch)(Event::Spared(size));
+        Ok(true)
     }
 
     /// Takes over what transfers that were cut off left of these blobs; its bytes.

@@ -1,0 +1,242 @@
+//! What a tag means on both sides, and what the destination lacks of it. Only documents are fetched.
+
+use std::collections::{HashMap, HashSet};
+
+use larder_store::Store;
+use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
+use larder_store::error::Error as StoreError;
+use larder_store::manifest::{Document, RawManifest};
+
+use super::super::client::{Repository, Which};
+use super::super::error::{Error, Failed, Kind, Result};
+use super::super::pull::documents::Documents as Source;
+use super::super::pull::{Platforms, check_platform};
+use super::super::push::plan::{Documents, blobs, children};
+use super::super::push::sources::sources;
+use super::{Ledger, Looked, Mirror, Part};
+
+/// Indexes in indexes that are followed, as the store does.
+const MAX_DEPTH: usize = 8;
+
+/// The documents of an image that the destination lacks.
+struct Lacking {
+    documents: HashMap<Digest, RawManifest>,
+    /// Bytes of those of them that are still to go there.
+    send: u64,
+}
+
+impl Mirror {
+    /// Looks what becomes of a tag. What it brings is noted for those that come after it.
+    pub(crate) fn look(
+        &mut self,
+        store: &Store,
+        tag: &str,
+        part: &Part,
+        referrers: bool,
+        ledger: &mut Ledger,
+    ) -> Result<Looked> {
+        let which = Which::Tag(tag.to_owned());
+        let announced = self.source_line.head(&which).map_err(Error::of_image)?.digest;
+        let was = self.line.manifest_there(&which)?;
+        let is_there =
+            |digest| Looked { digest, was, fetch: 0, send: 0, coming: 0, image: None, referrers: Vec::new() };
+        if let Some(digest) = announced.filter(|digest| was == Some(*digest) && !referrers) {
+            return Ok(is_there(digest));
+        }
+        let mut source = Source::new(store, &self.source_line);
+        let mut whole = 0;
+        let root = match announced {
+            // By its digest: the tag may move meanwhile.
+            Some(digest) => source.by_digest(&digest).map_err(Error::of_image)?,
+            None => {
+                let root = self.source_line.manifest(&which).map_err(Error::of_image)?;
+                whole = root.bytes.len() as u64;
+                root
+            }
+        };
+        let (root, platforms) = self.root(store, &mut source, root, part)?;
+        let is_tagged = was == Some(root.digest);
+        if is_tagged && !referrers {
+            return Ok(Looked { fetch: source.fetched() + whole, ..is_there(root.digest) });
+        }
+        let found = match referrers {
+            true => self.referrers(&mut source, &root)?,
+            false => Vec::new(),
+        };
+        let (mut send, mut image) = (0, None);
+        if !is_tagged || !found.is_empty() {
+            let lacking = self.lacking(&mut source, root.clone(), is_tagged, &platforms, ledger)?;
+            send += lacking.send;
+            image = Some(Documents::of(&root.digest, &lacking.documents));
+        }
+        let mut lacking: Vec<_> = image.iter().flat_map(|image| &image.all).cloned().collect();
+        if is_tagged {
+            lacking.clear();
+        }
+        for documents in found.iter().map(|(_, documents)| documents) {
+            for raw in &documents.all {
+                send += self.goes(raw, ledger);
+                lacking.push(raw.clone());
+            }
+        }
+        let documents = source.fetched().saturating_add(whole);
+        let (coming, going) = self.blobs(store, &lacking, ledger)?;
+        Ok(Looked {
+            digest: root.digest,
+            was,
+            fetch: documents.saturating_add(coming),
+            send: send.saturating_add(going),
+            coming,
+            image,
+            referrers: found,
+        })
+    }
+
+    /// What the tag is to mean: the whole, or the one image of an index that is wanted.
+    fn root(
+        &self,
+        store: &Store,
+        source: &mut Source<'_>,
+        root: RawManifest,
+        part: &Part,
+    ) -> Result<(RawManifest, Platforms)> {
+        let Part::Platforms(wanted) = part else { return Ok((root, Platforms::All)) };
+        let platforms = Platforms::These(wanted.clone());
+        let Document::Index(index) = &root.document else {
+            check_platform(store, &self.source_line, std::slice::from_ref(&root), &platforms)?;
+            return Ok((root, Platforms::All));
+        };
+        let chosen = platforms.children(index).map_err(|why| source.unfit(&root, why))?;
+        match &chosen[..] {
+            [child] if wanted.len() == 1 => Ok((source.described(child)?, Platforms::All)),
+            _ => Ok((root, platforms)),
+        }
+    }
+
+    /// Reads what the destination lacks of an image. What is not wanted of an index has to be there: else no registry takes the index,
+    /// or it has then one that nobody can pull.
+    fn lacking(
+        &self,
+        source: &mut Source<'_>,
+        root: RawManifest,
+        is_tagged: bool,
+        platforms: &Platforms,
+        ledger: &mut Ledger,
+    ) -> Result<Lacking> {
+        let mut lacking = Lacking { documents: HashMap::new(), send: 0 };
+        let mut unwanted: Vec<Descriptor> = Vec::new();
+        let (first, mut left) = (root.digest, vec![(root, 0)]);
+        while let Some((raw, depth)) = left.pop() {
+            if lacking.documents.contains_key(&raw.digest) {
+                continue;
+            }
+            if depth > MAX_DEPTH {
+                let why = format!("indexes are nested more than {MAX_DEPTH} deep");
+                return Err(StoreError::invalid(format!("manifest {first}"), why).into());
+            }
+            if let (Document::Index(index), false) = (&raw.document, is_tagged) {
+                let chosen = platforms.children(index).map_err(|why| source.unfit(&raw, why))?;
+                let chosen: HashSet<_> = chosen.iter().map(|child| child.digest).collect();
+                for child in children(&raw) {
+                    if self.line.manifest_there(&Which::Digest(child.digest))?.is_some() {
+                        continue;
+                    }
+                    match chosen.contains(&child.digest) {
+                        true => left.push((source.described(child)?, depth + 1)),
+                        false => unwanted.push(child.clone()),
+                    }
+                }
+            }
+            lacking.send += match raw.digest == first {
+                // Put once for each tag.
+                true => {
+                    if is_tagged {
+                        0
+                    } else {
+                        raw.bytes.len() as u64
+                    }
+                }
+                false => self.goes(&raw, ledger),
+            };
+            lacking.documents.insert(raw.digest, raw);
+        }
+        match unwanted.is_empty() {
+            true => Ok(lacking),
+            false => Err(self.sparse(&first, &unwanted)),
+        }
+    }
+
+    fn sparse(&self, root: &Digest, unwanted: &[Descriptor]) -> Error {
+        let shown = |child: &Descriptor| match &child.platform {
+            Some(platform) => platform.to_string(),
+            None => child.digest.to_string(),
+        };
+        let list: Vec<_> = unwanted.iter().map(shown).collect();
+        Error::from(Failed {
+            side: self.to.familiar_name(),
+            request: format!("index {root}"),
+            why: format!("lists what is not wanted and not there: {}", list.join(", ")),
+            hint: "without `platforms` all of it goes; with one platform that image goes alone, without the index".into(),
+            kind: Kind::Failed,
+        })
+    }
+
+    /// Bytes of a document that is to go to the destination, unless it does so already.
+    fn goes(&self, raw: &RawManifest, ledger: &mut Ledger) -> u64 {
+        let is_new = ledger.there.insert((self.to.familiar_name(), raw.digest));
+        if is_new { raw.bytes.len() as u64 } else { 0 }
+    }
+
+    /// Bytes of the blobs of these documents: those that come from the source, and those that go to the destination.
+    fn blobs(&mut self, store: &Store, documents: &[RawManifest], ledger: &mut Ledger) -> Result<(u64, u64)> {
+        let (host, place) = (self.to.domain().to_owned(), self.to.familiar_name());
+        let mut wanted = blobs(documents.iter());
+        wanted.retain(|blob| !ledger.there.contains(&(place.clone(), blob.digest)));
+        let asked: Vec<_> =
+            wanted.iter().map(|blob| blob.digest).filter(|digest| !self.known.contains_key(digest)).collect();
+        let there = self.lines.which_are_there(&asked)?;
+        self.known.extend(asked.into_iter().map(|digest| (digest, there.contains(&digest))));
+        wanted.retain(|blob| self.known.get(&blob.digest) != Some(&true));
+        let mut unknown = Vec::new();
+        for blob in wanted {
+            ledger.there.insert((place.clone(), blob.digest));
+            // What a repository of that registry has, or will have by then, is mounted.
+            let is_near = !ledger.somewhere.insert((host.clone(), blob.digest));
+            if !is_near && !self.is_same_host() {
+                unknown.push(blob);
+            }
+        }
+        let near = self.near(store, &unknown)?;
+        let (mut coming, mut going) = (0u64, 0u64);
+        for blob in unknown.into_iter().filter(|blob| !near.contains(&blob.digest)) {
+            going = going.saturating_add(blob.size);
+            let is_stored = store.blobs().contains(&blob.digest)? == Some(blob.size);
+            if !is_stored && ledger.fetched.insert(blob.digest) {
+                coming = coming.saturating_add(blob.size);
+            }
+        }
+        Ok((coming, going))
+    }
+
+    /// Which of these blobs another repository of the destination's registry has, of those that one is believed to have.
+    fn near(&self, store: &Store, blobs: &[&Descriptor]) -> Result<HashSet<Digest>> {
+        let mut by_repository: HashMap<String, Vec<Digest>> = HashMap::new();
+        for (digest, path) in sources(store, &self.to, blobs, &[]) {
+            by_repository.entry(path).or_default().push(digest);
+        }
+        let mut near = HashSet::new();
+        for (path, digests) in by_repository {
+            let Ok(place) = format!("{}/{path}", self.to.domain()).parse() else { continue };
+            let asked = Repository::of(&place, &self.registries)
+                .and_then(|repository| super::Lines::of(&repository).which_are_there(&digests));
+            match asked {
+                Ok(there) => near.extend(there),
+                Err(error) if error.is_stop() => return Err(error),
+                // Who may not look there may not mount from there.
+                Err(_) => {}
+            }
+        }
+        Ok(near)
+    }
+}
