@@ -87,14 +87,14 @@ def measure(program, data, name, rounds, level):
     row("larder, prove", median([larder(program, "prove", target + ".zst", cores) for _ in range(rounds)]), plain)
     tars = (base + ".tar", target + ".tar")
     made = lambda: os.path.getsize(out)
-    for strength in ("-3", "-9"):
-        run = peer("zstd", "-q", "-f", strength, "--long=31", f"--patch-from={tars[0]}", tars[1], "-o", out)
-        row(f"zstd {strength} --long=31 --patch-from", run, plain, made(), blob)
-        run = peer("zstd", "-q", "-f", "-d", "--long=31", "--memory=2048MB", f"--patch-from={tars[0]}", out, "-o", "/dev/null")
-        row(f"zstd -d --patch-from ({strength})", run, plain)
-    run = peer("xdelta3", "-f", "-e", "-B", "2147483648", "-s", *tars, out)
-    row("xdelta3 -e", run, plain, made(), blob)
-    row("xdelta3 -d", peer("xdelta3", "-f", "-d", "-B", "2147483648", "-s", tars[0], out, "/dev/null"), plain)
+    zstd, xdelta = ["zstd", "-q", "-f", "--long=31"], ["xdelta3", "-f", "-B", "2147483648", "-s", tars[0]]
+    unpacks = ["-d", "--memory=2048MB", f"--patch-from={tars[0]}", out, "-o", "/dev/null"]
+    for what, make, apply in (
+        ("zstd -9 --long=31 --patch-from", [*zstd, "-9", f"--patch-from={tars[0]}", tars[1], "-o", out], [*zstd, *unpacks]),
+        ("xdelta3 -9", [*xdelta, "-9", "-e", tars[1], out], [*xdelta, "-d", out, "/dev/null"]),
+    ):
+        row(what, median([peer(*make) for _ in range(rounds)]), plain, made(), blob)
+        row(f"{what}, apply", median([peer(*apply) for _ in range(rounds)]), plain)
     os.unlink(out)
 
 

@@ -13,7 +13,7 @@ use larder_store::Digest;
 use larder_store::blob::{Blob, Ingest};
 use larder_store::cancel::Cancel;
 use larder_store::codec::{Encoder, Encoding, layer_decoder, measure, prove};
-use larder_store::delta::{self, Base, Settings, Target, Wanted};
+use larder_store::delta::{self, Base, Header, Settings, Target, Wanted};
 use larder_store::fs::Dir;
 use larder_store::layers::LayerFacts;
 use larder_store::media_type::Compression;
@@ -113,9 +113,13 @@ fn main() -> Result {
             let dir = Dir::open(Path::new("/dev/shm"))?.create_dir(&larder_store::fs::unique())?;
             let clock = begin();
             let mut base = Base::open(&base, &base_facts, &scratch, &cancel)?;
+            let (target_id, target_size) = (facts.diff_id, facts.plain_size);
+            let header =
+                Header { base: base.diff_id(), base_size: base.size(), target: target_id, target_size };
             let wanted = Wanted {
                 digest: target.digest(),
                 size: target.size(),
+                header,
                 encoding: Encoding::default(),
                 jobs: jobs(threads)?,
                 shown: dir.path(),

@@ -24,7 +24,7 @@ pub use frame_reader::FrameReader;
 pub use frames::CHUNK;
 pub use outer::{HEAD, Outer};
 pub use plain::Plain;
-pub use prove::prove;
+pub use prove::{Proof, prove};
 pub use seek::{Frame, layer_decoder, parse_table};
 pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 

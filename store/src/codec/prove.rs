@@ -28,31 +28,70 @@ struct Member {
 /// Finds out with which encoding larder's encoder makes exactly this blob of what it unpacks to. `None`: with none, or
 /// the blob is damaged. Takes the time of encoding it on so many threads; 16 MiB of memory for each, and as much besides.
 pub fn prove(blob: &Blob, jobs: usize, cancel: &Cancel) -> Result<Option<Encoding>> {
-    let failed = |error| Error::io("read", format!("blob {}", blob.digest()))(error);
-    let mut head = [0; 4];
-    let count = blob.read_at(&mut head, 0).map_err(failed)?;
-    let compression = Compression::sniff(&head[..count]);
-    let levels = match compression {
-        Compression::None => return Ok(Some(Encoding::of(compression))),
-        Compression::Gzip => 1..=9,
-        Compression::Zstd => 1..=19,
-    };
-    // The default is tried first.
-    let usual = Encoding::of(compression).level;
-    let Some(mut members) = Members::open(blob, compression).map_err(failed)? else { return Ok(None) };
-    let Some(first) = members.next().map_err(failed)? else { return Ok(None) };
-    for level in [usual].into_iter().chain(levels.filter(|level| *level != usual)) {
-        cancel.check()?;
-        let encoding = Encoding { compression, level };
-        let mut encoder = FrameEncoder::new(encoding).map_err(failed)?;
-        // Several levels may make the same of a first frame.
-        if is_made(blob, &first, &mut encoder, &mut Vec::new(), &mut Vec::new()).map_err(failed)?
-            && all(blob, encoding, jobs, cancel)?
-        {
-            return Ok(Some(encoding));
+    Proof::begin(blob, cancel)?.map_or(Ok(None), |proof| proof.finish(jobs, cancel))
+}
+
+/// [`prove`] in two: what takes no time, and the rest.
+pub struct Proof {
+    blob: Blob,
+    /// What makes the first frame.
+    likely: Encoding,
+    /// Levels that are not tried yet.
+    levels: std::vec::IntoIter<i32>,
+}
+
+impl Proof {
+    /// Looks at the first frame, or member. `None`: the encoder does not make this blob.
+    pub fn begin(blob: &Blob, cancel: &Cancel) -> Result<Option<Proof>> {
+        let failed = Error::io("read", format!("blob {}", blob.digest()));
+        let mut head = [0; 4];
+        let count = blob.read_at(&mut head, 0).map_err(failed)?;
+        let compression = Compression::sniff(&head[..count]);
+        let all = match compression {
+            Compression::None => 0..=-1,
+            Compression::Gzip => 1..=9,
+            Compression::Zstd => 1..=19,
+        };
+        // The default is tried first.
+        let likely = Encoding::of(compression);
+        let others = all.clone().filter(|level| *level != likely.level);
+        let levels: Vec<_> = all.clone().filter(|level| *level == likely.level).chain(others).collect();
+        let mut proof = Proof { blob: blob.clone(), likely, levels: levels.into_iter() };
+        Ok((all.is_empty() || proof.next_level(cancel)?).then_some(proof))
+    }
+
+    /// Goes to the next level that makes the first frame; false where there is none.
+    fn next_level(&mut self, cancel: &Cancel) -> Result<bool> {
+        let (blob, compression) = (&self.blob, self.likely.compression);
+        let failed = |error| Error::io("read", format!("blob {}", blob.digest()))(error);
+        let Some(mut members) = Members::open(blob, compression).map_err(failed)? else { return Ok(false) };
+        let Some(first) = members.next().map_err(failed)? else { return Ok(false) };
+        for level in self.levels.by_ref() {
+            cancel.check()?;
+            self.likely = Encoding { compression, level };
+            let mut encoder = FrameEncoder::new(self.likely).map_err(failed)?;
+            if is_made(blob, &first, &mut encoder, &mut Vec::new(), &mut Vec::new()).map_err(failed)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks at all of it, as [`prove`] does.
+    pub fn finish(mut self, jobs: usize, cancel: &Cancel) -> Result<Option<Encoding>> {
+        if self.likely.compression == Compression::None {
+            return Ok(Some(self.likely));
+        }
+        loop {
+            if all(&self.blob, self.likely, jobs, cancel)? {
+                return Ok(Some(self.likely));
+            }
+            // Several levels may make the same of a first frame.
+            if !self.next_level(cancel)? {
+                return Ok(None);
+            }
         }
     }
-    Ok(None)
 }
 
 /// Whether all of the blob is what the encoder makes.

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use zstd::zstd_safe::{DCtx, get_error_name};
 
 use super::base::{Base, MAX_BASE};
-use super::format::{HEADER, Header, MAX_NEW, MAX_REFERENCE, SEGMENT, SegmentHeader, fill, wrong};
+use super::format::{HEADER, Header, MAX_NEW, MAX_REFERENCE, SEGMENT, SegmentHeader, Spent, fill, wrong};
 use super::plan::{MAX_PLAN, MAX_STEPS, Plan, Step};
 use crate::blob::{from_io, into_io};
 use crate::cancel::Cancel;
@@ -28,6 +28,7 @@ pub struct Patched<'d> {
     header: Header,
     /// Bytes that are still to come behind this segment.
     left: u64,
+    spent: Spent,
     segment: Segment,
     /// Bytes of the base that are given next.
     piece: Vec<u8>,
@@ -62,8 +63,8 @@ impl<'d> Patched<'d> {
             );
             return Err(Error::invalid("the delta", why));
         }
-        let (left, segment) = (header.target_size, Segment::default());
-        Ok(Patched { base, delta, cancel, header, left, segment, piece: Vec::new(), given: 0 })
+        let (left, spent, segment) = (header.target_size, Spent::default(), Segment::default());
+        Ok(Patched { base, delta, cancel, header, left, spent, segment, piece: Vec::new(), given: 0 })
     }
 
     /// What it is between.
@@ -115,6 +116,9 @@ impl<'d> Patched<'d> {
         let mut bytes = [0; SEGMENT];
         fill(self.delta, &mut bytes)?;
         let header = SegmentHeader::parse(&bytes, self.left)?;
+        if !self.spent.take(header.sums, self.header.target_size) {
+            return Err(wrong("asks for more work than its target is worth"));
+        }
         // The last one's memory is given back before the next one's is taken.
         self.segment = Segment::default();
         let coded = self.coded(header.plan_coded)?;
@@ -177,6 +181,10 @@ fn decompress(coded: &[u8], length: usize, reference: &[u8]) -> Result<Vec<u8>> 
 /// Writes the target of a delta to `out`, all of it, and says which layer that is: the one that the delta names, or it is an
 /// error. What was written by then is worth nothing where there is one.
 pub fn apply(base: &mut Base, delta: &mut dyn Read, out: &mut dyn Write, cancel: &Cancel) -> Result<DiffId> {
+    written(base, delta, out, cancel).map_err(|error| base.blame(error, cancel))
+}
+
+fn written(base: &mut Base, delta: &mut dyn Read, out: &mut dyn Write, cancel: &Cancel) -> Result<DiffId> {
     let mut patched = Patched::new(base, delta, cancel)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; PIECE as usize];
@@ -197,7 +205,5 @@ pub(super) fn expect(header: Header, got: DiffId) -> Result<DiffId> {
     if got == header.target {
         return Ok(got);
     }
-    let why =
-        format!("gives {got}: the delta, or the layer {} that it is applied to, is damaged", header.base);
-    Err(Error::damaged(format!("the layer {}", header.target), why))
+    Err(wrong(format!("gives {got}, and was to give {}", header.target)))
 }

@@ -11,7 +11,8 @@ use std::os::unix::fs::FileExt;
 use crate::blob::{Blob, from_io};
 use crate::cancel::Cancel;
 use crate::codec::{CHUNK, FrameReader, layer_decoder};
-use crate::error::{Error, Result};
+use crate::digest::Hasher;
+use crate::error::{Error, Kind, Result};
 use crate::fs::{self, Dir};
 use crate::ids::DiffId;
 use crate::layers::LayerFacts;
@@ -109,10 +110,42 @@ impl Base {
         })
     }
 
+    /// Reads all of it, and sees whether it is the layer that it is said to be.
+    pub(super) fn check(&mut self, cancel: &Cancel) -> Result<()> {
+        let (diff_id, mut hasher, mut buffer) = (self.diff_id, Hasher::new(), vec![0; 256 << 10]);
+        let mut reader = self.reader(cancel);
+        loop {
+            cancel.check()?;
+            let count = reader.read(&mut buffer);
+            match count.map_err(|error| from_io(error, Error::io("read", "the base")))? {
+                0 => return is_it(diff_id, hasher),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Why applying a delta to it failed: where what came out is wrong, the base may be what is damaged, and not the delta.
+    pub(super) fn blame(&mut self, error: Error, cancel: &Cancel) -> Error {
+        match error.kind() {
+            Kind::Damaged => self.check(cancel).err().unwrap_or(error),
+            _ => error,
+        }
+    }
+
     /// Reads all of it.
     pub(super) fn reader<'b>(&'b mut self, cancel: &'b Cancel) -> BaseReader<'b> {
         BaseReader { base: self, at: 0, cancel, piece: Vec::new(), given: 0 }
     }
+}
+
+/// The bytes that were read must be the layer.
+pub(super) fn is_it(diff_id: DiffId, read: Hasher) -> Result<()> {
+    let got = DiffId(read.finish());
+    if got == diff_id {
+        return Ok(());
+    }
+    let why = format!("its plain bytes are {got} now: the stored blob is damaged; `larder repair` mends it");
+    Err(Error::damaged(format!("the layer {diff_id}"), why))
 }
 
 /// Reads a base from its start.
@@ -160,8 +193,9 @@ fn unpacked(blob: &Blob, facts: &LayerFacts, scratch: &Dir, cancel: &Cancel) -> 
     let mut file = nameless(scratch)?;
     let mut plain = layer_decoder(blob, facts, 1).map_err(Error::io("unpack", &shown))?;
     let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
+    let mut hasher = Hasher::new();
+    // One byte more than it has is enough to know that it is another layer.
+    while hasher.size() <= facts.plain_size {
         cancel.check()?;
         let count = match plain.read(&mut buffer) {
             Ok(0) => break,
@@ -175,16 +209,14 @@ fn unpacked(blob: &Blob, facts: &LayerFacts, scratch: &Dir, cancel: &Cancel) -> 
             }
         };
         file.write_all(&buffer[..count]).map_err(Error::io("write in", scratch.path()))?;
-        size += count as u64;
+        hasher.update(&buffer[..count]);
     }
-    if size != facts.plain_size {
-        return Err(Error::damaged(shown, format!("unpacks to {size} bytes, and had {}", facts.plain_size)));
-    }
+    is_it(facts.diff_id, hasher)?;
     Ok(file)
 }
 
 /// A new file that nobody else opens: its name is gone at once.
-fn nameless(dir: &Dir) -> Result<File> {
+pub(super) fn nameless(dir: &Dir) -> Result<File> {
     let name = fs::unique();
     let file = dir.create_new(&name)?;
     dir.unlink(&name)?;

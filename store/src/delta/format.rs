@@ -26,6 +26,34 @@ pub(super) const MAX_NEW: u64 = 4 << 20;
 /// Bytes of the base that stand beside them.
 pub(super) const MAX_REFERENCE: u64 = 12 << 20;
 
+/// What all segments may come to, so that what it costs to apply a delta goes by the layer that comes out of it.
+///
+/// Segments that are full never come near these: each is ended by its bytes (more than 12 MiB of the target, or 4 MiB of
+/// new ones in two of them), or by what stands beside its new bytes, which has a bound of its own.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
+    segments: u64,
+    plain: u64,
+    reference: u64,
+}
+
+impl Spent {
+    /// Counts a segment that begins; false where that is too much for a target of so many bytes.
+    pub(super) fn take(&mut self, sums: Sums, target: u64) -> bool {
+        let is_good = self.segments < 64 + target / (512 << 10) && sums.reference <= self.left();
+        self.segments += 1;
+        self.plain += sums.plain;
+        self.reference += sums.reference;
+        is_good
+    }
+
+    /// Bytes of the base that may stand beside the next segment's new ones.
+    pub(super) fn left(&self) -> u64 {
+        let all = (64 << 20) + self.plain.saturating_mul(4);
+        all.saturating_sub(self.reference).min(MAX_REFERENCE)
+    }
+}
+
 /// What a delta is between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {

@@ -123,7 +123,7 @@ impl Index {
             return self.members.get(*number as usize).copied();
         }
         let (begin, end) = all(&self.by_alike, name.alike);
-        let alike = self.by_alike[begin..end].iter().take(1000);
+        let alike = self.by_alike[begin..end].iter().take(100);
         let members = alike.filter_map(|(_, number)| self.members.get(*number as usize));
         members.min_by_key(|member| (member.end - member.content).abs_diff(size)).copied()
     }

@@ -5,15 +5,13 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use zstd::zstd_safe::{CCtx, CParameter, compress_bound, get_error_name};
-
 use super::Settings;
-use super::base::{Base, MAX_BASE};
+use super::base::{Base, MAX_BASE, is_it};
 use super::chunk::Cutter;
-use super::format::{Header, MAX_NEW, MAX_REFERENCE, SEGMENT, SegmentHeader, check};
+use super::coded::{Coded, Job, MAX_ZSTD};
+use super::format::{Header, MAX_NEW, MAX_REFERENCE, check};
 use super::index::{Index, MAX_INDEX};
-use super::plan::Sums;
-use super::segment::{Filler, Segment};
+use super::segment::Filler;
 use super::split::Splitter;
 use crate::blob::from_io;
 use crate::cancel::Cancel;
@@ -23,15 +21,6 @@ use crate::ids::DiffId;
 
 /// Memory that a segment takes on its way, beside the tables of zstd.
 const MAX_SEGMENT: u64 = 2 * MAX_NEW + MAX_REFERENCE;
-/// Tables of zstd, as a power of two of their entries: enough for a segment with what stands beside it.
-const TABLES: u32 = 22;
-/// Memory of them, with what else zstd has.
-const MAX_ZSTD: u64 = 44 << 20;
-
-/// A segment of which more than one part of so many is new is compressed with the level [`FAST`].
-const MOSTLY: u64 = 3;
-const FAST: i32 = 1;
-
 /// The layer that a delta is to give.
 pub struct Target<'t> {
     /// Its plain bytes.
@@ -64,8 +53,13 @@ pub fn make(
     cancel: &Cancel,
 ) -> Result<Option<Made>> {
     let cutter = Cutter::for_size(base.size());
-    let index = Index::read(Splitter::new(base.reader(cancel), cutter), cancel);
+    let base_id = base.diff_id();
+    let mut hasher = Hasher::new();
+    let read = Hashed { inner: &mut base.reader(cancel), hasher: &mut hasher, cancel };
+    let index = Index::read(Splitter::new(read, cutter), cancel);
     let index = index.map_err(|error| from_io(error, Error::io("read", "the base")))?;
+    // A delta to anything else could be applied nowhere, and that would be found where it is too late.
+    is_it(base_id, hasher)?;
     let header = Header {
         base: base.diff_id(),
         base_size: base.size(),
@@ -116,77 +110,6 @@ fn jobs_in(memory: u64, index: &Index) -> usize {
     let left = memory.saturating_sub(index.memory() + MAX_BASE + 2 * MAX_SEGMENT);
     // For each of them two others may be finished before their turn.
     (left / (MAX_SEGMENT + MAX_ZSTD + 2 * MAX_NEW)) as usize
-}
-
-/// A segment with all that it needs.
-struct Job {
-    sums: Sums,
-    plan: Vec<u8>,
-    new: Vec<u8>,
-    reference: Vec<u8>,
-}
-
-impl Job {
-    /// Reads what stands beside the segment's new bytes.
-    fn new(mut segment: Segment, base: &mut Base, cancel: &Cancel) -> Result<Job> {
-        let (plan, sums) = segment.plan();
-        let mut reference = Vec::with_capacity(sums.reference as usize);
-        for range in &plan.ranges {
-            base.read(range.begin, (range.end - range.begin) as usize, &mut reference, cancel)?;
-        }
-        Ok(Job { sums, plan: plan.to_bytes(), new: segment.new, reference })
-    }
-
-    fn code(self, level: i32) -> Result<Coded> {
-        // Where most is new, a layer's time goes by it, and beside what was there harder work finds little more.
-        let level = if self.sums.new > self.sums.plain / MOSTLY { level.min(FAST) } else { level };
-        let mut bytes = vec![0; SEGMENT];
-        let plan_coded = compress(&self.plan, &[], level, &mut bytes)?;
-        let new_coded =
-            if self.new.is_empty() { 0 } else { compress(&self.new, &self.reference, level, &mut bytes)? };
-        let header = SegmentHeader { sums: self.sums, plan: self.plan.len(), plan_coded, new_coded };
-        bytes[..SEGMENT].copy_from_slice(&header.to_bytes());
-        Ok(Coded { bytes, sums: self.sums })
-    }
-}
-
-/// A segment as it is written.
-struct Coded {
-    bytes: Vec<u8>,
-    sums: Sums,
-}
-
-/// Appends the frame of `plain`; its length.
-fn compress(plain: &[u8], reference: &[u8], level: i32, out: &mut Vec<u8>) -> Result<usize> {
-    let failed = |code| Error::invalid("the delta", format!("does not compress: {}", get_error_name(code)));
-    let mut zstd = compressor(plain.len() + reference.len(), level).map_err(failed)?;
-    zstd.ref_prefix(reference).map_err(failed)?;
-    let mut coded = Vec::with_capacity(compress_bound(plain.len()));
-    let length = zstd.compress2(&mut coded, plain).map_err(failed)?;
-    out.extend_from_slice(&coded);
-    Ok(length)
-}
-
-/// For so many bytes with what stands beside them.
-fn compressor<'r>(all: usize, level: i32) -> Result<CCtx<'r>, usize> {
-    let window = all.next_power_of_two().trailing_zeros().max(10);
-    let mut zstd = CCtx::create();
-    for parameter in [
-        CParameter::CompressionLevel(level.clamp(1, 19)),
-        CParameter::WindowLog(window),
-        // As zstd would choose them it would look at the end of what stands beside alone.
-        CParameter::HashLog(window.clamp(6, TABLES)),
-        CParameter::ChainLog(window.clamp(6, TABLES)),
-        CParameter::ChecksumFlag(false),
-        // The tables hold the last position of each content alone; what is far away in a large file is found so.
-        CParameter::EnableLongDistanceMatching(true),
-        CParameter::LdmMinMatch(256),
-        CParameter::LdmHashLog(19),
-        CParameter::LdmHashRateLog(4),
-    ] {
-        zstd.set_parameter(parameter)?;
-    }
-    Ok(zstd)
 }
 
 type Next<'n> = &'n mut dyn FnMut() -> Result<Option<Job>>;
@@ -297,20 +220,6 @@ impl Read for Hashed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn zstd_takes_no_more_memory_than_is_said() {
-        let plain = vec![0; MAX_NEW as usize];
-        let reference = vec![1; MAX_REFERENCE as usize];
-        for level in [1, 3, 6, 9, 12, 16, 19] {
-            let mut zstd = compressor(plain.len() + reference.len(), level).expect("parameters");
-            zstd.ref_prefix(&reference).expect("a prefix");
-            zstd.compress2(&mut Vec::with_capacity(compress_bound(plain.len())), &plain[..])
-                .expect("compressed");
-            let size = zstd.sizeof() as u64;
-            assert!(size <= MAX_ZSTD, "level {level}: {size} bytes");
-        }
-    }
 
     #[test]
     fn the_default_memory_is_enough_for_what_it_says() {

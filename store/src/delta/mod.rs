@@ -6,15 +6,21 @@
 //! ([`apply`]). A delta is a row of segments that are made, and unpacked, each for itself, so that memory is bounded for
 //! layers of any size.
 //!
+//! How a bundle uses it: [`Layer::open`] for a layer that is to go and for those that its target has, [`Layer::sketch`] and
+//! [`similar()`] to choose among these, [`prepare`] for a delta in a file without a name, with the proof that the exact blob comes
+//! out of it; on the other side [`Layer::base`] and [`rebuild`].
+//!
 //! `docs/deltas.md` has the format.
 
 mod apply;
 mod base;
 mod chunk;
+mod coded;
 mod format;
 mod index;
 mod make;
 mod plan;
+mod prepare;
 mod rebuild;
 mod segment;
 mod similar;
@@ -24,6 +30,7 @@ pub use apply::{APPLY_MEMORY, Patched, apply};
 pub use base::Base;
 pub use format::Header;
 pub use make::{LEAST_MEMORY, Made, Target, make};
+pub use prepare::{Layer, Prepared, prepare};
 pub use rebuild::{Wanted, rebuild};
 pub use similar::{Sketch, similar};
 

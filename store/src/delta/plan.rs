@@ -4,8 +4,13 @@
 //! distance from the end of the last one and its length; then, to the end, pairs of new bytes and copied ones, with where
 //! the copy begins, as the distance (zigzag) from where the last copy would go on if the layers went on alike.
 
+use crate::archive::tar::BLOCK;
+
 /// Ranges, and steps, of a segment.
 pub(super) const MAX_STEPS: usize = 1 << 15;
+/// A step stands for so many bytes of the target at the least, but for two in a segment: nobody is made to put a layer together
+/// byte by byte. Headers and contents are of blocks, and of a content that is cut only the last chunk may be shorter.
+const STEP: u64 = BLOCK;
 /// Bytes of a plan.
 pub(super) const MAX_PLAN: usize = 1 << 20;
 
@@ -93,7 +98,7 @@ impl Plan {
             if is_last || step.new == 0 && step.copied == 0 {
                 return Err("has a step that does nothing");
             }
-            if plan.steps.len() == MAX_STEPS {
+            if plan.steps.len() == MAX_STEPS || plan.steps.len() as u64 > sums.plain / STEP + 1 {
                 return Err("has too many steps");
             }
             is_last = step.copied == 0;

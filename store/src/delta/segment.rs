@@ -1,7 +1,7 @@
 //! One segment of the target while it is being put together: which pieces the base has, which are new, and what of the
 //! base the new ones are likely to resemble.
 
-use super::format::{MAX_NEW, MAX_PLAIN, MAX_REFERENCE};
+use super::format::{MAX_NEW, MAX_PLAIN, MAX_REFERENCE, Spent};
 use super::index::{Index, Member, sum};
 use super::plan::{MAX_STEPS, Plan, Range, Step, Sums};
 use super::split::{Part, Piece};
@@ -12,7 +12,7 @@ const MARGIN: u64 = 4 << 10;
 const BESIDE: u64 = 64 << 10;
 
 /// A segment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Segment {
     plain: u64,
     /// The new bytes.
@@ -20,9 +20,16 @@ pub(super) struct Segment {
     steps: Vec<Step>,
     ranges: Vec<Range>,
     reference: u64,
+    /// The most that may be.
+    most: u64,
 }
 
 impl Segment {
+    fn new(spent: &Spent) -> Segment {
+        let (new, steps, ranges) = (Vec::new(), Vec::new(), Vec::new());
+        Segment { plain: 0, new, steps, ranges, reference: 0, most: spent.left() }
+    }
+
     /// How it is put together, and what that comes to.
     pub(super) fn plan(&mut self) -> (Plan, Sums) {
         self.ranges.sort_unstable_by_key(|range| (range.begin, range.end));
@@ -66,7 +73,7 @@ impl Segment {
     }
 
     fn refer(&mut self, begin: u64, end: u64) {
-        let end = end.min(begin.saturating_add(MAX_REFERENCE - self.reference));
+        let end = end.min(begin.saturating_add(self.most - self.reference));
         if begin < end {
             self.reference += end - begin;
             self.ranges.push(Range { begin, end });
@@ -80,6 +87,7 @@ pub(super) struct Filler<'i> {
     index: &'i Index,
     base: u64,
     segment: Segment,
+    spent: Spent,
     /// What the base has of the member that the pieces are of.
     member: Option<Member>,
     /// How far into it the pieces have come.
@@ -92,7 +100,9 @@ pub(super) struct Filler<'i> {
 
 impl Filler<'_> {
     pub(super) fn new(index: &Index, base: u64) -> Filler<'_> {
-        Filler { index, base, segment: Segment::default(), member: None, reached: 0, run: 0, likely: 0 }
+        let spent = Spent::default();
+        let segment = Segment::new(&spent);
+        Filler { index, base, segment, spent, member: None, reached: 0, run: 0, likely: 0 }
     }
 
     /// Takes the next piece; what it found no room in any more is complete.
@@ -147,7 +157,9 @@ impl Filler<'_> {
     /// What is there by now; `None` where that is nothing.
     pub(super) fn end(&mut self) -> Option<Segment> {
         self.end_run(None);
-        Some(std::mem::take(&mut self.segment)).filter(|segment| segment.plain > 0)
+        let (plain, reference, new) = (self.segment.plain, self.segment.reference, 0);
+        self.spent.take(Sums { plain, reference, new }, u64::MAX);
+        Some(std::mem::replace(&mut self.segment, Segment::new(&self.spent))).filter(|ended| ended.plain > 0)
     }
 
     /// Refers to what the base has in the place of new bytes, up to what is copied next from `next`.

@@ -2,6 +2,7 @@
 
 use larder_store::delta::Header;
 use larder_store::error::Kind;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -62,7 +63,7 @@ fn a_lie_in_any_field() {
     assert!(checked > 50);
     let mut other = delta.clone();
     other[TARGET] ^= 1;
-    assert!(refused(&base, &other).to_string().contains("damaged"), "another target than it names");
+    assert!(refused(&base, &other).to_string().contains("was to give"), "another target than it names");
     let mut newer = delta.clone();
     newer[7] = 2;
     assert!(refused(&base, &newer).to_string().contains("version 2"));
@@ -109,7 +110,16 @@ fn another_base() {
     let scratch = larder_store::fs::Dir::open(&std::env::temp_dir()).unwrap();
     let mut lying = Base::open(&blob, &facts, &scratch, &Cancel::new()).unwrap();
     let applied = delta::apply(&mut lying, &mut &delta[..], &mut Vec::new(), &Cancel::new());
-    assert_eq!(applied.unwrap_err().kind(), Kind::Damaged);
+    let error = applied.unwrap_err();
+    assert_eq!(error.kind(), Kind::Damaged);
+    assert!(
+        error.to_string().contains("the stored blob is damaged"),
+        "the base is named, and not the delta: {error}"
+    );
+    // Nor is a delta made to it, which could be applied nowhere.
+    let announced = Target { plain: &mut &b"new"[..], diff_id: DiffId(Digest::of(b"new")), size: 3 };
+    let made = delta::make(&mut lying, announced, &settings(1), None, &mut Vec::new(), &Cancel::new());
+    assert!(made.unwrap_err().to_string().contains("the stored blob is damaged"));
 }
 
 /// A delta with this plan for its only segment, of this target size, and these new bytes.
@@ -146,19 +156,20 @@ fn plans_that_lie() {
         ("a number that is too large", [5, 0, 5], &[0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, 0], 5),
         ("sums that wrap", [5, 0, 5], &[0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1, 6, 0], 5),
         ("a number that is cut off", [5, 0, 5], &[0, 5, 0x80], 5),
+        ("a copy byte by byte", [9, 0, 0], &[0, 0, 3, 0, 0, 3, 2, 0, 3, 4], 0),
         ("new bytes that are not used", [5, 0, 3], &[0, 0, 5, 0], 3),
     ] {
-        let delta = with_plan(&base, 5, sums, plan, &noise(2, new));
+        let delta = with_plan(&base, sums[0].into(), sums, plan, &noise(2, new));
         let error = refused(&base, &delta);
         assert_eq!(error.kind(), Kind::Damaged, "{name}: {error}");
         assert!(
-            !error.to_string().contains("gives sha256"),
+            !error.to_string().contains("was to give"),
             "{name} is seen before anything is written: {error}"
         );
     }
     // The same with nothing wrong but the digest, so that the table says what it seems to.
     let good = with_plan(&base, 5, [5, 4, 3], &[1, 7, 4, 3, 2, 8], &noise(2, 3));
-    assert!(refused(&base, &good).to_string().contains("gives sha256"));
+    assert!(refused(&base, &good).to_string().contains("was to give"));
 }
 
 #[test]
@@ -177,6 +188,59 @@ fn a_bomb_ends_where_it_began() {
         let applied = delta::apply(&mut base, &mut &delta[..], &mut out, &Cancel::new());
         assert_eq!(applied.unwrap_err().kind(), Kind::Damaged);
         assert!(out.len() <= 5);
+    }
+}
+
+/// A delta of many segments that are all alike.
+fn repeated(base: &[u8], times: u64, sums: [u32; 3], plan: &[u8], new: &[u8]) -> Vec<u8> {
+    let one = with_plan(base, times * u64::from(sums[0]), sums, plan, new);
+    let (header, segment) = one.split_at(PLAIN);
+    [header, &segment.repeat(times as usize)].concat()
+}
+
+#[test]
+fn the_work_goes_by_the_target() {
+    let base = noise(1, 3 << 20);
+    // A byte of the target for each segment; a byte with 3 MiB of the base beside it.
+    let most: [u8; 4] = [0x80, 0x80, 0xc0, 1];
+    let beside: Vec<_> = [&[1, 0][..], &most, &[1, 0]].concat();
+    for (name, plan, reference, honest, refused_from) in
+        [("tiny segments", &[0, 1, 0][..], 0u32, 64, 65), ("much beside little", &beside, 3 << 20, 21, 22)]
+    {
+        for (times, is_refused) in [(honest, false), (refused_from, true), (5000, true)] {
+            let delta = repeated(&base, times, [1, reference, 1], plan, b"x");
+            let error = refused(&base, &delta).to_string();
+            assert_eq!(
+                error.contains("more work than its target is worth"),
+                is_refused,
+                "{name}, {times}: {error}"
+            );
+            assert!(is_refused || error.contains("was to give"), "{name}, {times}: {error}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// What is changed, cut out, put in, or said twice of a delta of several segments: never another layer.
+    #[test]
+    fn any_mutation_gives_an_error_or_the_target(at in any::<proptest::sample::Index>(), length in 0usize..40, with in proptest::collection::vec(any::<u8>(), 0..40), again in any::<bool>()) {
+        static MADE: std::sync::LazyLock<(Vec<u8>, Vec<u8>, Vec<u8>)> = std::sync::LazyLock::new(|| {
+            let (base, mut target) = month(3);
+            target.splice(1_000_000..1_000_000, noise(9, 5 << 20));
+            let (delta, _) = made(&base, &target, 1);
+            (base, target, delta)
+        });
+        let (base, target, delta) = &*MADE;
+        let at = at.index(delta.len());
+        let end = (at + length).min(delta.len());
+        let mut mutated = delta.clone();
+        let with = if again { delta[at..end].repeat(2) } else { with };
+        mutated.splice(at..end, with);
+        if let Ok(got) = applied(base, &mutated) {
+            prop_assert!(got == *target && (mutated == *delta || mutated.len() == delta.len()));
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod prove;
 mod rebuild;
 mod roundtrip;
 mod similar;
+mod stores;
 
 use larder_store::blob::Blob;
 use larder_store::cancel::Cancel;

@@ -6,7 +6,7 @@ use std::path::Path;
 use flate2::write::GzEncoder;
 use larder_store::blob::Ingest;
 use larder_store::codec::{EncodedLayer, Encoder, Encoding};
-use larder_store::delta::Wanted;
+use larder_store::delta::{Header, Wanted};
 use larder_store::error::Kind;
 use larder_store::fs::Dir;
 
@@ -47,7 +47,8 @@ fn rebuilt(
     scratch: &Dir,
 ) -> Result<EncodedLayer> {
     let (digest, size, encoding) = wanted;
-    let wanted = Wanted { digest, size, encoding, jobs: 2, shown: Path::new("a test") };
+    let header = Header::read(&mut &delta[..])?;
+    let wanted = Wanted { digest, size, header, encoding, jobs: 2, shown: Path::new("a test") };
     let writer = Ingest::create(scratch)?.writer()?;
     delta::rebuild(base, &mut delta, &wanted, writer, &Cancel::new())
 }
@@ -105,7 +106,11 @@ fn another_blob_than_the_wanted_one_is_not_staged() {
         let rebuilt = rebuilt(&mut Base::of_bytes(before.clone()), &delta, wanted, &scratch);
         let error = rebuilt.expect_err("another blob");
         assert_eq!(error.kind(), Kind::Damaged);
-        assert!(error.to_string().contains("another version of larder"), "{error}");
+        assert!(
+            error.to_string().contains("another version of larder")
+                || error.to_string().contains("is longer"),
+            "{error}"
+        );
         assert_eq!(scratch.names().unwrap(), Vec::<String>::new());
     }
     let wanted = (digest, size, Encoding::default());
@@ -115,6 +120,37 @@ fn another_blob_than_the_wanted_one_is_not_staged() {
     flipped[delta.len() / 2] ^= 4;
     assert!(rebuilt(&mut Base::of_bytes(before), &flipped, wanted, &scratch).is_err());
     assert_eq!(scratch.names().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_delta_that_gives_another_layer_writes_nothing() {
+    let (before, after) = layers();
+    let dir = directory();
+    let scratch = Dir::open(dir.path()).unwrap();
+    // A bomb: a great deal of the base again and again, said to be a small layer.
+    let bomb = tar(&[file("a", before.repeat(4), 1)]);
+    let (delta, _) = made(&before, &bomb, 1);
+    let honest = Header::read(&mut &delta[..]).unwrap();
+    let blob = encoded(&after, Encoding::default());
+    let small = Header { target: DiffId(Digest::of(&after)), target_size: after.len() as u64, ..honest };
+    for (header, size, why) in [
+        (small, blob.len() as u64, "was announced"),
+        (Header { target_size: 7, ..honest }, blob.len() as u64, "was announced"),
+        // Even where it is believed, no more is written than the blob has.
+        (honest, 5000, "is longer than the 5000 bytes"),
+    ] {
+        for jobs in [1, 2] {
+            let (digest, encoding) = (Digest::of(&blob), Encoding::default());
+            let wanted = Wanted { digest, size, header, encoding, jobs, shown: Path::new("a test") };
+            let writer = Ingest::create(&scratch).unwrap().writer().unwrap();
+            let mut base = Base::of_bytes(before.clone());
+            let rebuilt = delta::rebuild(&mut base, &mut &delta[..], &wanted, writer, &Cancel::new());
+            let error = rebuilt.expect_err("a bomb");
+            assert_eq!(error.kind(), Kind::Damaged, "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+            assert_eq!(scratch.names().unwrap(), Vec::<String>::new());
+        }
+    }
 }
 
 #[test]

@@ -101,6 +101,55 @@ fn links_devices_sparse_and_long_names() {
 }
 
 #[test]
+fn what_repeats_and_what_is_gone() {
+    let block = noise(1, 3 << 20);
+    let zeros = vec![0; 6 << 20];
+    let repeated = block.repeat(6);
+    // Between each two pages that stay the base has a MiB that is gone, and a page is new: much beside little.
+    let pages: Vec<_> =
+        (0..48).map(|n| (noise(n, 40_000), noise(100 + n, 1 << 20), noise(200 + n, 20_000))).collect();
+    let base = pages.iter().flat_map(|(stays, goes, _)| [&stays[..], goes].concat()).collect::<Vec<_>>();
+    let target =
+        pages.iter().rev().flat_map(|(stays, _, new)| [&new[..], stays].concat()).collect::<Vec<_>>();
+    let shifted = [&b"x"[..], &repeated].concat();
+    for (name, base, target, most) in [
+        ("a block of itself", &block[..], &repeated[..], 1000),
+        ("less often", &repeated, &block, 1000),
+        ("moved by a byte", &repeated, &shifted, 30_000),
+        ("zeros among it", &repeated, &[&zeros[..], &block, &zeros].concat(), 40_000),
+        // Of the layer itself only what is near is found again.
+        ("of zeros", &zeros, &repeated, repeated.len() as u64),
+        ("much is gone", &base, &target, 48 * 25_000),
+    ] {
+        for [base, target] in
+            [[base.to_vec(), target.to_vec()], [base, target].map(|c| tar(&[file("a", c, 1)]))]
+        {
+            let made = roundtrip(&base, &target);
+            assert!(made.size <= most, "{name}: {made:?}");
+        }
+    }
+}
+
+#[test]
+fn with_less_memory_than_the_layers_have() {
+    // The index and a segment are all that is held, so that the setting may be far below the layers.
+    let (base, target) = month(4);
+    let mut large = base.repeat(12);
+    large.extend(noise(6, 20 << 20));
+    let (expected, _) = super::made(&base, &large, 2);
+    for memory in [0, delta::LEAST_MEMORY, 1 << 40] {
+        let settings = Settings { memory, jobs: 4, ..Settings::default() };
+        let diff_id = DiffId(Digest::of(&large));
+        let announced = Target { plain: &mut &large[..], diff_id, size: large.len() as u64 };
+        let mut out = Vec::new();
+        let mut base = Base::of_bytes(base.clone());
+        delta::make(&mut base, announced, &settings, None, &mut out, &Cancel::new()).unwrap();
+        assert!(out == expected, "{memory}");
+    }
+    assert!(applied(&base, &expected).unwrap() == large && target.len() < large.len());
+}
+
+#[test]
 fn another_order() {
     let content = |n: u64| noise(n, 2000 + (n as usize % 13) * 900);
     let before: Vec<_> = (0..500).map(|n| file(&format!("f{n}"), content(n), n)).collect();
@@ -166,8 +215,67 @@ fn any_member() -> impl Strategy<Value = Member> {
     })
 }
 
+/// A change of a layer, as what is in a file changes.
+#[derive(Debug, Clone)]
+enum Edit {
+    Insert(u64, usize),
+    Delete(usize),
+    Move(usize, prop::sample::Index),
+    Repeat(usize, usize),
+    Fill(usize),
+}
+
+fn any_edit() -> impl Strategy<Value = (prop::sample::Index, Edit)> {
+    let edit = prop_oneof![
+        (any::<u64>(), 1usize..100_000).prop_map(|(seed, length)| Edit::Insert(seed, length)),
+        (1usize..300_000).prop_map(Edit::Delete),
+        (1usize..300_000, any::<prop::sample::Index>()).prop_map(|(length, to)| Edit::Move(length, to)),
+        (1usize..60_000, 1usize..20).prop_map(|(length, times)| Edit::Repeat(length, times)),
+        (1usize..60_000).prop_map(Edit::Fill),
+    ];
+    (any::<prop::sample::Index>(), edit)
+}
+
+fn edited(mut bytes: Vec<u8>, edits: &[(prop::sample::Index, Edit)]) -> Vec<u8> {
+    for (at, edit) in edits {
+        let at = at.index(bytes.len() + 1);
+        let all = bytes.len();
+        let part = |length: usize| at..(at + length).min(all);
+        match edit {
+            Edit::Insert(seed, length) => drop(bytes.splice(at..at, noise(*seed, *length))),
+            Edit::Delete(length) => drop(bytes.drain(part(*length))),
+            Edit::Move(length, to) => {
+                let part: Vec<_> = bytes.drain(part(*length)).collect();
+                let to = to.index(bytes.len() + 1);
+                bytes.splice(to..to, part);
+            }
+            Edit::Repeat(length, times) => {
+                let part = bytes[part(*length)].repeat(*times);
+                bytes.splice(at..at, part);
+            }
+            Edit::Fill(length) => bytes[part(*length)].fill(0),
+        }
+    }
+    bytes
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn any_edits(edits in proptest::collection::vec(any_edit(), 0..8), is_tar in any::<bool>()) {
+        let before = noise(77, 1 << 20);
+        let after = edited(before.clone(), &edits);
+        let [base, target] = [before, after].map(|c| if is_tar { tar(&[file("a", c, 1), file("b", "b", 1)]) } else { c });
+        roundtrip(&base, &target);
+    }
+
+    #[test]
+    fn any_edits_of_a_tar(edits in proptest::collection::vec(any_edit(), 0..8)) {
+        let (before, after) = month(5);
+        roundtrip(&before, &edited(after.clone(), &edits));
+        roundtrip(&edited(after, &edits), &before);
+    }
 
     #[test]
     fn any_layers(base in proptest::collection::vec(any_member(), 0..12), target in proptest::collection::vec(any_member(), 0..12), cut in 0usize..2000) {
