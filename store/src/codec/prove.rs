@@ -47,17 +47,17 @@ impl Proof {
         let mut head = [0; 4];
         let count = blob.read_at(&mut head, 0).map_err(failed)?;
         let compression = Compression::sniff(&head[..count]);
-        let all = match compression {
-            Compression::None => 0..=-1,
-            Compression::Gzip => 1..=9,
-            Compression::Zstd => 1..=19,
-        };
         // The default is tried first.
         let likely = Encoding::of(compression);
-        let others = all.clone().filter(|level| *level != likely.level);
-        let levels: Vec<_> = all.clone().filter(|level| *level == likely.level).chain(others).collect();
+        let mut levels: Vec<_> = match compression {
+            Compression::None => Vec::new(),
+            Compression::Gzip => (1..=9).collect(),
+            Compression::Zstd => (1..=19).collect(),
+        };
+        levels.sort_by_key(|level| *level != likely.level);
         let mut proof = Proof { blob: blob.clone(), likely, levels: levels.into_iter() };
-        Ok((all.is_empty() || proof.next_level(cancel)?).then_some(proof))
+        let is_possible = compression == Compression::None || proof.next_level(cancel)?;
+        Ok(is_possible.then_some(proof))
     }
 
     /// Goes to the next level that makes the first frame; false where there is none.

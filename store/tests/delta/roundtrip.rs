@@ -102,12 +102,12 @@ fn links_devices_sparse_and_long_names() {
 
 #[test]
 fn what_repeats_and_what_is_gone() {
-    let block = noise(1, 3 << 20);
-    let zeros = vec![0; 6 << 20];
+    let block = noise(1, 1 << 20);
+    let zeros = vec![0; 5 << 20];
     let repeated = block.repeat(6);
     // Between each two pages that stay the base has a MiB that is gone, and a page is new: much beside little.
     let pages: Vec<_> =
-        (0..48).map(|n| (noise(n, 40_000), noise(100 + n, 1 << 20), noise(200 + n, 20_000))).collect();
+        (0..16).map(|n| (noise(n, 40_000), noise(100 + n, 1 << 20), noise(200 + n, 20_000))).collect();
     let base = pages.iter().flat_map(|(stays, goes, _)| [&stays[..], goes].concat()).collect::<Vec<_>>();
     let target =
         pages.iter().rev().flat_map(|(stays, _, new)| [&new[..], stays].concat()).collect::<Vec<_>>();
@@ -119,7 +119,7 @@ fn what_repeats_and_what_is_gone() {
         ("zeros among it", &repeated, &[&zeros[..], &block, &zeros].concat(), 40_000),
         // Of the layer itself only what is near is found again.
         ("of zeros", &zeros, &repeated, repeated.len() as u64),
-        ("much is gone", &base, &target, 48 * 25_000),
+        ("much is gone", &base, &target, 16 * 25_000),
     ] {
         for [base, target] in
             [[base.to_vec(), target.to_vec()], [base, target].map(|c| tar(&[file("a", c, 1)]))]
