@@ -17,6 +17,7 @@ pub mod cancel;
 pub mod changes;
 pub mod choose;
 pub mod codec;
+pub mod delta;
 pub mod descriptor;
 pub mod df;
 pub mod digest;

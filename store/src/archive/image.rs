@@ -209,7 +209,12 @@ pub(super) fn found_compression(blob: &Blob, claimed: Compression) -> Result<Com
 }
 
 /// What a layer unpacks to; a layer that was never unpacked here is, once.
-fn facts_of(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel) -> Result<LayerFacts> {
+pub(crate) fn facts_of(
+    store: &Store,
+    layer: &Descriptor,
+    diff_id: DiffId,
+    cancel: &Cancel,
+) -> Result<LayerFacts> {
     let cache = store.layers()?;
     if let Some(facts) =
         cache.by_blob(&layer.digest).filter(|facts| facts.diff_id == diff_id && facts.size == layer.size)

@@ -14,6 +14,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::verify::into_io;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
@@ -97,6 +98,7 @@ impl Ingest {
             slot: Some(Slot { ingest: self.clone(), name, is_suspended: false }),
             file: Some(file),
             hasher: Some(Hasher::new()),
+            most: u64::MAX,
         })
     }
 
@@ -118,7 +120,7 @@ impl Ingest {
         // What is longer than the blob is none of it.
         file.set_len(hasher.size()).map_err(Error::io("cut", &shown))?;
         file.seek(SeekFrom::Start(hasher.size())).map_err(Error::io("seek in", &shown))?;
-        Ok(BlobWriter { slot: Some(slot), file: Some(file), hasher: Some(hasher) })
+        Ok(BlobWriter { slot: Some(slot), file: Some(file), hasher: Some(hasher), most: u64::MAX })
     }
 
     /// Takes over what ingests of dead processes have of these digests, and says how many bytes there are of each. The
@@ -206,9 +208,17 @@ pub struct BlobWriter {
     slot: Option<Slot>,
     file: Option<File>,
     hasher: Option<Hasher>,
+    /// The most bytes that it takes.
+    most: u64,
 }
 
 impl BlobWriter {
+    /// Takes no more than so many bytes: what is longer fails as damaged, before the disk is full of it.
+    pub fn at_most(mut self, size: u64) -> BlobWriter {
+        self.most = size;
+        self
+    }
+
     /// Bytes written so far.
     pub fn size(&self) -> u64 {
         self.hasher.as_ref().map_or(0, Hasher::size)
@@ -320,6 +330,10 @@ impl Write for BlobWriter {
         let (Some(file), Some(hasher)) = (&mut self.file, &mut self.hasher) else {
             return Err(io::Error::other("the blob is already finished"));
         };
+        if bytes.len() as u64 > self.most.saturating_sub(hasher.size()) {
+            let why = format!("is longer than the {} bytes that were announced", self.most);
+            return Err(into_io(Error::damaged("the blob", why)));
+        }
         let count = file.write(bytes)?;
         hasher.update(&bytes[..count]);
         Ok(count)

@@ -97,7 +97,7 @@ impl Encoder {
     pub fn layer(&mut self, source: &mut dyn Read, writer: BlobWriter, read: &dyn Fn(u64)) -> Result<()> {
         match &mut self.engine {
             Engine::Inline { encoder, chunk, done } => {
-                let failed = |e| Error::io("write", &self.shown)(e);
+                let failed = |e| from_io(e, Error::io("write", &self.shown));
                 let mut frames = FrameWriter::new(writer, self.encoding.compression);
                 let mut passing = Passing::new();
                 let mut first = true;
@@ -299,7 +299,7 @@ fn write_in_order(
                     if let Some(frames) = frames.as_mut().filter(|_| !is_end)
                         && let Err(error) = frames.frame(&chunk.plain, &chunk.coded)
                     {
-                        return fail(Error::io("write", shown)(error));
+                        return fail(from_io(error, Error::io("write", shown)));
                     }
                     let _ = recycle.send(chunk);
                 }
@@ -307,7 +307,7 @@ fn write_in_order(
                     let Some(frames) = frames.take() else { continue };
                     let writer = match frames.finish() {
                         Ok(writer) => writer,
-                        Err(error) => return fail(Error::io("write", shown)(error)),
+                        Err(error) => return fail(from_io(error, Error::io("write", shown))),
                     };
                     // What cannot be made durable need not be written: who compresses and reads hears of it too.
                     if commit.send(Commit::Finish(writer, plain)).is_err() {

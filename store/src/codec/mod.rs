@@ -7,9 +7,11 @@
 
 mod decode;
 mod encode;
+mod frame_reader;
 mod frames;
 mod outer;
 mod plain;
+mod prove;
 mod seek;
 mod verify;
 
@@ -18,10 +20,12 @@ use std::str::FromStr;
 
 pub use decode::{Limits, decoder};
 pub use encode::{EncodedLayer, Encoder};
+pub use frame_reader::FrameReader;
 pub use frames::CHUNK;
 pub use outer::{HEAD, Outer};
 pub use plain::Plain;
-pub use seek::{Frame, FrameReader, layer_decoder, parse_table};
+pub use prove::{Proof, prove};
+pub use seek::{Frame, layer_decoder, parse_table};
 pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 
 use crate::media_type::Compression;

@@ -72,56 +72,8 @@ pub fn layer_decoder(blob: &Blob, facts: &LayerFacts, jobs: usize) -> io::Result
     decoder(facts.compression, blob.reader(), blob.size(), Limits { floor: facts.plain_size, ratio: 0 })
 }
 
-/// Reads pieces of a layer of ours: only the frames that hold them are unpacked. What comes out is not checked.
-pub struct FrameReader {
-    blob: Blob,
-    /// Each with where its plain bytes begin.
-    frames: Vec<(u64, Frame)>,
-    /// The frame that was unpacked last, by number.
-    current: Option<(usize, Vec<u8>)>,
-    coded: Vec<u8>,
-    zstd: zstd::bulk::Decompressor<'static>,
-}
-
-impl FrameReader {
-    /// Opens a layer; `None` where it is not one of ours.
-    pub fn open(blob: &Blob, facts: &LayerFacts) -> io::Result<Option<FrameReader>> {
-        let frames = if facts.seekable { read_table(blob)? } else { None };
-        let Some(frames) = frames else { return Ok(None) };
-        let mut begin = 0;
-        let frames = frames.into_iter().map(|frame| {
-            let at = begin;
-            begin += frame.plain as u64;
-            (at, frame)
-        });
-        let (frames, zstd) = (frames.collect(), zstd::bulk::Decompressor::new()?);
-        Ok(Some(FrameReader { blob: blob.clone(), frames, current: None, coded: Vec::new(), zstd }))
-    }
-
-    /// Appends so many plain bytes from a position on, or as many as there are.
-    pub fn read(&mut self, position: u64, length: u64, out: &mut Vec<u8>) -> io::Result<()> {
-        let end = position.saturating_add(length);
-        let first = self.frames.partition_point(|(begin, frame)| begin + frame.plain as u64 <= position);
-        for number in first..self.frames.len() {
-            let (begin, frame) = self.frames[number];
-            if begin >= end {
-                break;
-            }
-            if self.current.as_ref().is_none_or(|(current, _)| *current != number) {
-                self.current = Some((number, one(&self.blob, frame, &mut self.coded, &mut self.zstd)?));
-            }
-            if let Some((_, plain)) = &self.current {
-                let from = position.saturating_sub(begin) as usize;
-                let to = (end - begin).min(plain.len() as u64) as usize;
-                out.extend_from_slice(&plain[from..to]);
-            }
-        }
-        Ok(())
-    }
-}
-
 /// The frames of a blob that this store encoded; `None` where it has no such table.
-fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
+pub(super) fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
     let mut footer = [0; FOOTER as usize];
     let Some(at) = blob.size().checked_sub(FOOTER) else { return Ok(None) };
     read_exact_at(blob, &mut footer, at)?;
@@ -242,7 +194,7 @@ fn unpack(blob: &Blob, to_do: &Mutex<Receiver<(usize, Frame)>>, done: &Sender<(u
     }
 }
 
-fn one(
+pub(super) fn one(
     blob: &Blob,
     frame: Frame,
     coded: &mut Vec<u8>,
@@ -259,7 +211,7 @@ fn one(
     }
 }
 
-fn read_exact_at(blob: &Blob, mut buffer: &mut [u8], mut position: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(blob: &Blob, mut buffer: &mut [u8], mut position: u64) -> io::Result<()> {
     while !buffer.is_empty() {
         match blob.read_at(buffer, position)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
