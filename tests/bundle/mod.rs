@@ -4,6 +4,7 @@ mod apply;
 mod bad;
 mod consume;
 mod create;
+mod delta;
 mod full;
 mod have;
 mod mutations;

@@ -57,6 +57,12 @@ const PARTS: Scenario = Scenario {
     command: &["bundle", "apply", "PART3", "PART1", "PART2", "--jobs", "1"],
     can_repeat: true,
 };
+/// The next one, whose layer is made of that of the one before.
+const DELTA: Scenario = Scenario {
+    prepare: &[&["bundle", "apply", "BUNDLE"]],
+    command: &["bundle", "apply", "DELTA", "--jobs", "1"],
+    can_repeat: true,
+};
 const INIT: Scenario = Scenario { prepare: &[], command: &["init"], can_repeat: true };
 const TAG: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["tag", CLANG, GCC], can_repeat: true };
 const RM: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["rm", GCC], can_repeat: false };
@@ -131,6 +137,7 @@ kill! {
     a_pull: PULL, 20;
     a_bundle: BUNDLE, 20;
     a_bundle_in_parts: PARTS, 30;
+    a_difference: DELTA, 20;
     init: INIT, 20;
     tag: TAG, 5;
     rm: RM, 5;

@@ -38,18 +38,23 @@ impl Scenario {
 
     /// The command for a store.
     pub(super) fn command(&self, store: &Path) -> Vec<String> {
+        Scenario::words(self.command, store)
+    }
+
+    fn words(args: &[&str], store: &Path) -> Vec<String> {
         let (archive, output) = (archive_of(store), output_of(store));
         let word = |word: &&str| match *word {
             "ARCHIVE" => archive.display().to_string(),
             "OUTPUT" => output.display().to_string(),
             "IMAGE" => image(),
             "BUNDLE" => bundle("bundle"),
+            "DELTA" => bundle("delta"),
             "PART1" => bundle("parts.1of3"),
             "PART2" => bundle("parts.2of3"),
             "PART3" => bundle("parts.3of3"),
             word => word.to_owned(),
         };
-        self.command.iter().map(word).collect()
+        args.iter().map(word).collect()
     }
 
     /// Makes the store in which the command is run.
@@ -60,7 +65,7 @@ impl Scenario {
             std::fs::write(archive_of(store), docker_archive("eaten:1", &layers)).unwrap();
         }
         for args in self.prepare {
-            run(sandbox.command(*args).env("LARDER_STORE", store));
+            run(sandbox.command(Scenario::words(args, store)).env("LARDER_STORE", store));
         }
     }
 
@@ -166,16 +171,21 @@ fn image() -> String {
     format!("{}/a/b:1", web.address)
 }
 
-/// A file of a bundle that is made once for all of them: whole, or in three parts.
+/// A file of a bundle that is made once for all of them: whole, in three parts, or the next one as a difference.
 fn bundle(file: &str) -> String {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     let sandbox = SANDBOX.get_or_init(|| {
         let sandbox = Sandbox::in_memory();
-        let layers = [layer("a", b"1"), layer("b", &noise(1, 200_000))];
+        let mut changes = noise(1, 200_000);
+        let layers = [layer("a", b"1"), layer("b", &changes)];
         std::fs::write(sandbox.path("image.tar"), docker_archive("sent:1", &layers)).unwrap();
         sandbox.ok(["import", "image.tar"]);
         sandbox.ok(["bundle", "create", "--all", "-o", "bundle"]);
         sandbox.ok(["bundle", "create", "--all", "-o", "parts", "--split", "100kB"]);
+        changes[100_000..100_040].fill(0);
+        std::fs::write(sandbox.path("image.tar"), docker_archive("next:1", &[layer("b", &changes)])).unwrap();
+        sandbox.ok(["import", "image.tar"]);
+        sandbox.ok(["bundle", "create", "next:1", "--since", "bundle", "--delta", "-o", "delta"]);
         sandbox
     });
     assert!(sandbox.path(file).exists(), "{file}");

@@ -38,8 +38,8 @@ impl Meals {
     pub(super) fn eat(&mut self, work: &Work<'_, '_>, at: usize, member: &Member, offset: u64) -> Result<()> {
         let Some(eaten) = self.0.get(at).filter(|_| member.size >= LEAST) else { return Ok(()) };
         let is_there = match member.content {
-            Content::Document | Content::Delta(_) => false,
-            Content::Whole(blob) => work.is_proven(blob),
+            Content::Document => false,
+            Content::Whole(blob) | Content::Delta(blob) => work.is_proven(blob),
             // A piece that is listed is durable, and was checked before it was listed.
             Content::Piece { blob, .. } => work.is_proven(blob) || !work.needs(member)?,
         };

@@ -16,7 +16,7 @@ use larder_store::progress::Event;
 
 use super::work::Work;
 
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 /// Pieces that are read ahead.
 const PIECES: usize = 8;
 /// How much is written between two times at which the disk is set to work, bytes.
@@ -36,10 +36,8 @@ impl Work<'_, '_> {
         match member.content {
             Content::Whole(at) => self.take_whole(at, member, frames, can_go_back),
             Content::Piece { blob, offset, .. } => self.take_piece(blob, offset, member, frames),
-            Content::Document | Content::Delta(_) => Err(Error::invalid(
-                format!("member {:?}", member.path),
-                "cannot be read by this version of larder",
-            )),
+            Content::Delta(at) => self.take_delta(at, member, frames),
+            Content::Document => Err(Error::invalid(format!("member {:?}", member.path), "is no blob")),
         }
     }
 

@@ -6,6 +6,7 @@
 //! next try goes on.
 
 mod consume;
+mod delta;
 mod members;
 mod names;
 mod options;

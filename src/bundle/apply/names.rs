@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use larder_store::archive::fetched::{Arriving, Incoming, take_in};
 use larder_store::archive::options::{Existing, Imported, Named, Options as Importing, Source};
-use larder_store::bundle::manifest::{Manifest, Way};
+use larder_store::bundle::manifest::Manifest;
 use larder_store::codec::Encoding;
 use larder_store::descriptor::Annotations;
 use larder_store::error::{Error, Result};
@@ -34,17 +34,6 @@ pub(super) fn check(store: &Store, manifest: &Manifest, options: &Options<'_>) -
         }
     }
     Ok(())
-}
-
-/// Refuses what this version cannot make.
-pub(super) fn check_ways(manifest: &Manifest) -> Result<()> {
-    match manifest.blobs.iter().find(|blob| blob.way == Way::Delta) {
-        Some(blob) => {
-            let why = "comes as a difference, which cannot be read by this version of larder";
-            Err(Error::invalid(format!("blob {}", blob.digest), why))
-        }
-        None => Ok(()),
-    }
 }
 
 /// Gives the images at these places, which have one content, their names, all at once.

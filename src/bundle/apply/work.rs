@@ -61,7 +61,6 @@ impl<'s, 'o> Work<'s, 'o> {
             carried.chain(manifest.presumes.iter().map(|blob| (blob.digest, blob.size))).collect();
         let there = tx.reuse(&all)?;
         presumed::check(manifest, &there)?;
-        names::check_ways(manifest)?;
         let mut work = Work {
             store,
             tx,
@@ -124,6 +123,15 @@ impl<'s, 'o> Work<'s, 'o> {
                 }
             }
         }
+        let mut aside = 0;
+        for part in parts {
+            for member in self.manifest.members_of(*part) {
+                match member.content {
+                    Content::Delta(at) if self.lacking[at] => aside = self.aside(at, &member)?.max(aside),
+                    _ => {}
+                }
+            }
+        }
         let encoded = self.manifest.blobs.iter().zip(&self.lacking);
         let encoded = encoded
             .filter(|(blob, lacking)| blob.way == Way::Encoded && **lacking)
@@ -132,6 +140,7 @@ impl<'s, 'o> Work<'s, 'o> {
         let all = sizes().fold(0, u64::saturating_add);
         let bytes = if frees { sizes().max().unwrap_or(0) } else { all };
         let incoming = Incoming { store: self.store, ingest: self.tx.ingest().clone() };
+        let bytes = bytes.saturating_add(aside);
         let gone = make_room(&incoming, bytes, (self.options.now)(), Mode::Sweep, self.options.cancel)?;
         if !gone.is_empty() {
             (self.options.made_room)(&gone);

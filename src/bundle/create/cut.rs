@@ -67,10 +67,17 @@ fn lay_out(manifest: &mut Manifest, room: u64) {
     };
     put(tar_size(manifest.documents.first().map_or(0, |document| document.size)), &mut left);
     for blob in &mut manifest.blobs {
-        if blob.way != Way::Whole || tar_size(blob.size) <= room {
-            put(tar_size(blob.size), &mut left);
+        let member = match (blob.way, &blob.delta) {
+            (Way::Encoded, _) => continue,
+            (Way::Delta, Some(delta)) => delta.size,
+            _ => blob.size,
+        };
+        if tar_size(member) <= room {
+            put(tar_size(member), &mut left);
             continue;
         }
+        // A difference is not cut.
+        (blob.made, blob.delta) = (None, None);
         blob.way = Way::Pieces;
         let mut rest = blob.size;
         while rest > 0 {

@@ -3,19 +3,25 @@
 //! [`gather`] reads what belongs to the images, [`plan`] decides what travels and how, [`cut`] fits it into parts, and
 //! [`Planned::package`] is what is written then: blobs are read once more, and verified while they are copied.
 
+mod bases;
 mod cut;
+mod difference;
 mod encoded;
 mod gather;
 mod plan;
 
+use std::collections::HashMap;
+
 use larder_store::archive::image::Content;
 use larder_store::archive::package::{Member, Package};
+use larder_store::blob::Blob;
 use larder_store::bundle::manifest::Manifest;
 use larder_store::bundle::{MANIFEST, PART, SIGNATURE, member};
 use larder_store::digest::Digest;
 use larder_store::error::{Error, Result};
 use larder_store::store::Store;
 
+pub(crate) use difference::Differences;
 pub(crate) use gather::Asked;
 pub(super) use gather::travelling;
 pub(crate) use plan::{Wanted, plan};
@@ -28,6 +34,8 @@ pub(crate) struct Planned {
     bytes: Vec<u8>,
     /// The content of the layout's documents, in the manifest's order.
     documents: Vec<Vec<u8>>,
+    /// The differences, by the blobs that come out of them. The files have no names.
+    deltas: HashMap<Digest, Blob>,
 }
 
 impl Planned {
@@ -68,7 +76,11 @@ impl Planned {
                 member::Content::Piece { blob: at, offset, .. } => {
                     Content::Open(blob(at)?.part(offset, member.size, member.sha256))
                 }
-                member::Content::Delta(_) => return Err(Error::invalid(&member.path, "cannot be written")),
+                member::Content::Delta(at) => {
+                    let missing = || Error::invalid(&member.path, "was not made");
+                    let delta = self.deltas.get(&self.manifest.blobs[at].digest).ok_or_else(missing)?;
+                    Content::Open(delta.clone())
+                }
             };
             members.push(Member { path: member.path, size: member.size, content });
         }

@@ -12,6 +12,7 @@ use larder_store::digest::Digest;
 use larder_store::error::{Error, Result};
 use larder_store::store::Store;
 
+use super::difference::{Differ, Differences};
 use super::gather::{Asked, Found, Gathered, gather, in_order};
 use super::{Planned, cut, encoded};
 
@@ -21,6 +22,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) known: &'a [Known],
     /// The bytes that a part may have.
     pub(crate) split: Option<u64>,
+    /// Whether layers go as differences, and how those are made.
+    pub(crate) differences: Option<Differences>,
     /// Threads.
     pub(crate) jobs: usize,
     /// Asks to stop.
@@ -35,14 +38,23 @@ pub(crate) fn plan(store: &Store, mut asked: Vec<Asked>, wanted: &Wanted<'_>) ->
     manifest.targets = wanted.known.iter().filter_map(|known| known.store.clone()).collect();
     manifest.targets.sort_unstable();
     manifest.targets.dedup();
+    let mut differ = Differ::begin(store, wanted)?;
     for found in &gathered.blobs {
         wanted.cancel.check()?;
         if is_presumed(found, wanted.known)? {
             let Found { digest, size, .. } = *found;
             manifest.presumes.push(Presumed { digest, size, images: found.images.clone() });
         } else {
-            let made = encoded::made(store, found, wanted, &manifest.encoder)?;
-            manifest.blobs.push(carried(found, made));
+            let blob = match encoded::made(store, found, wanted, &manifest.encoder)? {
+                None => match differ.as_mut().map(|differ| differ.of(found, &gathered.images)).transpose()? {
+                    Some(Some((made, delta))) => {
+                        Blob { delta: Some(delta), ..carried(found, Way::Delta, Some(made)) }
+                    }
+                    _ => carried(found, Way::Whole, None),
+                },
+                made => carried(found, Way::Encoded, made),
+            };
+            manifest.blobs.push(blob);
         }
     }
     presume_bases(&mut manifest, wanted.known);
@@ -51,7 +63,8 @@ pub(crate) fn plan(store: &Store, mut asked: Vec<Asked>, wanted: &Wanted<'_>) ->
     let bytes = manifest.to_bytes();
     // What would not be read is not written.
     Manifest::parse(&bytes).map_err(|why| Error::invalid("the bundle", why))?;
-    Ok(Planned { manifest, bytes, documents })
+    let deltas = differ.map(Differ::into_files).unwrap_or_default();
+    Ok(Planned { manifest, bytes, documents, deltas })
 }
 
 /// What the target makes blobs of has to be there, whether an image needs it or not.
@@ -74,9 +87,8 @@ fn presume_bases(manifest: &mut Manifest, known: &[Known]) {
     }
 }
 
-fn carried(found: &Found, made: Option<Made>) -> Blob {
+fn carried(found: &Found, way: Way, made: Option<Made>) -> Blob {
     let Found { digest, size, .. } = *found;
-    let way = if made.is_some() { Way::Encoded } else { Way::Whole };
     Blob { digest, size, way, images: found.images.clone(), pieces: Vec::new(), made, delta: None }
 }
 

@@ -17,7 +17,7 @@ use super::super::export::write_file;
 use super::asked::Asked;
 use super::passphrase::passphrase;
 use super::{cost_table, cost_values};
-use crate::bundle::create::{Planned, Wanted, plan};
+use crate::bundle::create::{Differences, Planned, Wanted, plan};
 use crate::bundle::inspect;
 use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
 use crate::trust::{self, Signer};
@@ -42,6 +42,15 @@ pub(crate) struct Args {
     /// The target has applied this bundle (or a part of it is enough to read what was in it)
     #[arg(long, value_name = "BUNDLE")]
     since: Vec<PathBuf>,
+
+    /// Send a layer as the difference to the most similar one that all targets have, where that saves a fifth and gives the exact
+    /// blob. Takes time, on both sides
+    #[arg(long)]
+    delta: bool,
+
+    /// Memory for making differences: 256M, 1GiB
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes, default_value = "256MiB", requires = "delta")]
+    delta_memory: u64,
 
     /// Parts of at most this size: 4G, 650MiB. Each is checked by itself, and they may come in any order
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
@@ -98,7 +107,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.existing_store()?;
     let (_protection, asked) = args.asked.choose(&store)?;
     let jobs = super::super::jobs(args.jobs);
-    let wanted = Wanted { known: &known, split: args.split, jobs, cancel: &context.cancel };
+    if args.delta && known.is_empty() {
+        return Err(fail("--delta: nothing is known of what the target has")
+            .with_hint("--have FILE or --since BUNDLE say that: larder bundle have >have.json, on the target")
+            .usage());
+    }
+    let differences = args.delta.then_some(Differences { memory: args.delta_memory });
+    let wanted = Wanted { known: &known, split: args.split, differences, jobs, cancel: &context.cancel };
     let planned = plan(&store, asked, &wanted)?;
     let comment = format!("larder bundle {}", planned.digest());
     let signature = match &signer {

@@ -159,6 +159,11 @@ impl Ingest {
         Ok(adopted)
     }
 
+    /// Where files without a name may be made: what dies between the two steps of that is swept with the ingest.
+    pub fn scratch(&self) -> &Dir {
+        &self.inner.dir
+    }
+
     /// Takes a file of the same disk over, under the same name, which is a digest's hex form.
     pub(super) fn take(&self, from: &Dir, name: &str) -> Result<()> {
         from.rename(name, &self.inner.dir, name)

@@ -216,7 +216,7 @@ fn unpacked(blob: &Blob, facts: &LayerFacts, scratch: &Dir, cancel: &Cancel) -> 
 }
 
 /// A new file that nobody else opens: its name is gone at once.
-pub(super) fn nameless(dir: &Dir) -> Result<File> {
+pub fn nameless(dir: &Dir) -> Result<File> {
     let name = fs::unique();
     let file = dir.create_new(&name)?;
     dir.unlink(&name)?;

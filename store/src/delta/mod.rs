@@ -27,7 +27,7 @@ mod similar;
 mod split;
 
 pub use apply::{APPLY_MEMORY, Patched, apply};
-pub use base::Base;
+pub use base::{Base, nameless};
 pub use format::Header;
 pub use make::{LEAST_MEMORY, Made, Target, make};
 pub use prepare::{Layer, Prepared, prepare};

@@ -46,6 +46,11 @@ impl Layer {
         &self.facts
     }
 
+    /// Whether larder's encoder seems to have made it: of all others no delta gives the exact blob.
+    pub fn is_encoded_here(&self, cancel: &Cancel) -> Result<bool> {
+        Ok(Proof::begin(&self.blob, cancel)?.is_some())
+    }
+
     /// What it is compared to others by ([`super::similar()`]). All of it is unpacked for that.
     pub fn sketch(&self, cancel: &Cancel) -> Result<Sketch> {
         Sketch::read(&mut self.plain()?, cancel)

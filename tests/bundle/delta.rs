@@ -1,0 +1,167 @@
+//! Layers that travel as differences.
+
+use super::Gap;
+use crate::support::store::{assert_nothing_pending, assert_sound, blobs, entries, named};
+use crate::support::tarball::{docker_archive, layer, noise};
+
+/// The layers of two months: one that stays, and one of which a few bytes are others.
+fn month(second: bool) -> Vec<Vec<u8>> {
+    let mut changed = noise(2, 400_000);
+    if second {
+        for at in (10_000..400_000).step_by(90_000) {
+            changed[at..at + 20].fill(7);
+        }
+    }
+    vec![layer("stays", &noise(1, 50_000)), layer("changes", &changed)]
+}
+
+fn import(gap: &Gap, store: &str, name: &str, layers: &[Vec<u8>], args: &[&str]) {
+    std::fs::write(gap.path("image.tar"), docker_archive(name, layers)).unwrap();
+    gap.at(store, ["import", "image.tar", "--replace"].into_iter().chain(args.iter().copied()));
+}
+
+/// `in` has the first month, `out` has both, and the second is in the file `bundle` as a difference.
+fn gap() -> Gap {
+    let gap = Gap::new();
+    import(&gap, "out", "ci:1", &month(false), &[]);
+    gap.at("out", ["bundle", "create", "--all", "-o", "january"]);
+    gap.at("in", ["bundle", "apply", "january"]);
+    gap.have("have.json", &["--keep", "45d"]);
+    import(&gap, "out", "ci:1", &month(true), &[]);
+    gap.at("out", ["bundle", "create", "--all", "--have", "have.json", "-o", "whole"]);
+    gap.at("out", ["bundle", "create", "--all", "--have", "have.json", "--delta", "-o", "bundle"]);
+    gap
+}
+
+fn size(gap: &Gap, file: &str) -> u64 {
+    gap.path(file).metadata().unwrap().len()
+}
+
+fn assert_arrived(gap: &Gap) {
+    assert_eq!(named(&gap.store("in"), "ci:1"), named(&gap.store("out"), "ci:1"));
+    gap.at("in", ["verify"]);
+    assert_sound(&gap.store("in"));
+    assert_nothing_pending(&gap.store("in"));
+}
+
+#[test]
+fn a_layer_that_changed_a_little_is_a_difference_and_arrives_as_it_was() {
+    let gap = gap();
+    let (whole, delta) = (size(&gap, "whole"), size(&gap, "bundle"));
+    assert!(whole > 400_000 && delta < whole / 5, "{delta} of {whole} bytes");
+    let inspected = gap.json("in", ["bundle", "inspect", "bundle"]);
+    let ways: Vec<_> =
+        inspected["blobs"].as_array().unwrap().iter().map(|blob| blob["as"].as_str().unwrap()).collect();
+    assert_eq!(ways.iter().filter(|way| **way == "delta").count(), 1, "{inspected}");
+    // The same again is the same.
+    gap.at(
+        "out",
+        ["bundle", "create", "--all", "--have", "have.json", "--delta", "--jobs", "1", "-o", "again"],
+    );
+    assert!(std::fs::read(gap.path("again")).unwrap() == std::fs::read(gap.path("bundle")).unwrap());
+    let planned = ["bundle", "create", "--all", "--have", "have.json", "--delta", "--dry-run"];
+    assert_eq!(gap.json("out", planned)["size"], delta);
+    gap.at("in", ["bundle", "apply", "bundle"]);
+    assert_arrived(&gap);
+    // Again, it is known.
+    gap.at("in", ["bundle", "apply", "bundle"]);
+}
+
+#[test]
+fn a_difference_comes_through_a_pipe_and_in_parts() {
+    let gap = gap();
+    let bytes = std::fs::read(gap.path("bundle")).unwrap();
+    let (code, told) = gap.apply_stdin(&bytes, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_arrived(&gap);
+
+    let gap = self::gap();
+    gap.at("out", ["tag", "ci:1", "other:1"]);
+    std::fs::write(gap.path("image.tar"), docker_archive("large:1", &[layer("large", &noise(9, 200_000))]))
+        .unwrap();
+    gap.at("out", ["import", "image.tar"]);
+    let create =
+        ["bundle", "create", "--all", "--have", "have.json", "--delta", "--split", "120kB", "-o", "p"];
+    let parts = gap.json("out", create);
+    let files: Vec<_> =
+        parts["parts"].as_array().unwrap().iter().map(|part| part["file"].as_str().unwrap()).collect();
+    assert!(files.len() > 1, "{parts}");
+    gap.at("in", ["bundle", "apply"].into_iter().chain(files.iter().rev().copied()));
+    assert_arrived(&gap);
+}
+
+/// What has no member is in no part.
+#[test]
+fn what_the_target_makes_itself_is_in_no_part() {
+    let gap = Gap::new();
+    gap.image("out", "ci:1", &[1]);
+    gap.image_of("out", "large:1", &[5], 300_000, &[]);
+    gap.image_of("in", "same:1", &[1], 100_000, &["--compression", "gzip"]);
+    gap.have("have.json", &[]);
+    let parts =
+        gap.json("out", ["bundle", "create", "--all", "--have", "have.json", "--split", "150kB", "-o", "p"]);
+    let files: Vec<_> =
+        parts["parts"].as_array().unwrap().iter().map(|part| part["file"].as_str().unwrap()).collect();
+    assert!(files.len() > 1, "{parts}");
+    gap.at("in", ["bundle", "apply"].into_iter().chain(files.iter().copied()));
+    assert_eq!(named(&gap.store("in"), "ci:1"), named(&gap.store("out"), "ci:1"));
+    assert_sound(&gap.store("in"));
+}
+
+#[test]
+fn what_resembles_nothing_is_sent_whole() {
+    let gap = gap();
+    std::fs::write(gap.path("image.tar"), docker_archive("new:1", &[layer("other", &noise(7, 100_000))]))
+        .unwrap();
+    gap.at("out", ["import", "image.tar"]);
+    gap.at("out", ["bundle", "create", "new:1", "--have", "have.json", "--delta", "-o", "new"]);
+    let inspected = gap.json("in", ["bundle", "inspect", "new"]);
+    assert!(inspected["blobs"].as_array().unwrap().iter().all(|blob| blob["as"] == "whole"), "{inspected}");
+    gap.at("in", ["bundle", "apply", "new"]);
+    assert_sound(&gap.store("in"));
+}
+
+#[test]
+fn delta_without_a_list_is_told_what_it_needs() {
+    let gap = Gap::new();
+    gap.image("out", "ci:1", &[1]);
+    let told = gap.fail("out", ["bundle", "create", "--all", "--delta", "-o", "bundle"], 2);
+    assert!(
+        told.contains("nothing is known of what the target has") && told.contains("bundle have"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_base_that_is_gone_is_told_before_anything_is_written() {
+    let gap = gap();
+    std::fs::remove_dir_all(gap.store("in").join(".larder/have")).unwrap();
+    gap.at("in", ["rm", "ci:1"]);
+    gap.at("in", ["gc", "--grace", "0s"]);
+    let told = gap.fail("in", ["bundle", "apply", "bundle"], 1);
+    assert!(told.contains("lacks") && told.contains("ci:1: presumes"), "{told}");
+    assert!(blobs(&gap.store("in")).is_empty() && entries(&gap.store("in")).is_empty());
+}
+
+#[test]
+fn a_base_that_is_damaged_is_told_by_its_name_and_the_image_gets_none() {
+    let gap = gap();
+    let before = named(&gap.store("in"), "ci:1");
+    let inspected = gap.json("in", ["bundle", "inspect", "bundle"]);
+    let delta = inspected["blobs"].as_array().unwrap().iter().find(|blob| blob["as"] == "delta").unwrap();
+    let from = delta["from"].as_str().unwrap();
+    let path = gap.store("in").join("blobs").join(from.replace(':', "/"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    // As a bad disk does it: the file stays the same one.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    let told = gap.fail("in", ["bundle", "apply", "bundle"], 5);
+    assert!(told.contains(&from[..20]), "{told}");
+    assert_eq!(named(&gap.store("in"), "ci:1"), before);
+    // Healed, it goes on.
+    gap.at("in", ["bundle", "apply", "january", "--verify"]);
+    gap.at("in", ["bundle", "apply", "bundle"]);
+    assert_arrived(&gap);
+}
