@@ -273,8 +273,7 @@ proptest! {
     #[test]
     fn any_edits_of_a_tar(edits in proptest::collection::vec(any_edit(), 0..8)) {
         let (before, after) = month(5);
-        roundtrip(&before, &edited(after.clone(), &edits));
-        roundtrip(&edited(after, &edits), &before);
+        roundtrip(&before, &edited(after, &edits));
     }
 
     #[test]
