@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use larder_store::blob::Blob;
 use larder_store::bundle::manifest::{Cut, Image, Made};
+use larder_store::codec::encoder;
 use larder_store::delta::{Layer, Settings, Sketch, prepare, similar};
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
@@ -50,6 +51,10 @@ impl<'a> Differ<'a> {
     /// Begins, where differences are wanted and the targets have anything.
     pub(super) fn begin(store: &'a Store, wanted: &'a Wanted<'a>) -> Result<Option<Differ<'a>>> {
         let Some(differences) = &wanted.differences else { return Ok(None) };
+        // Another encoder makes other blobs of the same content.
+        if wanted.known.iter().any(|known| known.encoder != encoder()) {
+            return Ok(None);
+        }
         let settings = Settings { memory: differences.memory, jobs: wanted.jobs, ..Settings::default() };
         let (tx, bases) = (store.begin("bundle create")?, bases(store, wanted.known)?);
         let (sketches, files) = (HashMap::new(), HashMap::new());

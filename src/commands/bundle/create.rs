@@ -8,6 +8,8 @@ use larder_store::archive::package::Package;
 use larder_store::archive::write::{Output, Sink, write};
 use larder_store::bundle::have::{Have, Known};
 use larder_store::bundle::{MAX_TEXT, manifest::Manifest};
+use larder_store::codec::encoder;
+use larder_store::delta::LEAST_MEMORY;
 use larder_store::error::Error;
 use larder_store::quantity;
 use larder_store::store::Store;
@@ -111,6 +113,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return Err(fail("--delta: nothing is known of what the target has")
             .with_hint("--have FILE or --since BUNDLE say that: larder bundle have >have.json, on the target")
             .usage());
+    }
+    if args.delta && args.delta_memory < LEAST_MEMORY {
+        return Err(fail(format!("--delta-memory: {} is too little", human(args.delta_memory)))
+            .with_hint(format!("differences of layers of any size take {} at the least", human(LEAST_MEMORY)))
+            .usage());
+    }
+    if args.delta && known.iter().any(|known| known.encoder != encoder()) {
+        note(format_args!("a target encodes as another version of larder does: all layers go whole"));
     }
     let differences = args.delta.then_some(Differences { memory: args.delta_memory });
     let wanted = Wanted { known: &known, split: args.split, differences, jobs, cancel: &context.cancel };
