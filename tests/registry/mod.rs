@@ -13,6 +13,7 @@ mod pull;
 mod referrers;
 mod sync;
 mod sync_broken;
+mod sync_delete;
 mod sync_pair;
 mod sync_real;
 mod sync_to;

@@ -65,6 +65,10 @@ impl Sync<'_> {
                 "{reference} is not wanted any more, and stays: the registry takes away manifests and no tags, and this one is of an image that is wanted"
             ));
         }
+        for (tags, error) in left.refused {
+            let names: Vec<_> = tags.iter().map(|one| one.reference.to_string()).collect();
+            failed.told(&format!("{} stays", names.join(", ")), Err::<(), _>(error))?;
+        }
         if let Some(error) = left.failed {
             failed.told(shown, Err::<(), _>(error))?;
         }
