@@ -187,3 +187,42 @@ fn what_is_said_to_be_gone_and_is_not_is_not_told_to_be_gone() {
     assert!(gone.is_empty() && has(&pair, "old"), "{gone:?}");
     assert!(said.contains("m/b:old stays: ") && said.contains("still what the tag means"), "{said}");
 }
+
+#[test]
+fn what_another_entry_wants_from_there_does_not_go() {
+    let pair = with(&["old", "other"]);
+    let (web, taker) = (&pair.web.address, &pair.taker.address);
+    let chain = |tags: &str, to: &str| {
+        let text = format!(
+            "- {{registry: '{web}', repository: a/b, tags: [1], to: '{taker}/m/b'}}\n\
+             - {{registry: '{}', repository: m/b, tags: {tags}{to}}}\n",
+            taker.replace("127.0.0.1", "localhost")
+        );
+        std::fs::write(pair.sandbox.path("sync.yml"), text).unwrap();
+    };
+    // On to a third repository, or into the store; in a dry run too.
+    for (to, dry) in [(format!(", to: '{taker}/third'"), "--dry-run"), (String::new(), "--referrers")] {
+        chain("['*']", &to);
+        pair.forget();
+        let said = pair.sandbox.fail(["sync", "sync.yml", "--delete", dry], 2);
+        assert!(
+            said.contains(&format!("entry 1 ({web}/a/b) takes {taker}/m/b:old away, which entry 2 (")),
+            "{said}"
+        );
+        assert!(said.contains("/m/b) wants from there"), "{said}");
+        let asked = pair.taker.take();
+        assert!(asked.iter().all(|asked| matches!(asked.method.as_str(), "GET" | "HEAD")), "{asked:?}");
+        assert!(crate::support::store::names(&pair.sandbox.store()).is_empty());
+    }
+    // What it could not look at may be anything.
+    chain("[1, nothing]", "");
+    let (gone, said) = deletes(&pair, 7);
+    assert!(gone.is_empty() && said.contains("/m/b: not all could be looked at"), "{said}");
+    // What nobody wants goes.
+    chain("[1, old]", "");
+    put(&pair, "1", 0);
+    let said = pair.sandbox.fail(["sync", "sync.yml", "--delete"], 2);
+    assert!(said.contains("m/b:old away"), "{said}");
+    chain("[1]", "");
+    assert_eq!(deletes(&pair, 0).0.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 2);
+}

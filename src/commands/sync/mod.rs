@@ -1,6 +1,7 @@
 //! `larder sync`: what a list says of registries is to be here, or in another registry.
 
 mod bring;
+mod chain;
 mod delete;
 mod plan;
 mod rows;
@@ -82,6 +83,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let sync = Sync { context, args, store: &store, registries: &registries, names: &names };
     let mut failed = Failures::default();
     let mut planned = sync.plan(&entries, &mut failed)?;
+    chain::check(&mut planned)?;
     sync.tell(&planned);
     let mut rows = Rows::new(args.format);
     for plan in &mut planned {
