@@ -16,6 +16,7 @@ mod sync_broken;
 mod sync_delete;
 mod sync_pair;
 mod sync_real;
+mod sync_store;
 mod sync_to;
 mod together;
 mod variable;

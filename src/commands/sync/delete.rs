@@ -31,6 +31,7 @@ impl Sync<'_> {
                 Sides::Store(_) => of_store.push(plan),
                 Sides::Registries(mirror) => self.delete_there(mirror, plan, &shown, rows, failed)?,
             }
+            plan.sides.rest();
         }
         self.delete_here(&of_store, rows)
     }

@@ -88,6 +88,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut rows = Rows::new(args.format);
     for plan in &mut planned {
         sync.bring(plan, &mut rows, &mut failed)?;
+        plan.sides.rest();
     }
     if args.delete {
         sync.delete(&planned, &mut rows, &mut failed)?;

@@ -46,6 +46,17 @@ pub(super) enum Sides {
     Registries(Box<Mirror>),
 }
 
+impl Sides {
+    /// Closes connections until they are needed again: a list may have more entries than files may be open.
+    pub(super) fn rest(&self) {
+        match self {
+            Sides::Nobody => {}
+            Sides::Store(source) => source.rest(),
+            Sides::Registries(mirror) => mirror.rest(),
+        }
+    }
+}
+
 /// The plan for a repository.
 pub(super) struct Planned<'e> {
     pub(super) entry: &'e Entry,
@@ -126,6 +137,7 @@ impl Sync<'_> {
                 plan.is_whole = unwanted.is_some();
                 plan.unwanted = unwanted.unwrap_or_default();
             }
+            plan.sides.rest();
             planned.push(plan);
         }
         Ok(planned)

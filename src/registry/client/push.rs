@@ -1,7 +1,7 @@
 //! What only pushing asks for: a registry without its mirrors, tokens that are good for writing, manifests that are put there.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use larder_store::Digest;
@@ -20,6 +20,9 @@ use super::manifest::{PAGE_HINT, Which, accepting, digest_of, media_type_of};
 use super::taken::{self, Said};
 use super::wire::{Patience, Wire};
 use super::{Line, Repository};
+
+/// Repositories that blobs are mounted from: each has a token of its own.
+const MOST_MOUNTS: usize = 64;
 
 /// What a registry says of the manifest that it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl Repository {
         let endpoint = Endpoint::new(host, repository.to_owned(), own);
         Ok(Arc::new(Repository {
             endpoints: vec![endpoint.for_scopes(vec![scope])],
-            mounts: OnceLock::new(),
+            mounts: Mutex::default(),
             first: AtomicUsize::new(0),
             // While a blob is sent the registry has nothing to say; how long it may take is counted there.
             patience: Patience { silence: Duration::from_secs(24 * 3600), ..registries.patience },
@@ -56,14 +59,24 @@ impl Repository {
         }))
     }
 
-    /// Says which repositories of the same registry blobs may be mounted from; the first call counts.
+    /// Says which repositories of the same registry blobs may be mounted from, beside those that it knows. Of too many the rest is
+    /// passed over.
     pub(crate) fn mount_from(&self, sources: &[String]) {
         let Some(own) = self.endpoints.last() else { return };
-        let to = |source: &String| {
+        let mut mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in sources {
+            if mounts.len() >= MOST_MOUNTS || mounts.iter().any(|(known, _)| known == source) {
+                continue;
+            }
             let scopes = vec![write(&own.repository), format!("repository:{source}:pull")];
-            (source.clone(), own.beside(scopes))
-        };
-        self.mounts.get_or_init(|| sources.iter().map(to).collect());
+            mounts.push((source.clone(), Arc::new(own.beside(scopes))));
+        }
+    }
+
+    /// The registry, as it is asked for a blob of this repository.
+    pub(super) fn mount_at(&self, source: &str) -> Option<Arc<Endpoint>> {
+        let mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        mounts.iter().find(|(known, _)| known == source).map(|(_, endpoint)| Arc::clone(endpoint))
     }
 }
 

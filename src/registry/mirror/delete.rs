@@ -57,31 +57,32 @@ struct Deleting<'a> {
 impl Mirror {
     /// The tags of the destination that are not among these, but for lists of referrers, which go with what they are about.
     pub(crate) fn unwanted(&self, wanted: &BTreeSet<&str>) -> Result<Vec<Unwanted>> {
-        let tags = match self.line.tags() {
-            Err(error) if error.kind() == Some(Kind::Absent) => Vec::new(),
-            tags => tags?,
-        };
-        let mut unwanted = Vec::new();
-        for tag in tags.iter().filter(|tag| !wanted.contains(tag.as_str()) && !is_of_referrers(tag)) {
-            // A registry may list what is no tag, and what went meanwhile.
-            let Some(reference) = self.to.with_tag(tag) else { continue };
-            if let Some(digest) = self.line.manifest_there(&Which::Tag(tag.clone()))? {
-                unwanted.push(Unwanted { reference, digest });
+        self.lines.with(|line| {
+            let tags = match line.tags() {
+                Err(error) if error.kind() == Some(Kind::Absent) => Vec::new(),
+                tags => tags?,
+            };
+            let mut unwanted = Vec::new();
+            for tag in tags.iter().filter(|tag| !wanted.contains(tag.as_str()) && !is_of_referrers(tag)) {
+                // A registry may list what is no tag, and what went meanwhile.
+                let Some(reference) = self.to.with_tag(tag) else { continue };
+                if let Some(digest) = line.manifest_there(&Which::Tag(tag.clone()))? {
+                    unwanted.push(Unwanted { reference, digest });
+                }
             }
-        }
-        Ok(unwanted)
+            Ok(unwanted)
+        })
     }
 
     /// What these tags mean now; each must be there.
     pub(crate) fn meant(&self, tags: &BTreeSet<&str>) -> Result<HashSet<Digest>> {
-        let mut meant = HashSet::new();
-        for tag in tags {
-            let Some(digest) = self.line.manifest_there(&Which::Tag((*tag).to_owned()))? else {
-                return Err(self.kept(format!("manifest {tag}"), "is wanted, and not there any more"));
+        self.lines.with(|line| {
+            let meant = |tag: &&str| match line.manifest_there(&Which::Tag((*tag).to_owned()))? {
+                Some(digest) => Ok(digest),
+                None => Err(self.kept(format!("manifest {tag}"), "is wanted, and not there any more")),
             };
-            meant.insert(digest);
-        }
-        Ok(meant)
+            tags.iter().map(meant).collect()
+        })
     }
 
     fn kept(&self, request: String, why: &str) -> Error {

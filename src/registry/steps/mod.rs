@@ -27,7 +27,7 @@ use larder_store::reference::Reference;
 use super::Registries;
 use super::client::{Line, Repository, Taking};
 use super::error::{Error, Kind, Result};
-use super::push::lines::Lines;
+use super::lines::Lines;
 use super::push::send::{Stock, send};
 use super::push::sources::sources;
 
