@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::support::image::digest;
 use crate::support::wait_for;
-use crate::support::web::answer;
+use crate::support::web::{TLS, answer, refuse_tls};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -186,6 +186,9 @@ impl Shared {
                 return None;
             }
             head.push(byte[0]);
+            if head == [TLS] {
+                return refuse_tls(client);
+            }
         }
         let head = String::from_utf8(head).ok()?;
         let mut lines = head.lines();

@@ -9,6 +9,7 @@ mod login;
 mod mirrors;
 mod odd;
 mod peers;
+mod plain_http;
 mod pull;
 mod referrers;
 mod sync;

@@ -58,7 +58,7 @@ impl Fetched {
 impl Remote {
     /// As the host's configuration has it; none where no request may leave.
     pub(super) fn of(context: &Context) -> Outcome<Option<Remote>> {
-        let mut registries = pull::registries(context, false)?;
+        let mut registries = pull::registries(context, &Default::default())?;
         let settings = &registries.settings;
         let Some(place) = settings.remote.clone().filter(|_| settings.offline.is_none()) else {
             return Ok(None);

@@ -79,7 +79,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     })?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
-    let registries = registries(context, args.fetching.plain_http)?;
+    args.fetching.plain_http.check(&sync::remote_hosts(&entries))?;
+    let registries = registries(context, &args.fetching.plain_http)?;
     let sync = Sync { context, args, store: &store, registries: &registries, names: &names };
     let mut failed = Failures::default();
     let mut planned = sync.plan(&entries, &mut failed)?;

@@ -83,7 +83,8 @@ impl Repository {
         for mirror in &own.mirrors {
             let there = mirror.repository(repository);
             // Without TLS only those are asked that were named with it.
-            let access = Access { plain_http: false, ..find(&mirror.host, &there)? };
+            let plain_http = registries.settings.plain_http.names(&mirror.host);
+            let access = Access { plain_http, ..find(&mirror.host, &there)? };
             endpoints.push(Endpoint::new(&mirror.host, there, access));
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));

@@ -114,10 +114,15 @@ impl Line {
         };
         self.within(async {
             let (mut session, mut told, mut backoff) = (begun, 0, Backoff::new(&self.repository.patience));
+            let mut may_be_stale = session.is_some();
             loop {
                 let had = session.as_ref().map_or(0, |session| session.from);
                 let sent = self.upload_once(endpoint, wire, blob, session.take(), &mut told, watch).await;
                 let Err(Broken { failure, session: broken }) = sent else { return Ok(()) };
+                if std::mem::take(&mut may_be_stale) && failure.is_absent() {
+                    // The blob took long to come here, and the registry has forgotten what it began.
+                    continue;
+                }
                 let Some(wait) = backoff.failed(failure.again, dice()) else { return Err(failure.error) };
                 sleep(wait).await;
                 // The answer may be all that was lost.
