@@ -114,6 +114,25 @@ fn a_tag_that_moved_since_the_plan_stays() {
 }
 
 #[test]
+fn a_manifest_that_got_another_tag_since_the_plan_stays() {
+    let pair = with(&["old", "other"]);
+    let (looked, taker) = (AtomicUsize::new(0), pair.taker.again());
+    pair.taker.rule(move |asked| {
+        if asked.path.contains("/tags/list") && looked.fetch_add(1, Ordering::SeqCst) == 1 {
+            taker.put_manifest("m/b", "late", OCI_MANIFEST, small(10).root());
+        }
+        match asked.method == "DELETE" && !asked.path.contains("sha256:") {
+            true => Does::Answer(answer("405 Method Not Allowed", &[], b"")),
+            false => Does::Pass,
+        }
+    });
+    let (gone, said) = deletes(&pair, 0);
+    assert_eq!(gone, ["other"], "{said}");
+    assert!(said.contains("m/b:old is not wanted any more, and stays"), "{said}");
+    assert!(has(&pair, "late") && has(&pair, &small(10).digest()));
+}
+
+#[test]
 fn where_what_is_wanted_is_not_there_nothing_goes() {
     // The tag is gone when something is to go; or the tag says that it is there, and its manifest is not.
     for path in ["/manifests/1", &format!("/manifests/{}", small(0).digest())] {

@@ -81,7 +81,7 @@ impl Remote {
     /// Says what went wrong, once where it will go wrong again. A signal ends the job as well.
     pub(super) fn failed(&self, error: registry::Error, what: &str) -> Outcome {
         let (is_silent, is_refused) = match error.kind() {
-            Some(kind) => (kind == Kind::Failed, kind == Kind::Denied),
+            Some(kind) => (matches!(kind, Kind::Failed | Kind::Unanswered), kind == Kind::Denied),
             None => (false, matches!(error, registry::Error::Access(_))),
         };
         let error = CommandError::from(error);

@@ -53,7 +53,10 @@ impl Sync<'_> {
                 let now = mirror.unwanted(&tags).and_then(|now| Ok((now, mirror.meant(&tags)?)));
                 let Some((now, mut wanted)) = failed.told(shown, now)? else { return Ok(()) };
                 wanted.extend(plan.images.iter().map(|image| image.digest));
-                let unwanted = now.into_iter().filter(|one| plan.unwanted.contains(one)).collect();
+                let (unwanted, others): (Vec<_>, Vec<_>) =
+                    now.into_iter().partition(|one| plan.unwanted.contains(one));
+                // What came there since is somebody's, whatever else it is called.
+                wanted.extend(others.iter().map(|other| other.digest));
                 mirror.delete(unwanted, &wanted)
             }
         };

@@ -109,6 +109,7 @@ impl Sync<'_> {
             let (sides, unwanted) = (Sides::Nobody, Vec::new());
             let mut plan = Planned { entry, sides, images: Vec::new(), is_whole: true, unwanted };
             let shown = entry.repository.familiar_name();
+            failed.begin();
             let tags = bar.suspended(|| failed.told(&shown, self.tags(&mut plan)))?;
             plan.is_whole = tags.is_some();
             let Listed { tags, unlisted, is_credible } = tags.unwrap_or_default();
@@ -129,6 +130,11 @@ impl Sync<'_> {
                         plan.images.push(image);
                     }
                     None => plan.is_whole = false,
+                }
+                if failed.is_in_vain() {
+                    bar.suspended(|| note(format_args!("{shown}: no answer; no more of it is asked for")));
+                    plan.is_whole = false;
+                    break;
                 }
             }
             if let (true, true, Sides::Registries(mirror)) = (self.args.delete, plan.is_whole, &plan.sides) {

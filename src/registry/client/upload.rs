@@ -114,16 +114,17 @@ impl Line {
         };
         self.within(async {
             let (mut session, mut told, mut backoff) = (begun, 0, Backoff::new(&self.repository.patience));
-            let mut may_be_stale = session.is_some();
+            let (mut may_be_stale, mut most) = (session.is_some(), 0);
             loop {
-                let had = session.as_ref().map_or(0, |session| session.from);
                 let sent = self.upload_once(endpoint, wire, blob, session.take(), &mut told, watch).await;
                 let Err(Broken { failure, session: broken }) = sent else { return Ok(()) };
                 if std::mem::take(&mut may_be_stale) && failure.is_absent() {
                     // The blob took long to come here, and the registry has forgotten what it began.
                     continue;
                 }
-                let Some(wait) = backoff.failed(failure.again, dice()) else { return Err(failure.error) };
+                let Some(wait) = backoff.failed(failure.again, dice()) else {
+                    return Err(failure.exhausted());
+                };
                 sleep(wait).await;
                 // The answer may be all that was lost.
                 if matches!(self.blob_is_there(endpoint, wire, &blob.digest(), blob.size()).await, Ok(true)) {
@@ -133,7 +134,9 @@ impl Line {
                     Some(broken) => self.resumed(endpoint, wire, broken, blob.size()).await,
                     None => None,
                 };
-                if session.as_ref().is_some_and(|session| session.from >= had + PROGRESS) {
+                // Counted from the most that it ever had: it may lose what it had and get it again for ever.
+                if let Some(session) = session.as_ref().filter(|session| session.from >= most + PROGRESS) {
+                    most = session.from;
                     backoff.brought();
                 }
             }

@@ -153,7 +153,9 @@ impl StepCache {
         if let Err(error) = &done {
             match error.kind() {
                 Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => {}
-                Some(Kind::Failed) => self.registries.given_up.note(self.repository.domain()),
+                Some(Kind::Failed | Kind::Unanswered) => {
+                    self.registries.given_up.note(self.repository.domain());
+                }
                 Some(Kind::Denied) => self.refused.set(true),
                 None if matches!(error, Error::Access(_)) => self.refused.set(true),
                 None => {}
