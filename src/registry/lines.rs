@@ -11,8 +11,8 @@ use larder_store::digest::Digest;
 use super::client::{Line, Repository, Which};
 use super::error::{Error, Result};
 
-/// Blobs that are asked for at a time.
-const AT_ONCE: usize = 8;
+/// Things that are asked for at a time.
+pub(super) const AT_ONCE: usize = 8;
 /// With fewer than this for each connection another one does not help.
 const EACH: usize = 2;
 

@@ -75,6 +75,26 @@ fn tags_that_a_registry_keeps_are_told_and_the_others_go() {
 }
 
 #[test]
+fn a_tag_of_which_nothing_is_said_stays_and_the_others_go() {
+    let pair = with(&["a", "withheld", "z"]);
+    // Of an older schema; and withheld by a rule of the registry's (Harbor: images with known holes).
+    let old = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    pair.taker.put_manifest("m/b", "ancient", old, b"{}");
+    pair.taker.rule(|asked| match asked.method == "HEAD" && asked.path.ends_with("/manifests/withheld") {
+        true => Does::Answer(answer("412 Precondition Failed", &[], b"")),
+        false => Does::Pass,
+    });
+    let (gone, said) = deletes(&pair, 7);
+    assert_eq!(gone.iter().collect::<std::collections::BTreeSet<_>>().len(), 2, "{gone:?} {said}");
+    assert!(said.contains("m/b:ancient stays: ") && said.contains("m/b:withheld stays: "), "{said}");
+    assert!(said.contains("2 things of the list"), "{said}");
+    assert_eq!(
+        ["1", "a", "withheld", "ancient", "z"].map(|tag| has(&pair, tag)),
+        [true, false, true, true, false]
+    );
+}
+
+#[test]
 fn a_registry_that_fails_is_not_asked_for_every_tag() {
     let pair = with(&["a", "b", "c", "d", "e"]);
     pair.taker.rule(|asked| match asked.method.as_str() {

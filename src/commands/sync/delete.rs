@@ -54,7 +54,7 @@ impl Sync<'_> {
                 let Some((now, mut wanted)) = failed.told(shown, now)? else { return Ok(()) };
                 wanted.extend(plan.images.iter().map(|image| image.digest));
                 let (unwanted, others): (Vec<_>, Vec<_>) =
-                    now.into_iter().partition(|one| plan.unwanted.contains(one));
+                    now.unwanted.into_iter().partition(|one| plan.unwanted.contains(one));
                 // What came there since is somebody's, whatever else it is called.
                 wanted.extend(others.iter().map(|other| other.digest));
                 mirror.delete(unwanted, &wanted)

@@ -10,7 +10,7 @@ use larder_store::reference::Reference;
 use super::Sync;
 use super::rows::{Failures, Row, State};
 use crate::cli::{Bar, Outcome, count, fail, human, note};
-use crate::registry::mirror::{Ledger, Looked, Mirror, Part, Unwanted};
+use crate::registry::mirror::{Found as FoundThere, Ledger, Looked, Mirror, Part, Unwanted};
 use crate::registry::pull::{Found, Platforms, Request, Source};
 use crate::registry::sync::{self, Entry};
 
@@ -141,7 +141,11 @@ impl Sync<'_> {
                 let wanted = plan.images.iter().filter_map(|image| image.reference.tag()).collect();
                 let unwanted = bar.suspended(|| failed.told(&shown, mirror.unwanted(&wanted)))?;
                 plan.is_whole = unwanted.is_some();
-                plan.unwanted = unwanted.unwrap_or_default();
+                let FoundThere { unwanted, unknown } = unwanted.unwrap_or_default();
+                plan.unwanted = unwanted;
+                for (tag, error) in unknown {
+                    bar.suspended(|| failed.told(&format!("{tag} stays"), Err::<(), _>(error)))?;
+                }
             }
             plan.sides.rest();
             planned.push(plan);

@@ -29,6 +29,13 @@ pub(crate) struct Unwanted {
     pub(crate) digest: Digest,
 }
 
+/// Tags that nobody wants, and those of which that cannot be told: what they mean the registry does not say.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) unwanted: Vec<Unwanted>,
+    pub(crate) unknown: Vec<(Reference, Error)>,
+}
+
 /// What is left of the tags that were to go.
 #[derive(Debug, Default)]
 pub(crate) struct Left {
@@ -56,21 +63,29 @@ struct Deleting<'a> {
 
 impl Mirror {
     /// The tags of the destination that are not among these, but for lists of referrers, which go with what they are about.
-    pub(crate) fn unwanted(&self, wanted: &BTreeSet<&str>) -> Result<Vec<Unwanted>> {
+    pub(crate) fn unwanted(&self, wanted: &BTreeSet<&str>) -> Result<Found> {
         self.lines.with(|line| {
             let tags = match line.tags() {
                 Err(error) if error.kind() == Some(Kind::Absent) => Vec::new(),
                 tags => tags?,
             };
-            let mut unwanted = Vec::new();
+            let mut found = Found::default();
             for tag in tags.iter().filter(|tag| !wanted.contains(tag.as_str()) && !is_of_referrers(tag)) {
                 // A registry may list what is no tag, and what went meanwhile.
                 let Some(reference) = self.to.with_tag(tag) else { continue };
-                if let Some(digest) = line.manifest_there(&Which::Tag(tag.clone()))? {
-                    unwanted.push(Unwanted { reference, digest });
+                match line.manifest_there(&Which::Tag(tag.clone())) {
+                    Ok(Some(digest)) => found.unwanted.push(Unwanted { reference, digest }),
+                    Ok(None) => {}
+                    // Of an older schema, or withheld by a rule of the registry's: no reason to keep the others.
+                    Err(error)
+                        if matches!(error.kind(), Some(Kind::Denied | Kind::Damaged | Kind::Failed)) =>
+                    {
+                        found.unknown.push((reference, error));
+                    }
+                    Err(error) => return Err(error),
                 }
             }
-            Ok(unwanted)
+            Ok(found)
         })
     }
 

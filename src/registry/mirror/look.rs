@@ -10,7 +10,7 @@ use larder_store::manifest::{Document, RawManifest};
 
 use super::super::client::{Line, Repository, Which};
 use super::super::error::{Error, Failed, Kind, Result};
-use super::super::lines::Lines;
+use super::super::lines::{AT_ONCE, Lines};
 use super::super::pull::documents::Documents as Source;
 use super::super::pull::{Platforms, check_platform, sizes};
 use super::super::push::plan::{Documents, blobs, children};
@@ -168,10 +168,10 @@ impl Look<'_> {
             if let (Document::Index(index), false) = (&raw.document, is_tagged) {
                 let chosen = platforms.children(index).map_err(|why| source.unfit(&raw, why))?;
                 let chosen: HashSet<_> = chosen.iter().map(|child| child.digest).collect();
-                for child in children(&raw) {
-                    if self.to.manifest_there(&Which::Digest(child.digest))?.is_some() {
-                        continue;
-                    }
+                let listed: Vec<_> = children(&raw).map(|child| child.digest).collect();
+                let absent = self.mirror.lines.lacking(self.to, &listed, AT_ONCE)?;
+                let absent: HashSet<_> = absent.into_iter().collect();
+                for child in children(&raw).filter(|child| absent.contains(&child.digest)) {
                     match chosen.contains(&child.digest) {
                         true => left.push((source.described(child)?, depth + 1)),
                         false => unwanted.push(child.clone()),

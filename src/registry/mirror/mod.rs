@@ -21,7 +21,7 @@ use super::lines::Lines;
 use super::push::plan::Documents;
 use super::sync::is_same_host;
 
-pub(crate) use self::delete::{Left, Unwanted};
+pub(crate) use self::delete::{Found, Left, Unwanted};
 
 /// What of images is wanted.
 #[derive(Debug, Clone)]
