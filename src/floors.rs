@@ -31,6 +31,7 @@ const STORE: &[(u32, &[&str])] = &[
             "building",
             "elsewhere",
             "exports",
+            "have",
             "journal",
             "layers",
             "lease",
@@ -45,11 +46,15 @@ const STORE: &[(u32, &[&str])] = &[
         ],
     ),
     (4, &["choose", "df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
-    (5, &["archive", "changes", "codec", "facts", "place", "unpack"]),
+    (5, &["archive", "bundle", "changes", "codec", "facts", "place", "unpack"]),
 ];
 /// Modules of the program, above all of the library.
-const PROGRAM: &[(u32, &[&str])] =
-    &[(6, &["registry"]), (7, &["docker"]), (8, &["build", "catalog", "trust"]), (9, &["cli", "commands"])];
+const PROGRAM: &[(u32, &[&str])] = &[
+    (6, &["registry"]),
+    (7, &["docker"]),
+    (8, &["build", "bundle", "catalog", "trust"]),
+    (9, &["cli", "commands"]),
+];
 
 fn floor(floors: &[(u32, &[&str])], module: &str) -> Option<u32> {
     floors.iter().find(|(_, modules)| modules.contains(&module)).map(|(floor, _)| *floor)

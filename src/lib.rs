@@ -4,6 +4,7 @@
 //! are listed in `docs/architecture.md`.
 
 mod build;
+mod bundle;
 mod catalog;
 mod cli;
 mod commands;

@@ -7,6 +7,7 @@
 mod act;
 mod badinput;
 mod build;
+mod bundle;
 mod catalog;
 mod ciday;
 mod format;

@@ -57,6 +57,12 @@ impl CommandError {
         self
     }
 
+    /// Says what else is wrong, a line each.
+    pub(crate) fn with_lines(mut self, lines: Vec<String>) -> CommandError {
+        self.more = lines;
+        self
+    }
+
     /// Says what it is about.
     pub(crate) fn of(mut self, what: impl std::fmt::Display) -> CommandError {
         self.message = format!("{what}: {}", self.message);

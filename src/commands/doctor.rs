@@ -6,6 +6,8 @@ use std::time::Duration;
 use larder_store::abilities::{Abilities, probe};
 use larder_store::error::Error;
 use larder_store::fs::Dir;
+use larder_store::have::{self, Kept};
+use larder_store::index::timestamp;
 use larder_store::journal::{self, Unfinished};
 use larder_store::lease;
 use larder_store::lock::Locks;
@@ -47,6 +49,8 @@ struct Findings {
     leftovers: usize,
     /// Imports with --consume that were not finished: what they took from an archive stays until they are.
     unfinished: Vec<Unfinished>,
+    /// What was said with `bundle have --keep`, and stays until then.
+    kept: Vec<KeptList>,
     /// Damaged blobs that were put aside.
     quarantine: Held,
     /// What there is for building images.
@@ -56,6 +60,13 @@ struct Findings {
     engine: Option<EngineFindings>,
     engine_error: Option<String>,
     problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeptList {
+    list: String,
+    until: String,
+    blobs: usize,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -139,6 +150,13 @@ fn look(store: &Store, found: &mut Findings) -> Result<(), Error> {
         found.leases.push(format!("{} ({})", seen.purpose, count(seen.digests.len(), "digest")));
     }
     found.unfinished = journal::unfinished(private)?;
+    let kept = have::kept(private)?.into_iter();
+    let kept = kept.map(|Kept { list, until, digests }| KeptList {
+        list,
+        until: timestamp(until),
+        blobs: digests.len(),
+    });
+    found.kept = kept.collect();
     found.quarantine = quarantine::held(store)?;
     let ingest = private.ensure_dir("ingest")?;
     for name in ingest.names()? {
@@ -228,12 +246,18 @@ fn show(found: &Findings) -> Outcome {
     if found.leftovers > 0 {
         rows.push(("Leftovers", format!("{} of imports that died", found.leftovers)));
     }
-    for Unfinished { journal, blobs } in &found.unfinished {
-        let blobs = count(blobs.len(), "blob");
-        rows.push((
-            "Unfinished",
-            format!("an import with --consume, {blobs}: repeat it, or remove .larder/journals/{journal} and run gc"),
-        ));
+    for unfinished in &found.unfinished {
+        let (journal, blobs) = (&unfinished.journal, count(unfinished.blobs.len(), "blob"));
+        let what = match unfinished.bundle() {
+            Some(bundle) => {
+                format!("a bundle ({bundle}) of which not all has come, {blobs}: apply what is missing")
+            }
+            None => format!("an import with --consume, {blobs}: repeat it"),
+        };
+        rows.push(("Unfinished", format!("{what}, or remove .larder/journals/{journal} and run gc")));
+    }
+    for KeptList { until, blobs, .. } in &found.kept {
+        rows.push(("Kept for a bundle", format!("{}, until {until}", count(*blobs, "blob"))));
     }
     if found.quarantine.blobs > 0 {
         let Held { blobs, bytes } = found.quarantine;

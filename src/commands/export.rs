@@ -236,7 +236,7 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     if is_stdout {
         stream(Sink::Stream(&mut io::stdout().lock()), Path::new("stdout"))?;
     } else {
-        written = write_file(output, &archive, stream)?;
+        written = write_file(output, archive.size(), stream)?;
     }
     drop(bar);
     let now = super::now();
@@ -257,9 +257,9 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive. Returns where it is and what it is now;
 /// nothing of what is no regular file.
-fn write_file(
+pub(super) fn write_file(
     path: &Path,
-    archive: &Package,
+    size: u64,
     stream: impl Fn(Sink<'_>, &Path) -> Result<(), Error>,
 ) -> Outcome<Option<(String, Identity)>> {
     // Only what is known to be free or a file is renamed over: a device that could not be looked at would be gone.
@@ -283,8 +283,8 @@ fn write_file(
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let dir = Dir::open(parent)?;
     let free = larder_store::fs::free_space(&dir)?;
-    if archive.size() > free {
-        return Err(Error::NoSpace { path: parent.to_path_buf(), needed: archive.size(), free }.into());
+    if size > free {
+        return Err(Error::NoSpace { path: parent.to_path_buf(), needed: size, free }.into());
     }
     let temporary = parent.join(format!(".{name}.{}", unique()));
     // Not by the store's own means: this file is the user's, and so is its mode.

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use larder_store::have::{self, Kept};
 use larder_store::lease::{self, Seen};
 use larder_store::lock::{Owner, Process};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use crate::cli::{Context, Format, Outcome, Table, print_json};
 
 /// List what running larders protect
 ///
-/// One row for each `hold`, and for each import, export and verify that is just running. PROCESS is the one that took
+/// One row for each `hold`, for each import, export and verify that is just running, and for each list that `bundle have --keep` keeps. PROCESS is the one that took
 /// the lease; what it started may keep the lease after its end, and is listed then. Of COMMAND the store knows the program alone;
 /// the rest comes from the running process.
 #[derive(Debug, clap::Args)]
@@ -49,9 +50,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     rows.sort_by(|Row { lease: a, .. }, Row { lease: b, .. }| {
         (a.since.is_none(), a.since, &a.id).cmp(&(b.since.is_none(), b.since, &b.id))
     });
+    let kept = have::kept(store.layout().private())?;
     match args.format {
-        Format::Json => print_json(&rows.iter().map(value).collect::<Vec<_>>()),
-        Format::Table => table(&rows),
+        Format::Json => {
+            print_json(&rows.iter().map(value).chain(kept.iter().map(kept_value)).collect::<Vec<_>>())
+        }
+        Format::Table => table(&rows, &kept),
     }
 }
 
@@ -83,10 +87,19 @@ fn value(row: &Row) -> Value {
         "process_ended": owner.map(|owner| owner.has_ended),
         "keepers": keepers.collect::<Vec<_>>(),
         "digests": lease.digests.len(),
+        "until": null,
     })
 }
 
-fn table(rows: &[Row]) -> Outcome {
+/// A have-list that is kept: no process has it.
+fn kept_value(kept: &Kept) -> Value {
+    json!({
+        "purpose": "have-list", "images": [], "program": "", "words": 0, "command": [], "since": null, "process": null,
+        "process_ended": null, "keepers": [], "digests": kept.digests.len(), "until": time(kept.until),
+    })
+}
+
+fn table(rows: &[Row], kept: &[Kept]) -> Outcome {
     let mut table = Table::new(&["PURPOSE", "IMAGES", ">AGE", "PROCESS", "COMMAND"]);
     let now = super::now();
     let or_nothing = |text: String| if text.is_empty() { "-".to_owned() } else { text };
@@ -109,6 +122,10 @@ fn table(rows: &[Row]) -> Outcome {
             process,
             or_nothing(command),
         ]);
+    }
+    for kept in kept {
+        let until = format!("until {}", time(kept.until).unwrap_or_default());
+        table.row(["have-list".into(), "-".into(), "-".into(), "-".into(), until]);
     }
     table.print()
 }

@@ -3,6 +3,7 @@
 mod annotate;
 mod base;
 mod build;
+mod bundle;
 mod catalog;
 mod completions;
 mod df;
@@ -77,6 +78,7 @@ pub(crate) enum Verb {
     /// Take the protection of `pin` away again
     Unpin(pin::Args),
     Export(export::Args),
+    Bundle(bundle::Args),
     Hold(hold::Args),
     Holds(holds::Args),
     Gc(gc::Args),
@@ -111,6 +113,7 @@ impl Verb {
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
+            Verb::Bundle(args) => bundle::run(context, args),
             Verb::Hold(args) => return hold::run(context, args).map(ExitCode::from),
             Verb::Holds(args) => holds::run(context, args),
             Verb::Gc(args) => gc::run(context, args),

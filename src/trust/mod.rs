@@ -4,6 +4,7 @@
 //! copied may be hostile. Where the machine's file demands signatures, a user's file adds no keys.
 
 mod signature;
+mod signer;
 
 use std::io::{self, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use larder_store::Error as StoreError;
 use larder_store::cancel::Cancel;
 use minisign::PublicKey;
 
-use signature::Signature;
-pub(crate) use signature::read;
+pub(crate) use signature::{Signature, read};
+use signer::UNTRUSTED_COMMENT;
+pub(crate) use signer::{Signer, length};
 
 /// What `trust` returns.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -138,7 +140,7 @@ impl Trust {
         let signature = Signature::parse(text).map_err(|why| {
             refused(
                 format!("its signature is none: {why}"),
-                "a signature is what minisign -S wrote, unchanged (line ends too)",
+                "a signature is what minisign -S or --sign wrote, unchanged (line ends too)",
             )
         })?;
         let of_key: Vec<_> =
@@ -156,6 +158,21 @@ impl Trust {
     /// The same of what is in memory.
     pub(crate) fn check_bytes(&self, what: &str, data: &[u8], signature: Option<&[u8]>) -> Result<Signed> {
         self.check(what, Cursor::new(data), signature, &Cancel::default())
+    }
+
+    /// The same of what has its signature in it, where nothing may stand that can be changed unseen: the comment that minisign does not
+    /// sign has to be the one that larder writes.
+    pub(crate) fn check_inner(&self, what: &str, data: &[u8], signature: Option<&[u8]>) -> Result<Signed> {
+        let signed = self.check_bytes(what, data, signature)?;
+        match signature.map(Signature::parse) {
+            None => Ok(signed),
+            Some(Ok(signature)) if signature.untrusted_comment() == UNTRUSTED_COMMENT => Ok(signed),
+            _ => Err(Error::Refused {
+                what: what.to_owned(),
+                why: "its signature is not written as larder does".into(),
+                hint: "it was changed on its way: have it made again",
+            }),
+        }
     }
 }
 

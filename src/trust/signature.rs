@@ -16,7 +16,7 @@ use super::Error;
 const MAX_SIZE: u64 = 8 << 10;
 
 /// Characters of the signature (algorithm, key and 64 bytes), and of the one that covers the comment (64 bytes).
-const LENGTHS: (usize, usize) = (100, 88);
+pub(super) const LENGTHS: (usize, usize) = (100, 88);
 
 /// A signature that can be checked.
 pub(crate) struct Signature(SignatureBox);
@@ -56,6 +56,11 @@ impl Signature {
 
     pub(super) fn keynum(&self) -> &[u8] {
         self.0.keynum()
+    }
+
+    /// What stands before everything else, and is not signed.
+    pub(crate) fn untrusted_comment(&self) -> String {
+        self.0.untrusted_comment().unwrap_or_default()
     }
 
     pub(super) fn comment(&self) -> String {

@@ -10,6 +10,8 @@ const SIGNATURE: &str = "untrusted comment: signature from minisign secret key\n
     9uxc1eKMuqvTYZHuH9dFjfD9js+0F5o+IGY4VTZlUc6y+R3X12a7TQyhzUMBmRiYiYUhuWaBoX2936aoY3QOAw==\n";
 /// Another key, without a passphrase.
 const OTHER: &str = "RWR1sLCCjmlFj0kWWJpopPR/Wcf1pcaAOVaht+BGKzPkuWsK+/Njwh77";
+const SECRET: &str = "untrusted comment: minisign encrypted secret key\n\
+    RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAdbCwgo5pRY+5D85D1cjpaGz90LKVX6l67UzSsZdicgMLt8pUp5jnJEkWWJpopPR/Wcf1pcaAOVaht+BGKzPkuWsK+/Njwh77AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
 fn trust(keys: &[&str], is_required: bool) -> Trust {
     let keys: Vec<_> = keys.iter().map(|key| ("host.toml".into(), (*key).to_owned())).collect();
@@ -21,6 +23,12 @@ fn refused(result: Result<Signed>) -> String {
         Err(Error::Refused { why, .. }) => why,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+fn signer() -> Signer {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("key"), SECRET).expect("write");
+    Signer::open::<Error>(&dir.path().join("key"), || panic!("it has no passphrase")).expect("a key")
 }
 
 #[test]
@@ -65,14 +73,60 @@ fn no_flipped_bit_of_a_signature_is_taken_but_in_what_is_not_signed() {
 }
 
 #[test]
+fn what_is_signed_here_is_trusted_there() {
+    let text = signer().sign(b"manifest", "a bundle").expect("signed");
+    let by = trust(&[OTHER], true).check_bytes("m", b"manifest", Some(&text)).expect("trusted");
+    assert_eq!(by, Signed::By { key: signer().key(), comment: "a bundle".into() });
+    assert_eq!(Signature::parse(&text).expect("a signature").untrusted_comment(), signer::UNTRUSTED_COMMENT);
+    assert_eq!(text.len(), length("a bundle"));
+    refused(trust(&[OTHER], true).check_bytes("m", b"manifests", Some(&text)));
+}
+
+#[test]
+fn of_a_signature_that_is_within_every_bit_counts() {
+    let text = signer().sign(b"manifest", "a bundle").expect("signed");
+    for host in [trust(&[OTHER], true), trust(&[OTHER], false)] {
+        host.check_inner("m", b"manifest", Some(&text)).expect("trusted");
+        for bit in 0..text.len() * 8 {
+            let mut changed = text.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            refused(host.check_inner("m", b"manifest", Some(&changed)));
+        }
+    }
+    let unknown = trust(&[], false).check_inner("m", b"manifest", Some(&text)).expect("taken");
+    assert_eq!(unknown, Signed::Unknown { key: signer().key() });
+    assert_eq!(trust(&[], false).check_inner("m", b"manifest", None).expect("taken"), Signed::Not);
+}
+
+#[test]
 fn what_is_no_key_is_said_with_its_file() {
-    for text in ["", "RW", "no key", &PUBLIC.replace("RWR", "RUR"), &PUBLIC[1..]] {
+    for text in ["", "RW", "no key", &PUBLIC.replace("RWR", "RUR"), &PUBLIC[1..], SECRET] {
         let error = Trust::new(&[("host.toml".into(), text.into())], None).expect_err(text);
         assert!(
             error.to_string().starts_with("host.toml: trusted_keys: ") && error.hint().is_some(),
             "{error}"
         );
     }
+}
+
+#[test]
+fn what_is_no_secret_key_is_said_with_its_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("key");
+    for text in [
+        "",
+        "one line",
+        "two\nlines\n",
+        &SECRET[..200],
+        &SECRET.replace("gMLt8", "gMLt9"),
+        &SECRET.replace("RWQAA", "RWRTY"),
+    ] {
+        std::fs::write(&file, text).expect("write");
+        let opened = Signer::open::<Error>(&file, || Ok("x".into()));
+        let error = opened.err().unwrap_or_else(|| panic!("opened: {text}"));
+        assert!(error.to_string().starts_with(&file.display().to_string()), "{error}");
+    }
+    assert!(Signer::open::<Error>(&dir.path().join("none"), || Ok(String::new())).is_err());
 }
 
 proptest! {

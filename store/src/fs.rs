@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -415,6 +415,19 @@ pub fn sync_all(dir: &Dir) -> Result<()> {
 /// Bytes that this user can still write on the file system of an open directory.
 pub fn free_space(dir: &Dir) -> Result<u64> {
     Ok(disk_space(dir)?.0)
+}
+
+/// Has the kernel begin to write the last `count` bytes to the disk, while the rest is copied and checked. That is
+/// what this advice does with dirty pages (it drops only clean ones); it does not wait, and a refusal is no matter.
+pub(crate) fn start_writeback(mut file: &File, count: u64) {
+    if let Ok(end) = file.stream_position() {
+        let _ = rustix::fs::fadvise(
+            file,
+            end.saturating_sub(count),
+            std::num::NonZeroU64::new(count),
+            rustix::fs::Advice::DontNeed,
+        );
+    }
 }
 
 /// Whether this is the error of a name that is free.

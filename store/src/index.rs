@@ -21,6 +21,8 @@ pub const OURS: &str = "dev.larder.";
 pub const IMPORTED: &str = "dev.larder.imported";
 /// Where it came from: `docker-archive`, `oci-archive`.
 pub const ORIGIN: &str = "dev.larder.origin";
+/// The [`ORIGIN`] of what a bundle brought.
+pub const BUNDLE: &str = "bundle";
 /// The digest of the manifest that stood in the source, where we made another.
 pub const SOURCE_DIGEST: &str = "dev.larder.source-digest";
 /// Present on a pinned name.

@@ -52,8 +52,17 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 
 /// Like [`parse`], and refuses keys that other readers take for one of `keys`.
 pub fn parse_exact<T: DeserializeOwned>(bytes: &[u8], keys: &'static Keys) -> Result<T, String> {
-    if bytes.len() as u64 > MAX_DOCUMENT {
-        return Err(format!("{} bytes of JSON, more than the {MAX_DOCUMENT} that are read", bytes.len()));
+    read(bytes, keys, MAX_DOCUMENT)
+}
+
+/// Like [`parse`], for what may be larger than a document of an image: `cap` bytes.
+pub fn parse_within<T: DeserializeOwned>(bytes: &[u8], cap: u64) -> Result<T, String> {
+    read(bytes, &FREE, cap)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8], keys: &'static Keys, cap: u64) -> Result<T, String> {
+    if bytes.len() as u64 > cap {
+        return Err(format!("{} bytes of JSON, more than the {cap} that are read", bytes.len()));
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     Strict { depth: 0, keys }

@@ -1,44 +1,20 @@
 //! Archives that have to be signed, by real minisign.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::{CLANG, GCC};
+use crate::support::signing::{REQUIRED, Signing};
 use crate::support::tarball::{docker_archive, layer, noise};
-use crate::support::{Sandbox, describe, fixture, need, peer, run};
+use crate::support::{describe, fixture, need, peer, run};
 
-/// A sandbox with an archive and keys of minisign, of which the host trusts the first alone.
-struct Signing {
-    sandbox: Sandbox,
-    minisign: PathBuf,
+/// The same with an archive.
+fn with_image(host: &str) -> Option<Signing> {
+    let signing = Signing::new(host)?;
+    std::fs::copy(fixture("docker20.tar"), signing.sandbox.path("image.tar")).unwrap();
+    Some(signing)
 }
 
 impl Signing {
-    fn new(host: &str) -> Option<Signing> {
-        let minisign = PathBuf::from(peer::tool("minisign")?.get_program());
-        let sandbox = Sandbox::new();
-        std::fs::copy(fixture("docker20.tar"), sandbox.path("image.tar")).unwrap();
-        let signing = Signing { sandbox, minisign };
-        for key in ["trusted", "foreign"] {
-            // Without a passphrase: opening one takes minisign 1 GiB and seconds.
-            signing.minisign(&["-G", "-W", "-p", &format!("{key}.pub"), "-s", &format!("{key}.key")]);
-        }
-        let public = std::fs::read_to_string(signing.sandbox.path("trusted.pub")).unwrap();
-        let host = host.replace("KEY", public.lines().nth(1).unwrap());
-        let dir = signing.sandbox.path("home/.config/larder");
-        std::fs::create_dir_all(&dir).unwrap();
-        std::fs::write(dir.join("larder.toml"), host).unwrap();
-        Some(signing)
-    }
-
-    fn minisign(&self, args: &[&str]) {
-        run(Command::new(&self.minisign).args(args).current_dir(self.sandbox.root()).stdin(Stdio::null()));
-    }
-
-    fn sign(&self, key: &str, file: &str) {
-        self.minisign(&["-S", "-s", &format!("{key}.key"), "-m", file]);
-    }
-
     /// Imports with exit code 5, which says these words and leaves the store empty.
     fn refused(&self, args: &[&str], words: &[&str]) {
         let told = self.sandbox.fail([&["import"], args].concat(), 5);
@@ -49,11 +25,9 @@ impl Signing {
     }
 }
 
-const REQUIRED: &str = "trusted_keys = [\"KEY\"]\nrequire_signature = true\n";
-
 #[test]
 fn only_what_a_trusted_key_signed_is_taken_where_that_is_demanded() {
-    let signing = need!(Signing::new(REQUIRED), "minisign");
+    let signing = need!(with_image(REQUIRED), "minisign");
     let file = signing.sandbox.path("image.tar");
     signing.refused(&["image.tar"], &["nobody signed it", "larder.toml demands that"]);
     signing.sign("foreign", "image.tar");
@@ -84,7 +58,7 @@ fn only_what_a_trusted_key_signed_is_taken_where_that_is_demanded() {
 
 #[test]
 fn a_signature_may_be_elsewhere_and_what_is_consumed_is_checked_before() {
-    let signing = need!(Signing::new(REQUIRED), "minisign");
+    let signing = need!(with_image(REQUIRED), "minisign");
     signing.sign("trusted", "image.tar");
     let archive = signing.sandbox.path("image.tar");
     std::fs::rename(signing.sandbox.path("image.tar.minisig"), signing.sandbox.path("signature")).unwrap();
@@ -99,7 +73,7 @@ fn a_signature_may_be_elsewhere_and_what_is_consumed_is_checked_before() {
 
 #[test]
 fn what_was_checked_and_is_half_eaten_is_taken_when_it_is_imported_again() {
-    let signing = need!(Signing::new(REQUIRED), "minisign");
+    let signing = need!(with_image(REQUIRED), "minisign");
     let strace = need!(peer::tool("strace"), "strace");
     let layers: Vec<_> = (1..=3).map(|seed| layer("noise", &noise(seed, 8 << 20))).collect();
     let (file, signature) = (signing.sandbox.path("image.tar"), signing.sandbox.path("image.tar.minisig"));
@@ -139,7 +113,7 @@ fn what_was_checked_and_is_half_eaten_is_taken_when_it_is_imported_again() {
 
 #[test]
 fn where_it_is_not_demanded_a_signature_that_is_there_is_checked_all_the_same() {
-    let signing = need!(Signing::new("trusted_keys = [\"KEY\"]\n"), "minisign");
+    let signing = need!(with_image("trusted_keys = [\"KEY\"]\n"), "minisign");
     signing.sign("foreign", "image.tar");
     signing.refused(&["image.tar"], &["which this host does not trust"]);
     std::fs::remove_file(signing.sandbox.path("image.tar.minisig")).unwrap();
@@ -147,7 +121,7 @@ fn where_it_is_not_demanded_a_signature_that_is_there_is_checked_all_the_same() 
     // A pipe of that name would be waited for.
     run(Command::new("mkfifo").arg(signing.sandbox.path("image.tar.minisig")));
     assert!(signing.sandbox.fail(["import", "image.tar"], 1).contains("is not a regular file"));
-    let without_keys = need!(Signing::new("# none\n"), "minisign");
+    let without_keys = need!(with_image("# none\n"), "minisign");
     std::fs::write(without_keys.sandbox.path("image.tar.minisig"), "no signature").unwrap();
     let told = without_keys.sandbox.fail(["import", "image.tar", "--signature", "image.tar.minisig"], 1);
     assert!(told.contains("this host trusts no key") && told.contains("trusted_keys"), "{told}");
@@ -156,7 +130,7 @@ fn where_it_is_not_demanded_a_signature_that_is_there_is_checked_all_the_same() 
 
 #[test]
 fn a_key_may_be_a_file_and_what_is_wrong_with_it_stops_everything() {
-    let signing = need!(Signing::new("# later\n"), "minisign");
+    let signing = need!(with_image("# later\n"), "minisign");
     let settings = signing.sandbox.path("home/.config/larder/larder.toml");
     let public = signing.sandbox.path("trusted.pub");
     std::fs::write(&settings, format!("trusted_keys = [{:?}]\nrequire_signature = true\n", public)).unwrap();
@@ -182,7 +156,7 @@ fn a_key_may_be_a_file_and_what_is_wrong_with_it_stops_everything() {
 
 #[test]
 fn each_archive_of_a_folder_has_its_signature() {
-    let signing = need!(Signing::new(REQUIRED), "minisign");
+    let signing = need!(with_image(REQUIRED), "minisign");
     let images = signing.sandbox.path("images");
     std::fs::create_dir_all(images.join("capy")).unwrap();
     run(Command::new("cp").arg(fixture("docker20-two.tar")).arg(images.join("capy/two.tar")));

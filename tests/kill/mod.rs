@@ -45,6 +45,18 @@ const CONSUME: Scenario = Scenario {
 /// An image out of a registry: one blob after the other.
 const PULL: Scenario =
     Scenario { prepare: &[IMPORT_ONE], command: &["pull", "IMAGE", "--jobs", "1"], can_repeat: true };
+/// A bundle with one image: member after member, and a journal from the first one on.
+const BUNDLE: Scenario = Scenario {
+    prepare: &[IMPORT_ONE],
+    command: &["bundle", "apply", "BUNDLE", "--jobs", "1"],
+    can_repeat: true,
+};
+/// The same in parts, in which its layer is cut.
+const PARTS: Scenario = Scenario {
+    prepare: &[IMPORT_ONE],
+    command: &["bundle", "apply", "PART3", "PART1", "PART2", "--jobs", "1"],
+    can_repeat: true,
+};
 const INIT: Scenario = Scenario { prepare: &[], command: &["init"], can_repeat: true };
 const TAG: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["tag", CLANG, GCC], can_repeat: true };
 const RM: Scenario = Scenario { prepare: &[IMPORT_TWO], command: &["rm", GCC], can_repeat: false };
@@ -117,6 +129,8 @@ kill! {
     a_replacing_import: REPLACE, 20;
     a_consuming_import: CONSUME, 20;
     a_pull: PULL, 20;
+    a_bundle: BUNDLE, 20;
+    a_bundle_in_parts: PARTS, 30;
     init: INIT, 20;
     tag: TAG, 5;
     rm: RM, 5;

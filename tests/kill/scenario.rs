@@ -43,6 +43,10 @@ impl Scenario {
             "ARCHIVE" => archive.display().to_string(),
             "OUTPUT" => output.display().to_string(),
             "IMAGE" => image(),
+            "BUNDLE" => bundle("bundle"),
+            "PART1" => bundle("parts.1of3"),
+            "PART2" => bundle("parts.2of3"),
+            "PART3" => bundle("parts.3of3"),
             word => word.to_owned(),
         };
         self.command.iter().map(word).collect()
@@ -114,8 +118,10 @@ impl Scenario {
             let (code, described) = larder(args);
             assert_eq!(code, Some(0), "{point:?}: {described}");
         }
-        let journals = std::fs::read_dir(store.join(".larder/journals"));
-        assert_eq!(journals.map_or(0, Iterator::count), 0, "{point:?}: a journal is left");
+        for place in ["journals", "partial"] {
+            let left = std::fs::read_dir(store.join(".larder").join(place)).map_or(0, Iterator::count);
+            assert_eq!(left, 0, "{point:?}: something is left in {place}");
+        }
         assert_sound(store);
         assert_nothing_pending(store);
         assert_nothing_is_left(store, point);
@@ -158,6 +164,22 @@ fn image() -> String {
         web
     });
     format!("{}/a/b:1", web.address)
+}
+
+/// A file of a bundle that is made once for all of them: whole, or in three parts.
+fn bundle(file: &str) -> String {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    let sandbox = SANDBOX.get_or_init(|| {
+        let sandbox = Sandbox::in_memory();
+        let layers = [layer("a", b"1"), layer("b", &noise(1, 200_000))];
+        std::fs::write(sandbox.path("image.tar"), docker_archive("sent:1", &layers)).unwrap();
+        sandbox.ok(["import", "image.tar"]);
+        sandbox.ok(["bundle", "create", "--all", "-o", "bundle"]);
+        sandbox.ok(["bundle", "create", "--all", "-o", "parts", "--split", "100kB"]);
+        sandbox
+    });
+    assert!(sandbox.path(file).exists(), "{file}");
+    sandbox.path(file).display().to_string()
 }
 
 /// The archive that a store's command eats.

@@ -7,6 +7,7 @@ mod docker;
 pub mod image;
 pub mod peer;
 pub mod sandbox;
+pub(crate) mod signing;
 pub mod skip;
 pub mod store;
 pub mod tarball;

@@ -26,6 +26,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Protection;
 
 use self::plan::Documents;
+pub(crate) use self::referrers::stored as stored_referrers;
 use self::send::Supply;
 use self::trip::Trip;
 use super::Registries;

@@ -22,7 +22,7 @@ const TRIES: usize = 5;
 
 /// What the store has that refers to these documents, and what refers to that: entries without a name. What cannot be read is
 /// no referrer of anything.
-pub(super) fn stored(store: &Store, subjects: &[Digest]) -> Result<Vec<Descriptor>> {
+pub(crate) fn stored(store: &Store, subjects: &[Digest]) -> Result<Vec<Descriptor>> {
     let index = store.index()?;
     let nameless = index.entries().iter().filter(|entry| entry.annotation(REF_NAME).is_none());
     let mut left: Vec<(Digest, Descriptor)> = nameless

@@ -18,27 +18,18 @@ use crate::store::Store;
 
 const HOLE: FallocateFlags = FallocateFlags::PUNCH_HOLE.union(FallocateFlags::KEEP_SIZE);
 
-/// An archive that is being eaten.
+/// A file whose content goes while it is read.
 #[derive(Debug)]
-pub(super) struct Consume {
+pub struct Eaten {
     file: File,
     path: PathBuf,
-    journal: Journal,
     /// Whether what is freed here is free for the store.
     makes_room: bool,
-    /// Noted before anything is freed.
-    seal: Option<Digest>,
 }
 
-impl Consume {
-    /// Takes the open archive, or says why it cannot be eaten; nothing is freed yet.
-    pub(super) fn begin(
-        store: &Store,
-        file: File,
-        path: &Path,
-        identity: &Digest,
-        seal: Option<Digest>,
-    ) -> Result<Consume> {
+impl Eaten {
+    /// Takes the open file, or says why it cannot be eaten; nothing is freed yet.
+    pub fn begin(store: &Store, file: File, path: &Path) -> Result<Eaten> {
         let refuse = |why: &str| Err(Error::invalid(path.display(), format!("cannot be consumed: {why}")));
         let meta = file.metadata().map_err(Error::io("stat", path))?;
         if meta.nlink() > 1 {
@@ -56,15 +47,64 @@ impl Consume {
                 "its file system cannot punch holes; import it without --consume and remove it then",
             );
         }
-        let journal = Journal::open(store.layout().private(), identity)?;
         let above = std::fs::metadata(store.path()).map_err(Error::io("stat", store.path()))?;
         let makes_room = above.dev() == meta.dev();
-        Ok(Consume { file, path: path.to_path_buf(), journal, makes_room, seal })
+        Ok(Eaten { file, path: path.to_path_buf(), makes_room })
     }
 
-    /// Whether what is freed here is free for the store: not where the archive lies on another disk.
-    pub(super) fn makes_room(&self) -> bool {
+    /// Whether what is freed here is free for the store: not where the file lies on another disk.
+    pub fn makes_room(&self) -> bool {
         self.makes_room
+    }
+
+    /// Frees `size` bytes from `offset` on. What they were is in the store, durably, was read and hashed there, and stays there.
+    pub fn free(&self, offset: u64, size: u64) -> Result<()> {
+        fallocate(&self.file, HOLE, offset, size)
+            .map_err(|e| Error::io("punch a hole into", &self.path)(e.into()))
+    }
+
+    /// Removes the file: nothing of it is needed any more.
+    pub fn finish(self) -> Result<()> {
+        if !is_named(&self.file, &self.path)? {
+            // Another file has the name by now; it is somebody's.
+            return Ok(());
+        }
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &self.path)(error))
+            }
+            // One that came back after a power cut would be full of holes.
+            _ => Dir::open(parent_of(&self.path))?.sync(),
+        }
+    }
+}
+
+/// An archive that is being eaten.
+#[derive(Debug)]
+pub(super) struct Consume {
+    eaten: Eaten,
+    journal: Journal,
+    /// Noted before anything is freed.
+    seal: Option<Digest>,
+}
+
+impl Consume {
+    /// Takes the open archive, or says why it cannot be eaten; nothing is freed yet.
+    pub(super) fn begin(
+        store: &Store,
+        file: File,
+        path: &Path,
+        identity: &Digest,
+        seal: Option<Digest>,
+    ) -> Result<Consume> {
+        let eaten = Eaten::begin(store, file, path)?;
+        let journal = Journal::open(store.layout().private(), identity)?;
+        Ok(Consume { eaten, journal, seal })
+    }
+
+    /// Whether what is freed here is free for the store.
+    pub(super) fn makes_room(&self) -> bool {
+        self.eaten.makes_room()
     }
 
     /// The blob that an earlier import has put in the place of an entry.
@@ -86,24 +126,14 @@ impl Consume {
             }
             self.journal.note(entry, blob)?;
         }
-        let (offset, size) = place;
-        fallocate(&self.file, HOLE, offset, size)
-            .map_err(|e| Error::io("punch a hole into", &self.path)(e.into()))
+        self.eaten.free(place.0, place.1)
     }
 
     /// Ends it: the index names all that was in the archive.
     pub(super) fn finish(mut self) -> Result<()> {
         // An archive that comes back after a power cut is full of holes: the journal outlives it.
-        self.journal.done(&self.path)?;
-        // Another file that has the name by now is somebody's.
-        if is_named(&self.file, &self.path)? {
-            match std::fs::remove_file(&self.path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", &self.path)(error));
-                }
-                _ => Dir::open(parent_of(&self.path))?.sync()?,
-            }
-        }
+        self.journal.done(&self.eaten.path)?;
+        self.eaten.finish()?;
         self.journal.remove()
     }
 }

@@ -213,7 +213,9 @@ fn import_stream(
 fn is_next(entry: &Descriptor, image: &PlannedImage) -> bool {
     match &image.content {
         Planned::Kept(kept) => {
-            kept.origin.contains('/') && entry.annotation(index::ORIGIN) == Some(&kept.origin)
+            // A bundle comes in the place of the one before it.
+            let has_next = kept.origin.contains('/') || kept.origin == index::BUNDLE;
+            has_next && entry.annotation(index::ORIGIN) == Some(&kept.origin)
         }
         Planned::Made(_) => false,
     }

@@ -10,7 +10,7 @@
 //! [`write`] streams them out, checked while they are read.
 
 mod bring;
-mod consume;
+pub mod consume;
 pub mod contents;
 pub mod directory;
 mod entry;

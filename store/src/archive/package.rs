@@ -31,7 +31,7 @@ pub enum Form {
 }
 
 /// The directories of blobs, which every archive has: unpacking without any rights needs them said.
-pub(super) const DIRECTORIES: [&str; 2] = ["blobs/", "blobs/sha256/"];
+pub(crate) const DIRECTORIES: [&str; 2] = ["blobs/", "blobs/sha256/"];
 
 /// An image to be written.
 #[derive(Debug, Clone)]

@@ -2,14 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
-use std::num::NonZeroU64;
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::ScopedJoinHandle;
-
-use rustix::fs::{Advice, fadvise};
 
 use super::image::Content;
 use super::package::{DIRECTORIES, Member, Package};
@@ -18,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::codec::layer_decoder;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
+use crate::fs::start_writeback;
 use crate::progress::{Event, Watch};
 use crate::store::Store;
 
@@ -95,6 +93,8 @@ pub fn write(store: &Store, package: &Package, output: &mut Output<'_, '_>) -> R
             let padding = member.size.next_multiple_of(512) - member.size;
             output.put(&[0; 512][..padding as usize])
         });
+        // What ends with a blob is not ended before that is known to be good.
+        let written = written.and_then(|()| checks.drain(..).try_for_each(checked));
         if written.is_err() {
             stop.raise();
         }
@@ -122,7 +122,7 @@ fn open(store: &Store, digest: &Digest, member: &Member) -> Result<Blob> {
 }
 
 /// Nobody's, of no time: the same members always give the same bytes.
-fn header(path: &str, size: u64, kind: tar::EntryType) -> tar::Header {
+pub(crate) fn header(path: &str, size: u64, kind: tar::EntryType) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     let name = &mut header.as_old_mut().name;
     debug_assert!(path.len() < name.len(), "our own paths are short");
@@ -240,14 +240,6 @@ impl Output<'_, '_> {
         self.put(bytes)?;
         (self.watch)(Event::Done(bytes.len() as u64));
         Ok(())
-    }
-}
-
-/// Has the kernel begin to write the last `count` bytes to the disk, while the rest is copied and checked. That is
-/// what this advice does with dirty pages (it drops only clean ones); it does not wait, and a refusal is no matter.
-fn start_writeback(mut file: &File, count: u64) {
-    if let Ok(end) = file.stream_position() {
-        let _ = fadvise(file, end.saturating_sub(count), NonZeroU64::new(count), Advice::DontNeed);
     }
 }
 

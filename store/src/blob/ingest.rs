@@ -10,7 +10,7 @@ mod expects;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
 
 use self::expects::EXPECTS;
+
+/// Bytes that are copied between two times at which the disk is set to work.
+const COPY_STEP: u64 = 8 << 20;
 
 /// Somebody removes a directory before it is locked so often, at the most.
 const MOST_TRIES: usize = 100;
@@ -153,6 +156,11 @@ impl Ingest {
         }
         Ok(adopted)
     }
+
+    /// Takes a file of the same disk over, under the same name, which is a digest's hex form.
+    pub(super) fn take(&self, from: &Dir, name: &str) -> Result<()> {
+        from.rename(name, &self.inner.dir, name)
+    }
 }
 
 /// Whether a directory that is open has no name any more.
@@ -204,6 +212,70 @@ impl BlobWriter {
     /// Bytes written so far.
     pub fn size(&self) -> u64 {
         self.hasher.as_ref().map_or(0, Hasher::size)
+    }
+
+    /// Has the kernel begin to write the last `count` bytes to the disk, while more of them come: less is left to wait for then.
+    pub fn start_writeback(&self, count: u64) {
+        if let Some(file) = &self.file {
+            fs::start_writeback(file, count);
+        }
+    }
+
+    /// Copies what it lacks of `source` inside the kernel, while another thread reads and hashes what has arrived here; `false` where the
+    /// kernel cannot do that, and nothing was written. `copied` is told of every step, in bytes.
+    pub fn copy_rest(
+        &mut self,
+        source: &super::Blob,
+        copied: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<bool> {
+        let (Some(slot), Some(file), Some(hasher)) = (&self.slot, &self.file, &mut self.hasher) else {
+            return Ok(false);
+        };
+        let shown = slot.ingest.inner.dir.at(&slot.name);
+        let begin = hasher.size();
+        let mut position = begin;
+        let (arrived, ranges) = std::sync::mpsc::channel::<u64>();
+        std::thread::scope(|scope| {
+            let hashing = || -> io::Result<()> {
+                let (mut at, mut buffer) = (begin, vec![0; 256 << 10]);
+                for mut count in ranges {
+                    while count > 0 {
+                        let wanted = count.min(buffer.len() as u64) as usize;
+                        // From here, and not from there: whoever changes the source meanwhile changes what is hashed as well.
+                        file.read_exact_at(&mut buffer[..wanted], at)?;
+                        hasher.update(&buffer[..wanted]);
+                        at += wanted as u64;
+                        count -= wanted as u64;
+                    }
+                }
+                Ok(())
+            };
+            let hashing = std::thread::Builder::new().name("hash".into()).spawn_scoped(scope, hashing);
+            let hashing = hashing.map_err(Error::io("start a thread for", &shown))?;
+            let mut copy = || {
+                while position < source.size() {
+                    match source.copy_range(file, position, COPY_STEP).map_err(Error::io("write", &shown))? {
+                        None if position == begin => return Ok(false),
+                        Some(count) if count > 0 => {
+                            position += count;
+                            fs::start_writeback(file, count);
+                            let _ = arrived.send(count);
+                            copied(count)?;
+                        }
+                        _ => {
+                            let why = "became shorter while it was read";
+                            return Err(Error::damaged(format!("blob {}", source.digest()), why));
+                        }
+                    }
+                }
+                Ok(true)
+            };
+            let done = copy();
+            drop(arrived);
+            let hashed = hashing.join().unwrap_or_else(|_| Err(io::Error::other("the check panicked")));
+            hashed.map_err(Error::io("read", &shown))?;
+            done
+        })
     }
 
     /// Stops for now: what is there of a blob whose digest is known stays for whoever goes on with it. Nothing is promised: it may

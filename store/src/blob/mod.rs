@@ -7,6 +7,7 @@
 mod claim;
 mod files;
 mod ingest;
+pub mod partial;
 mod verify;
 
 use std::fs::File;
@@ -100,6 +101,13 @@ impl Blob {
     /// Its name.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// A part of it, which is `size` bytes from `offset` on and must turn out to be what `digest` says.
+    pub fn part(&self, offset: u64, size: u64, digest: Digest) -> Blob {
+        let offset = offset.min(self.size);
+        let size = size.min(self.size - offset);
+        Blob { digest, file: Arc::clone(&self.file), offset: self.offset + offset, size }
     }
 
     /// Its size in bytes.

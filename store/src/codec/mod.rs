@@ -26,6 +26,14 @@ pub use verify::{CopiedLayer, Copy, copy_layer, measure};
 
 use crate::media_type::Compression;
 
+/// What the bytes of layers that larder writes depend on beside their content: encoders of which this is the same make the same
+/// blobs of the same content.
+pub fn encoder() -> String {
+    /// Changes with what is made of content: the frames, their sizes, the library of gzip.
+    const FORM: u32 = 1;
+    format!("larder {FORM}, zstd {}", zstd::zstd_safe::version_string())
+}
+
 /// How layers that larder writes are compressed, and how hard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {

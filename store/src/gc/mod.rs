@@ -1,6 +1,6 @@
 //! Garbage collection: what no root reaches goes.
 //!
-//! Roots are the entries of the index, live leases and the journals of `import --consume`. The store lock is held
+//! Roots are the entries of the index, live leases, the journals of `import --consume` and of bundles, and kept have-lists. The store lock is held
 //! exclusively, and the index lock, from reading the roots (leases first, then the index) to the last rename into the
 //! trash; the trash is emptied after both are released. A reachable document that cannot be read ends it, by name,
 //! before anything is swept. Files that larder does not know are never touched.
@@ -85,7 +85,7 @@ pub fn gc(store: &Store, options: &Options<'_>) -> Result<Collected> {
     let collected = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
-        let mut view = View::open(store, options.cancel)?;
+        let mut view = View::open(store, options.now, options.cancel)?;
         let steps = Steps::decide(&mut view, Some(&limits), Wanted::default(), options.now)?;
         let found = view.without(HashSet::new(), &steps.gone)?;
         let plan = plan(found.unneeded.iter().copied(), options.grace, options.now);

@@ -9,6 +9,7 @@ use crate::cancel::Cancel;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::have;
 use crate::index::{self, Index};
 use crate::journal;
 use crate::lease::{self, Seen};
@@ -39,7 +40,7 @@ pub(crate) struct Found {
 pub(crate) struct View<'a> {
     /// Live leases.
     pub(crate) leases: Vec<Seen>,
-    /// What they and the journals protect.
+    /// What they, the journals and kept have-lists protect.
     pub(crate) kept: HashSet<Digest>,
     /// The index.
     pub(crate) index: Index,
@@ -54,8 +55,8 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Looks. The caller holds the store lock exclusively, and the index lock.
-    pub(crate) fn open(store: &'a Store, cancel: &'a Cancel) -> Result<View<'a>> {
+    /// Looks, at `now` (seconds since 1970). The caller holds the store lock exclusively, and the index lock.
+    pub(crate) fn open(store: &'a Store, now: i64, cancel: &'a Cancel) -> Result<View<'a>> {
         let private = store.layout().private();
         // Leases first: what is leased after the index was read would be missed the other way round.
         let leases = private.sub_if_there("leases")?;
@@ -63,6 +64,8 @@ impl<'a> View<'a> {
         let mut kept: HashSet<Digest> =
             leases.iter().flat_map(|lease| lease.digests.iter().copied()).collect();
         kept.extend(journal::unfinished(private)?.into_iter().flat_map(|import| import.blobs));
+        let lists = have::kept(private)?.into_iter().filter(|list| list.until > now);
+        kept.extend(lists.flat_map(|list| list.digests));
         let index = store.index()?;
         let steps = steps_of(store)?;
         let blobs = store.blobs().digests()?;

@@ -4,10 +4,11 @@ use std::fs::File;
 
 use super::plan::Plan;
 use super::roots::{Found, UNNEEDED};
-use crate::blob::is_resumable;
+use crate::blob::{is_resumable, partial};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Dir};
+use crate::have;
 use crate::index;
 use crate::owned;
 use crate::snapshots::{self, Evictable};
@@ -21,7 +22,7 @@ const STALE: i64 = 3600;
 /// What a dead process left, records of images that are gone, and what builds keep no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leftover {
-    /// `leases`, `ingest`, `snapshots`, `steps`, `usage`, `cache`, or `` for `.larder/` itself.
+    /// `leases`, `ingest`, `have`, `partial`, `snapshots`, `steps`, `usage`, `cache`, or `` for `.larder/` itself.
     place: &'static str,
     name: String,
     pub(crate) bytes: u64,
@@ -60,7 +61,9 @@ pub(crate) fn leftovers(
                     let Some(stat) = dir.stat(&file)? else { continue };
                     bytes += stat.size;
                     let age = now.saturating_sub(stat.modified).unsigned_abs();
-                    is_waiting |= is_resumable(&file) && age < grace;
+                    // What a bundle brought in pieces is all that there is of it: it waits as long as the bundle's journal does.
+                    let is_awaited = Digest::from_hex(&file).is_some_and(|digest| known(&digest));
+                    is_waiting |= is_resumable(&file) && (age < grace || is_awaited);
                 }
                 if is_waiting {
                     continue;
@@ -76,6 +79,18 @@ pub(crate) fn leftovers(
             if is_free(file) {
                 found.push(Leftover { place: "leases", name, bytes });
             }
+        }
+    }
+    for list in have::kept(private)?.into_iter().filter(|list| list.until <= now) {
+        found.push(Leftover { place: have::PLACE, name: list.list, bytes: 0 });
+    }
+    if let Some(partial) = private.sub_if_there(partial::PLACE)? {
+        for name in partial.names()? {
+            if partial::blob_of(&name).is_none_or(|blob| known(&blob)) {
+                continue;
+            }
+            let bytes = partial.stat(&name)?.map_or(0, |stat| stat.size);
+            found.push(Leftover { place: partial::PLACE, name, bytes });
         }
     }
     let dead =

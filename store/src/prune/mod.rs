@@ -113,7 +113,7 @@ fn prune_for(store: &Store, options: &Options<'_>, ingest: Option<&Ingest>) -> R
     let (mut pruned, wanted) = {
         let _store_lock = store.locks().exclusive()?;
         let _index_lock = store.locks().index()?;
-        let mut view = View::open(store, options.cancel)?;
+        let mut view = View::open(store, options.now, options.cancel)?;
         // Before the disk is asked: what they write meanwhile must not be missing in both.
         let others = ingest.map_or(Ok(0), Ingest::expected_by_others)?;
         let occasion = match options.occasion {

@@ -2,9 +2,11 @@
 //!
 //! `.larder/journals/<digest of the archive's headers and documents>`, one line a blob: its digest, a space, and the
 //! entry that it was made from. A blob is listed, durably, before the entry's space is freed; so a journal is a root
-//! of GC that outlives its process, until the same import has named the images in the index: then it says so, and is no root
-//! any more, but tells an archive that came back after a power cut from one that is damaged. A last line without its end is one whose entry was not freed yet. The line of an entry that no archive can have is no blob: it is what
-//! [`seal`](crate::archive::import::seal) said of an archive whose signature was checked.
+//! of GC that outlives its process, until the same import has named the images in the index: then it says so, and is
+//! no root any more, but tells an archive that came back after a power cut from one that is damaged. A last line without its end is one
+//! whose entry was not freed yet. The line of an entry that no archive can have is no blob: it is what [`seal`](crate::archive::import::seal) said of an archive whose signature was checked.
+
+mod arrival;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,6 +18,8 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Dir};
+
+pub use arrival::Arrival;
 
 /// More than any archive has of entries, with long names.
 const MAX_JOURNAL: u64 = 64 << 20;
