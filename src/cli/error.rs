@@ -25,6 +25,8 @@ pub(crate) struct CommandError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ErrorKind {
     Failed,
+    /// Somebody who was asked did not answer.
+    Unanswered,
     Usage,
     NoSuchImage,
     Damaged,
@@ -98,6 +100,11 @@ impl CommandError {
         matches!(self.kind, ErrorKind::Interrupted | ErrorKind::LockTimeout)
     }
 
+    /// Whether somebody was asked in vain, more than once.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        self.kind == ErrorKind::Unanswered
+    }
+
     /// Ends as another one does.
     pub(crate) fn like(mut self, other: &CommandError) -> CommandError {
         self.kind = other.kind;
@@ -120,7 +127,7 @@ impl CommandError {
     /// Tells people on stderr, and the caller by the exit code.
     pub(crate) fn report(&self, signal: Option<u8>) -> ExitCode {
         let code = match self.kind {
-            ErrorKind::Failed => 1,
+            ErrorKind::Failed | ErrorKind::Unanswered => 1,
             ErrorKind::Usage => 2,
             ErrorKind::NoSuchImage => 3,
             ErrorKind::Unattainable => 4,
@@ -173,6 +180,7 @@ impl From<registry::Error> for CommandError {
         let kind = match error.kind() {
             Some(registry::Kind::NoSuchImage) => ErrorKind::NoSuchImage,
             Some(registry::Kind::Damaged) => ErrorKind::Damaged,
+            Some(registry::Kind::Unanswered) => ErrorKind::Unanswered,
             _ => ErrorKind::Failed,
         };
         let hint = error.hint().map(str::to_owned);

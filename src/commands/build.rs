@@ -255,7 +255,8 @@ fn caches(context: &Context, repositories: [&Option<Reference>; 2]) -> Outcome<[
     if repositories.iter().all(|repository| repository.is_none()) {
         return Ok([None, None]);
     }
-    let registries = Registries { patience: Patience::brief(), ..pull::registries(context, false)? };
+    let registries =
+        Registries { patience: Patience::brief(), ..pull::registries(context, &Default::default())? };
     Ok(repositories.map(|repository| Some(StepCache::new(repository.clone()?, registries.clone()))))
 }
 

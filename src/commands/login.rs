@@ -33,7 +33,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let host = host(args.host.as_deref())?;
     let environment = environment();
     let mut settings = access::settings(&environment)?;
-    settings.plain_http = args.plain_http;
+    if args.plain_http {
+        settings.plain_http = access::PlainHttp::All;
+    }
     settings.may_ask(&host)?;
     let user = user(context, args)?;
     let password = password(context, args, &user, &host)?;

@@ -25,6 +25,7 @@ mod naming;
 mod pace;
 mod packed;
 mod pin;
+mod plain_http;
 mod platform;
 mod prune;
 mod pull;

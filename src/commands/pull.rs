@@ -13,6 +13,7 @@ use larder_store::store::Store;
 
 use super::import::{row, say_gone, say_replaced, take_facts, value};
 use super::naming::{Flags, Given, Names};
+use super::plain_http::PlainHttp;
 use super::platform;
 use crate::cli::{
     Bar, CommandError, Context, Format, Outcome, environment, fail, human, line, note, print_json,
@@ -75,9 +76,8 @@ pub(super) struct Fetching {
     #[arg(long)]
     pub(super) referrers: bool,
 
-    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
-    #[arg(long)]
-    pub(super) plain_http: bool,
+    #[command(flatten)]
+    pub(super) plain_http: PlainHttp,
 
     /// Blobs that are fetched at a time
     #[arg(long, value_name = "N", default_value_t = JOBS)]
@@ -103,7 +103,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let given = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
-    let registries = registries(context, args.fetching.plain_http)?;
+    let registries = registries(context, &args.fetching.plain_http)?;
     let platforms = match (&args.platform[..], args.all_platforms) {
         (_, true) => Platforms::All,
         ([], false) => Platforms::Host(Platform::host()),
@@ -191,7 +191,7 @@ pub(super) fn fetch(
     // A digest alone says no registry.
     let Ok(reference) = name.parse::<Reference>() else { return Ok(false) };
     let because = |why: String| Error::invalid(name, format!("cannot be pulled: {why}"));
-    let registries = registries(context, false).map_err(|error| because(error.to_string()))?;
+    let registries = registries(context, &Default::default()).map_err(|error| because(error.to_string()))?;
     let bar = Bar::new(&reference.familiar());
     let made_room = |gone: &[Judged]| bar.suspended(|| gone.iter().for_each(say_gone));
     let known = |name: &Reference| {
@@ -217,9 +217,9 @@ pub(super) fn fetch(
 }
 
 /// How registries are asked from this machine.
-pub(super) fn registries(context: &Context, plain_http: bool) -> Outcome<Registries> {
+pub(super) fn registries(context: &Context, plain_http: &PlainHttp) -> Outcome<Registries> {
     let environment = environment();
-    let settings = access::Settings { plain_http, ..access::settings(&environment)? };
+    let settings = access::Settings { plain_http: plain_http.hosts(), ..access::settings(&environment)? };
     let (patience, given_up) = (Patience::default(), GivenUp::default());
     Ok(Registries { settings, environment, patience, cancel: context.cancel.clone(), given_up })
 }

@@ -10,6 +10,7 @@ use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
+use super::plain_http::PlainHttp;
 use super::platform::{self, Wanted, choose};
 use super::pull::{MOST_JOBS, registries};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
@@ -50,9 +51,8 @@ pub(crate) struct Args {
     #[arg(long)]
     no_referrers: bool,
 
-    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
-    #[arg(long)]
-    plain_http: bool,
+    #[command(flatten)]
+    plain_http: PlainHttp,
 
     /// Blobs that are sent at a time
     #[arg(long, value_name = "N", default_value = "8")]
@@ -97,7 +97,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let (_protection, entries) = store.protect(std::slice::from_ref(&args.image), "push")?;
     let Some(entry) = entries.first() else { return Ok(()) };
     let places = places(&store, entry, args)?;
-    let registries = registries(context, args.plain_http)?;
+    let registries = registries(context, &args.plain_http)?;
     let root = root(&store, entry, args)?;
     let request = Request {
         root: &root,

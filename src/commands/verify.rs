@@ -8,6 +8,7 @@ use larder_store::repair::{self, RepairSource, repair};
 use larder_store::store::Store;
 use larder_store::verify::{Depth, Finding, Options, Problem, Report, verify};
 
+use super::plain_http::PlainHttp;
 use crate::cli::{Bar, Context, Format, Outcome, Table, count, fail, human, line, note, print_json};
 use crate::registry::Registries;
 use crate::registry::repair::origins;
@@ -39,9 +40,8 @@ pub(crate) struct Args {
     #[arg(long, requires = "repair")]
     no_origins: bool,
 
-    /// Ask without TLS (loopback hosts may be asked so anyway); who listens in on the network reads and changes everything
-    #[arg(long, requires = "repair")]
-    plain_http: bool,
+    #[command(flatten)]
+    plain_http: PlainHttp,
 
     /// Read the documents only; blobs must be there with the right size
     #[arg(long)]
@@ -57,6 +57,9 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if args.plain_http.is_given() && !args.repair {
+        return Err(fail("--plain-http says how good blobs are fetched: it goes with --repair").usage());
+    }
     let store = context.existing_store()?;
     let bar = Bar::new("verify");
     let options = Options {
@@ -105,7 +108,7 @@ fn registries(context: &Context, args: &Args) -> Outcome<Option<Registries>> {
     if args.no_origins {
         return Ok(None);
     }
-    let registries = super::pull::registries(context, args.plain_http)?;
+    let registries = super::pull::registries(context, &args.plain_http)?;
     Ok(Some(registries).filter(|registries| registries.settings.offline.is_none()))
 }
 

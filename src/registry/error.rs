@@ -30,6 +30,8 @@ pub(crate) enum Error {
 pub(crate) enum Kind {
     /// Anything that has no kind of its own.
     Failed,
+    /// There was no answer, or none but that it has a problem of its own, however often it was asked.
+    Unanswered,
     /// The registry has no such image: none of the name that somebody asked for.
     NoSuchImage,
     /// The registry itself does not have what was asked for: a part of an image, or a tag that was only looked for.

@@ -9,6 +9,7 @@ mod client;
 mod error;
 mod given_up;
 mod host;
+mod lines;
 pub(crate) mod mirror;
 pub(crate) mod pull;
 pub(crate) mod push;

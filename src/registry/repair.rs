@@ -83,7 +83,7 @@ impl OriginSource<'_> {
         match error.kind() {
             // It answers, and that it does not have this.
             Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => self.failed = 0,
-            Some(Kind::Failed) => self.failed += 1,
+            Some(Kind::Failed | Kind::Unanswered) => self.failed += 1,
             Some(Kind::Denied) => self.failed = GIVES_UP,
             // Not even asked, or the store's.
             None if matches!(error, Error::Access(_)) => self.failed = GIVES_UP,

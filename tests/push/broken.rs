@@ -43,6 +43,31 @@ fn where_nothing_is_kept_it_begins_anew() {
 }
 
 #[test]
+fn a_registry_that_has_more_and_less_of_it_by_turns_is_given_up() {
+    let image = Image::of(&[layer("large", &noise(1, 300_000))]);
+    let (sandbox, name, taker) = with(&image);
+    let large = image.blobs().iter().map(Vec::len).max().unwrap();
+    let (put, asked_for) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    taker.rule(move |asked| match asked.kind().as_str() {
+        "PUT upload" if asked.headers["content-length"].parse::<usize>().unwrap() + 200_000 > large => {
+            // Somebody has to end it.
+            match put.fetch_add(1, Ordering::Relaxed) < 40 {
+                true => Does::Cut(0),
+                false => Does::Pass,
+            }
+        }
+        "GET upload" => {
+            let range = ["0-0", "0-99999"][asked_for.fetch_add(1, Ordering::Relaxed) % 2];
+            Does::Answer(answer("204 No Content", &[("Range", range), ("Location", &asked.path)], b""))
+        }
+        _ => Does::Pass,
+    });
+    sandbox.fail(["push", &name, &format!("{}/c", taker.address)], 1);
+    let puts = taker.take().iter().filter(|asked| asked.kind() == "PUT upload").count();
+    assert!(puts < 20, "{puts}");
+}
+
+#[test]
 fn an_answer_that_is_lost_is_looked_for() {
     let image = small(1);
     let (sandbox, name, taker) = with(&image);

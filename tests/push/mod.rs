@@ -7,6 +7,7 @@ mod referrers;
 mod refused;
 mod sent;
 pub(crate) mod taker;
+mod together;
 
 use crate::support::Sandbox;
 use crate::support::image::{Image, layer, noise};

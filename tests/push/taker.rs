@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::support::image::digest;
 use crate::support::wait_for;
-use crate::support::web::answer;
+use crate::support::web::{TLS, answer, refuse_tls};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -111,6 +111,11 @@ impl Taker {
         *self.shared.sends_to.lock().unwrap() = format!("http://{host}");
     }
 
+    /// The same registry once more, for a rule of its own.
+    pub(crate) fn again(&self) -> Taker {
+        Taker { address: self.address.clone(), shared: Arc::clone(&self.shared) }
+    }
+
     /// The requests since the last time.
     pub(crate) fn take(&self) -> Vec<Asked> {
         std::mem::take(&mut self.shared.shelf.lock().unwrap().asked)
@@ -181,6 +186,9 @@ impl Shared {
                 return None;
             }
             head.push(byte[0]);
+            if head == [TLS] {
+                return refuse_tls(client);
+            }
         }
         let head = String::from_utf8(head).ok()?;
         let mut lines = head.lines();
@@ -264,7 +272,25 @@ impl Shared {
             };
             return answer("200 OK", &[("Content-Type", "application/octet-stream")], blob);
         }
+        if let Some(repository) = path.strip_suffix("/tags/list") {
+            let tags =
+                shelf.manifests.keys().filter(|(name, which)| name == repository && !which.contains(':'));
+            let tags: Vec<_> = tags.map(|(_, tag)| tag).collect();
+            return answer("200 OK", &[], serde_json::json!({"tags": tags}).to_string().as_bytes());
+        }
         let Some((repository, which)) = path.split_once("/manifests/") else { return not_found() };
+        if asked.method == "DELETE" {
+            // By its digest, with all of its tags.
+            let before = shelf.manifests.len();
+            shelf.manifests.retain(|(name, key), (_, bytes)| {
+                name != repository || (key != which && (which != digest(bytes)))
+            });
+            return if shelf.manifests.len() < before {
+                answer("202 Accepted", &[], b"")
+            } else {
+                not_found()
+            };
+        }
         if asked.method == "PUT" && !is_whole {
             return answer("400 Bad Request", &[], b"");
         }

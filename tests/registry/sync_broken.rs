@@ -39,6 +39,43 @@ fn one_image_that_cannot_be_had_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_registry_that_does_not_answer_is_not_asked_for_every_image() {
+    let tags = ["1", "2", "3", "4", "5", "6"];
+    let down = || answer("503 Service Unavailable", &[("Retry-After", "0")], b"");
+    // When it is looked at.
+    let pair = Pair::of(&tags);
+    pair.web.rule(move |asked| if asked.is_manifest() { Does::Answer(down()) } else { Does::Pass });
+    let said = pair.sandbox.fail(["sync", "sync.yml"], 1);
+    assert!(
+        said.contains("a/b: no answer; no more of it is asked for") && said.contains("3 things"),
+        "{said}"
+    );
+    let asked: std::collections::BTreeSet<_> = pair.web.take().into_iter().collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    // When it is brought; what is there is said all the same.
+    let pair = Pair::of(&tags);
+    pair.wants(&format!("  tags: [6]\n  to: {}/m/b\n", pair.taker.address));
+    pair.states(&[]);
+    pair.wants(&format!("  tags: {tags:?}\n  to: {}/m/b\n", pair.taker.address));
+    pair.taker.rule(move |asked| match asked.kind().as_str() {
+        "PUT manifest" => taker::Does::Answer(down()),
+        _ => taker::Does::Pass,
+    });
+    let output = pair.sandbox.command(["sync", "sync.yml"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("a/b: no answer; no more of it is brought") && said.contains("3 things"), "{said}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("a/b:6 "));
+    // What answers, and says no, is asked for all.
+    pair.taker.rule(|asked| match asked.kind().as_str() {
+        "PUT manifest" => taker::Does::Answer(answer("409 Conflict", &[], b"")),
+        _ => taker::Does::Pass,
+    });
+    let said = pair.sandbox.fail(["sync", "sync.yml"], 7);
+    assert!(said.contains("5 things"), "{said}");
+}
+
+#[test]
 fn a_destination_that_refuses_leaves_nothing_half_there() {
     let pair = Pair::of(&["1"]);
     pair.taker.rule(|asked| match asked.kind().as_str() {

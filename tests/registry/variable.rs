@@ -65,3 +65,41 @@ fn a_variable_that_is_damaged_is_named_and_not_shown() {
     let said = sandbox.fail(["pull", &reference], 1);
     assert!(said.contains("the credentials of DOCKER_AUTH_CONFIG were refused"), "{said}");
 }
+
+#[test]
+fn a_helper_that_is_not_installed_hides_no_entry() {
+    let (mut sandbox, web, reference) = closed();
+    let host = web.address.clone();
+    let text = |auth: serde_json::Value, named: serde_json::Value| {
+        let mut text = json!({"auths": auth});
+        text.as_object_mut().unwrap().extend(named.as_object().unwrap().clone());
+        text.to_string()
+    };
+    let (store, helpers) = (json!({"credsStore": "not-here"}), json!({"credHelpers": {&host: "not-here"}}));
+    let own = json!({&host: {"auth": RIGHT}});
+    let docker = sandbox.path("home/.docker");
+    std::fs::create_dir_all(&docker).unwrap();
+    // Its own entry counts, wherever it stands.
+    for (seed, named) in [(2, &store), (3, &helpers)] {
+        sandbox.set("DOCKER_AUTH_CONFIG", text(own.clone(), named.clone()));
+        web.put("a/b:1", &small(seed));
+        sandbox.ok(["pull", &reference]);
+        sandbox.set("DOCKER_AUTH_CONFIG", "");
+        std::fs::write(docker.join("config.json"), text(own.clone(), named.clone())).unwrap();
+        web.put("a/b:1", &small(seed + 10));
+        sandbox.ok(["pull", &reference]);
+    }
+    // The variable names a helper for whoever has it; others go on to the files, as docker does.
+    std::fs::write(docker.join("config.json"), auths(&host, RIGHT)).unwrap();
+    sandbox.set("DOCKER_AUTH_CONFIG", text(json!({"elsewhere.example": {"auth": WRONG}}), store.clone()));
+    web.put("a/b:1", &small(4));
+    sandbox.ok(["pull", &reference]);
+    // One that alone has this host's credentials is missed, and so is that of a file; nobody goes on as nobody.
+    sandbox.set("DOCKER_AUTH_CONFIG", text(json!({}), helpers));
+    let said = sandbox.fail(["pull", &reference], 1);
+    assert!(said.contains("docker-credential-not-here") && said.contains("is not below PATH"), "{said}");
+    sandbox.set("DOCKER_AUTH_CONFIG", "");
+    std::fs::write(docker.join("config.json"), text(json!({}), store)).unwrap();
+    let said = sandbox.fail(["pull", &reference], 1);
+    assert!(said.contains("docker-credential-not-here") && said.contains("is not below PATH"), "{said}");
+}

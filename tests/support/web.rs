@@ -316,6 +316,21 @@ fn read_head(from: &mut TcpStream) -> Option<String> {
             return None;
         }
         head.push(byte[0]);
+        if head == [TLS] {
+            return refuse_tls(from);
+        }
     }
     String::from_utf8(head).ok()
+}
+
+/// What a client begins with that wants TLS.
+pub const TLS: u8 = 0x16;
+
+/// Says that it is not spoken here, as servers do.
+pub fn refuse_tls<T>(client: &mut TcpStream) -> Option<T> {
+    client.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n").ok()?;
+    client.shutdown(Shutdown::Write).ok()?;
+    client.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let _ = std::io::copy(client, &mut std::io::sink());
+    None
 }

@@ -58,7 +58,7 @@ impl Fetched {
 impl Remote {
     /// As the host's configuration has it; none where no request may leave.
     pub(super) fn of(context: &Context) -> Outcome<Option<Remote>> {
-        let mut registries = pull::registries(context, false)?;
+        let mut registries = pull::registries(context, &Default::default())?;
         let settings = &registries.settings;
         let Some(place) = settings.remote.clone().filter(|_| settings.offline.is_none()) else {
             return Ok(None);
@@ -81,7 +81,7 @@ impl Remote {
     /// Says what went wrong, once where it will go wrong again. A signal ends the job as well.
     pub(super) fn failed(&self, error: registry::Error, what: &str) -> Outcome {
         let (is_silent, is_refused) = match error.kind() {
-            Some(kind) => (kind == Kind::Failed, kind == Kind::Denied),
+            Some(kind) => (matches!(kind, Kind::Failed | Kind::Unanswered), kind == Kind::Denied),
             None => (false, matches!(error, registry::Error::Access(_))),
         };
         let error = CommandError::from(error);

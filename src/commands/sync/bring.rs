@@ -8,7 +8,7 @@ use super::super::pull::{options, say};
 use super::Sync;
 use super::plan::{Kept, Planned, Sides, Wanted, platforms};
 use super::rows::{Failures, Rows, State};
-use crate::cli::{Bar, Outcome};
+use crate::cli::{Bar, Outcome, note};
 use crate::registry::mirror::{Ledger, Mirror};
 use crate::registry::pull::{Notice, Source};
 use crate::registry::sync::Entry;
@@ -16,7 +16,13 @@ use crate::registry::sync::Entry;
 impl Sync<'_> {
     /// Brings what is not there.
     pub(super) fn bring(&self, plan: &mut Planned<'_>, rows: &mut Rows, failed: &mut Failures) -> Outcome {
+        let mut is_in_vain = false;
+        failed.begin();
         for image in &mut plan.images {
+            if is_in_vain && image.state != State::There {
+                plan.is_whole = false;
+                continue;
+            }
             if image.state != State::There && !self.args.dry_run {
                 let brought = match &mut plan.sides {
                     Sides::Nobody => continue,
@@ -25,6 +31,11 @@ impl Sync<'_> {
                 };
                 if failed.told(&image.reference.familiar(), brought)?.is_none() {
                     plan.is_whole = false;
+                    is_in_vain = failed.is_in_vain();
+                    if is_in_vain {
+                        let shown = plan.entry.repository.familiar_name();
+                        note(format_args!("{shown}: no answer; no more of it is brought"));
+                    }
                     continue;
                 }
             }

@@ -31,6 +31,7 @@ impl Sync<'_> {
                 Sides::Store(_) => of_store.push(plan),
                 Sides::Registries(mirror) => self.delete_there(mirror, plan, &shown, rows, failed)?,
             }
+            plan.sides.rest();
         }
         self.delete_here(&of_store, rows)
     }
@@ -52,7 +53,10 @@ impl Sync<'_> {
                 let now = mirror.unwanted(&tags).and_then(|now| Ok((now, mirror.meant(&tags)?)));
                 let Some((now, mut wanted)) = failed.told(shown, now)? else { return Ok(()) };
                 wanted.extend(plan.images.iter().map(|image| image.digest));
-                let unwanted = now.into_iter().filter(|one| plan.unwanted.contains(one)).collect();
+                let (unwanted, others): (Vec<_>, Vec<_>) =
+                    now.unwanted.into_iter().partition(|one| plan.unwanted.contains(one));
+                // What came there since is somebody's, whatever else it is called.
+                wanted.extend(others.iter().map(|other| other.digest));
                 mirror.delete(unwanted, &wanted)
             }
         };
@@ -64,6 +68,10 @@ impl Sync<'_> {
             note(format_args!(
                 "{reference} is not wanted any more, and stays: the registry takes away manifests and no tags, and this one is of an image that is wanted"
             ));
+        }
+        for (tags, error) in left.refused {
+            let names: Vec<_> = tags.iter().map(|one| one.reference.to_string()).collect();
+            failed.told(&format!("{} stays", names.join(", ")), Err::<(), _>(error))?;
         }
         if let Some(error) = left.failed {
             failed.told(shown, Err::<(), _>(error))?;

@@ -1,6 +1,7 @@
 //! `larder sync`: what a list says of registries is to be here, or in another registry.
 
 mod bring;
+mod chain;
 mod delete;
 mod plan;
 mod rows;
@@ -78,14 +79,17 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     })?;
     let store = context.store()?;
     let names = Names::of(&store, Declared::default(), false)?;
-    let registries = registries(context, args.fetching.plain_http)?;
+    args.fetching.plain_http.check(&sync::remote_hosts(&entries))?;
+    let registries = registries(context, &args.fetching.plain_http)?;
     let sync = Sync { context, args, store: &store, registries: &registries, names: &names };
     let mut failed = Failures::default();
     let mut planned = sync.plan(&entries, &mut failed)?;
+    chain::check(&mut planned)?;
     sync.tell(&planned);
     let mut rows = Rows::new(args.format);
     for plan in &mut planned {
         sync.bring(plan, &mut rows, &mut failed)?;
+        plan.sides.rest();
     }
     if args.delete {
         sync.delete(&planned, &mut rows, &mut failed)?;

@@ -10,7 +10,7 @@ use larder_store::reference::Reference;
 use super::Sync;
 use super::rows::{Failures, Row, State};
 use crate::cli::{Bar, Outcome, count, fail, human, note};
-use crate::registry::mirror::{Ledger, Looked, Mirror, Part, Unwanted};
+use crate::registry::mirror::{Found as FoundThere, Ledger, Looked, Mirror, Part, Unwanted};
 use crate::registry::pull::{Found, Platforms, Request, Source};
 use crate::registry::sync::{self, Entry};
 
@@ -44,6 +44,17 @@ pub(super) enum Sides {
     Store(Source),
     /// From one registry to another.
     Registries(Box<Mirror>),
+}
+
+impl Sides {
+    /// Closes connections until they are needed again: a list may have more entries than files may be open.
+    pub(super) fn rest(&self) {
+        match self {
+            Sides::Nobody => {}
+            Sides::Store(source) => source.rest(),
+            Sides::Registries(mirror) => mirror.rest(),
+        }
+    }
 }
 
 /// The plan for a repository.
@@ -98,6 +109,7 @@ impl Sync<'_> {
             let (sides, unwanted) = (Sides::Nobody, Vec::new());
             let mut plan = Planned { entry, sides, images: Vec::new(), is_whole: true, unwanted };
             let shown = entry.repository.familiar_name();
+            failed.begin();
             let tags = bar.suspended(|| failed.told(&shown, self.tags(&mut plan)))?;
             plan.is_whole = tags.is_some();
             let Listed { tags, unlisted, is_credible } = tags.unwrap_or_default();
@@ -119,13 +131,23 @@ impl Sync<'_> {
                     }
                     None => plan.is_whole = false,
                 }
+                if failed.is_in_vain() {
+                    bar.suspended(|| note(format_args!("{shown}: no answer; no more of it is asked for")));
+                    plan.is_whole = false;
+                    break;
+                }
             }
             if let (true, true, Sides::Registries(mirror)) = (self.args.delete, plan.is_whole, &plan.sides) {
                 let wanted = plan.images.iter().filter_map(|image| image.reference.tag()).collect();
                 let unwanted = bar.suspended(|| failed.told(&shown, mirror.unwanted(&wanted)))?;
                 plan.is_whole = unwanted.is_some();
-                plan.unwanted = unwanted.unwrap_or_default();
+                let FoundThere { unwanted, unknown } = unwanted.unwrap_or_default();
+                plan.unwanted = unwanted;
+                for (tag, error) in unknown {
+                    bar.suspended(|| failed.told(&format!("{tag} stays"), Err::<(), _>(error)))?;
+                }
             }
+            plan.sides.rest();
             planned.push(plan);
         }
         Ok(planned)

@@ -81,10 +81,15 @@ impl Rows {
     }
 }
 
+/// Failures in a row after which a repository is given up.
+const IN_VAIN: usize = 3;
+
 /// What could not be done; the rest is.
 #[derive(Default)]
 pub(super) struct Failures {
     count: usize,
+    /// In a row, where nobody answered.
+    in_vain: usize,
     first: Option<CommandError>,
 }
 
@@ -96,9 +101,13 @@ impl Failures {
         outcome: Result<T, E>,
     ) -> Outcome<Option<T>> {
         let error = match outcome {
-            Ok(done) => return Ok(Some(done)),
+            Ok(done) => {
+                self.in_vain = 0;
+                return Ok(Some(done));
+            }
             Err(error) => error.into(),
         };
+        self.in_vain = if error.is_unanswered() { self.in_vain + 1 } else { 0 };
         if error.is_stop() {
             return Err(error);
         }
@@ -106,6 +115,16 @@ impl Failures {
         self.count += 1;
         self.first.get_or_insert(error);
         Ok(None)
+    }
+
+    /// Another repository begins, which may be of another host.
+    pub(super) fn begin(&mut self) {
+        self.in_vain = 0;
+    }
+
+    /// Whether the next one of the same repository need not be tried: each is asked for more than once, and a list may have thousands.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.in_vain >= IN_VAIN
     }
 
     pub(super) fn end(self, done: usize) -> Outcome {

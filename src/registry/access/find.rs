@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use larder_store::cancel::Cancel;
 
-use super::config::{self, Config};
+use super::config::{self, Asked, Config};
 use super::helper::Helper;
 use super::{Credentials, Environment, Error, Result, files};
 
@@ -17,6 +17,17 @@ pub(super) fn credentials(
 ) -> Result<(Credentials, Option<String>)> {
     let of = |path: &Path, config: &Config| -> Result<_> {
         let asked = config.helper(host).map_err(|why| damaged(path, why))?;
+        let own = || config.entry(host, repository).map_err(|why| damaged(path, why));
+        let is_missing = |asked: &Asked| Helper::is_missing(&asked.helper, &environment.path);
+        if let Some(asked) = asked.as_ref().filter(|asked| is_missing(asked)) {
+            // What stands there was meant for whoever has no helper. Docker itself reads nothing else of the variable.
+            let is_for_others = path == Path::new(files::VARIABLE) && !asked.alone;
+            match own()? {
+                Some(found) => return Ok(Some((found, Some(path.display().to_string())))),
+                None if is_for_others => return Ok(None),
+                None => {}
+            }
+        }
         if let Some(asked) = &asked {
             let helper = Helper::find(&asked.helper, host, &environment.path, cancel)?;
             if let Some(found) = helper.get(&asked.server)? {
@@ -26,8 +37,7 @@ pub(super) fn credentials(
         if asked.is_some_and(|asked| asked.alone) {
             return Ok(None);
         }
-        let found = config.entry(host, repository).map_err(|why| damaged(path, why))?;
-        Ok(found.map(|found| (found, Some(path.display().to_string()))))
+        Ok(own()?.map(|found| (found, Some(path.display().to_string()))))
     };
     if let Some(config) = variable(environment)?
         && let Some(found) = of(Path::new(files::VARIABLE), &config)?

@@ -66,12 +66,15 @@ impl<'a> Helper<'a> {
                 "a helper is named by what follows docker-credential-",
             ));
         }
-        let below = std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&program));
-        let found = below.into_iter().find(|path| path.is_file());
-        let path = found.ok_or_else(|| {
+        let path = installed(&program, path).ok_or_else(|| {
             wrong("is not below PATH", "install it, or take it out of the file of credentials that names it")
         })?;
         Ok(Helper { program, path, host: host.to_owned(), limit: LIMIT, cancel })
+    }
+
+    /// Whether there is such a program below `path`. What is no name of one is not missing, but wrong.
+    pub(super) fn is_missing(name: &str, path: &OsStr) -> bool {
+        !name.contains(['/', '\0']) && installed(&format!("docker-credential-{name}"), path).is_none()
     }
 
     /// What it is called.
@@ -164,6 +167,11 @@ impl<'a> Helper<'a> {
         })?;
         Ok(Ended { status, stdout })
     }
+}
+
+fn installed(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let below = std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(program));
+    below.into_iter().find(|path| path.is_file())
 }
 
 fn is_not_found(status: ExitStatus, stdout: &[u8]) -> bool {

@@ -114,7 +114,30 @@ pub(crate) struct Settings {
     /// The file that says `require_signature = true`, where one does.
     pub(crate) signatures_required_by: Option<PathBuf>,
     /// `--plain-http`: no file says it.
-    pub(crate) plain_http: bool,
+    pub(crate) plain_http: PlainHttp,
+}
+
+/// Which hosts are asked over plain HTTP though they are not on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum PlainHttp {
+    #[default]
+    None,
+    /// All that are asked for; no mirrors.
+    All,
+    /// These, with their ports where they have some.
+    These(Vec<String>),
+}
+
+impl PlainHttp {
+    /// Whether it was said of this host by its name.
+    pub(crate) fn names(&self, host: &str) -> bool {
+        matches!(self, PlainHttp::These(hosts) if hosts.iter().any(|named| normal(named) == normal(host)))
+    }
+
+    /// Whether it holds for a host that somebody asks for.
+    pub(crate) fn holds(&self, host: &str) -> bool {
+        *self == PlainHttp::All || self.names(host)
+    }
 }
 
 impl Settings {
@@ -213,7 +236,7 @@ pub(crate) fn with_credentials(
         credentials,
         credentials_from: None,
         tls: certs::of(&normal(host), environment)?,
-        plain_http: settings.plain_http,
+        plain_http: settings.plain_http.holds(host),
         mirrors: Vec::new(),
     })
 }

@@ -46,7 +46,7 @@ impl Line {
                 }
                 match backoff.failed(failure.again, dice()) {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(failure.error),
+                    None => return Err(failure.exhausted()),
                 }
             }
             Ok(())

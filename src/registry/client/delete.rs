@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode};
 
 use super::super::Registries;
 use super::super::error::{Error, Result};
+use super::backoff::Again;
 use super::endpoint::Ask;
 use super::manifest::Which;
 use super::push::refused;
@@ -22,6 +23,8 @@ pub(crate) enum Deletion {
     NotThere,
     /// The registry deletes nothing that is named so.
     Unsupported(Error),
+    /// It does not delete this: it is protected, or this user may not.
+    Refused(Error),
 }
 
 impl Repository {
@@ -52,9 +55,12 @@ impl Line {
                 }
                 _ => false,
             };
-            match is_unknown {
-                true => Ok(Deletion::Unsupported(failure.error)),
-                false => Err(refused(failure, endpoint)),
+            match (is_unknown, failure.again) {
+                (true, _) => Ok(Deletion::Unsupported(failure.error)),
+                (false, Again::Never) if matches!(failure.error, Error::Request(_)) => {
+                    Ok(Deletion::Refused(refused(failure, endpoint).error))
+                }
+                (false, _) => Err(refused(failure, endpoint)),
             }
         })
     }

@@ -30,6 +30,16 @@ impl Failure {
         Failure { again, ..self }
     }
 
+    /// The error, where there is no other try.
+    pub(super) fn exhausted(mut self) -> Error {
+        if let (Error::Request(failed), false) = (&mut self.error, self.again == Again::Never)
+            && failed.kind == Kind::Failed
+        {
+            failed.kind = Kind::Unanswered;
+        }
+        self.error
+    }
+
     /// Whether the other side said something that is no HTTP: it may want TLS.
     pub(super) fn is_gibberish(&self) -> bool {
         self.cause == Cause::Gibberish

@@ -34,7 +34,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder_store::Error as StoreError;
@@ -64,7 +64,7 @@ pub(crate) struct Repository {
     /// Mirrors first, the registry itself last.
     endpoints: Vec<Endpoint>,
     /// The registry once more for each repository that blobs may be mounted from: a token has to be good for both.
-    mounts: OnceLock<Vec<(String, Endpoint)>>,
+    mounts: Mutex<Vec<(String, Arc<Endpoint>)>>,
     /// The endpoint that answered last: who has the manifest has its blobs.
     first: AtomicUsize,
     patience: Patience,
@@ -83,7 +83,8 @@ impl Repository {
         for mirror in &own.mirrors {
             let there = mirror.repository(repository);
             // Without TLS only those are asked that were named with it.
-            let access = Access { plain_http: false, ..find(&mirror.host, &there)? };
+            let plain_http = registries.settings.plain_http.names(&mirror.host);
+            let access = Access { plain_http, ..find(&mirror.host, &there)? };
             endpoints.push(Endpoint::new(&mirror.host, there, access));
         }
         endpoints.push(Endpoint::new(host, repository.to_owned(), own));
@@ -92,7 +93,7 @@ impl Repository {
 
     fn at(endpoints: Vec<Endpoint>, registries: &Registries) -> Arc<Repository> {
         let (patience, cancel) = (registries.patience, registries.cancel.clone());
-        let (first, mounts) = (AtomicUsize::new(0), OnceLock::new());
+        let (first, mounts) = (AtomicUsize::new(0), Mutex::default());
         Arc::new(Repository { endpoints, mounts, first, patience, cancel })
     }
 
@@ -130,6 +131,15 @@ impl Line {
     /// The registry itself, as people name it.
     pub(crate) fn host(&self) -> &str {
         self.repository.endpoints.last().map_or("", |endpoint| endpoint.host.as_str())
+    }
+
+    /// Whether it goes on: no signal came, and it is not over.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.repository.cancel.check()?;
+        match self.over.borrow().as_ref().is_some_and(|over| over.load(Ordering::Relaxed)) {
+            true => Err(StoreError::Interrupted.into()),
+            false => Ok(()),
+        }
     }
 
     /// From now on all that it does ends as well, as by a signal, when this says that it is over.
@@ -181,7 +191,7 @@ impl Line {
                 };
                 match backoff.failed(failure.again, dice()) {
                     Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(failure.error),
+                    None => return Err(failure.exhausted()),
                 }
             }
         })?

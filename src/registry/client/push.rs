@@ -1,7 +1,7 @@
 //! What only pushing asks for: a registry without its mirrors, tokens that are good for writing, manifests that are put there.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use larder_store::Digest;
@@ -14,12 +14,16 @@ use tokio::time::timeout;
 use super::super::Registries;
 use super::super::access::access;
 use super::super::error::{Error, Kind, Result};
+use super::backoff::Again;
 use super::endpoint::{Answer, Ask, Endpoint};
 use super::failure::Failure;
 use super::manifest::{PAGE_HINT, Which, accepting, digest_of, media_type_of};
 use super::taken::{self, Said};
 use super::wire::{Patience, Wire};
 use super::{Line, Repository};
+
+/// Repositories that blobs are mounted from: each has a token of its own.
+const MOST_MOUNTS: usize = 64;
 
 /// What a registry says of the manifest that it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +52,7 @@ impl Repository {
         let endpoint = Endpoint::new(host, repository.to_owned(), own);
         Ok(Arc::new(Repository {
             endpoints: vec![endpoint.for_scopes(vec![scope])],
-            mounts: OnceLock::new(),
+            mounts: Mutex::default(),
             first: AtomicUsize::new(0),
             // While a blob is sent the registry has nothing to say; how long it may take is counted there.
             patience: Patience { silence: Duration::from_secs(24 * 3600), ..registries.patience },
@@ -56,14 +60,24 @@ impl Repository {
         }))
     }
 
-    /// Says which repositories of the same registry blobs may be mounted from; the first call counts.
+    /// Says which repositories of the same registry blobs may be mounted from, beside those that it knows. Of too many the rest is
+    /// passed over.
     pub(crate) fn mount_from(&self, sources: &[String]) {
         let Some(own) = self.endpoints.last() else { return };
-        let to = |source: &String| {
+        let mut mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        for source in sources {
+            if mounts.len() >= MOST_MOUNTS || mounts.iter().any(|(known, _)| known == source) {
+                continue;
+            }
             let scopes = vec![write(&own.repository), format!("repository:{source}:pull")];
-            (source.clone(), own.beside(scopes))
-        };
-        self.mounts.get_or_init(|| sources.iter().map(to).collect());
+            mounts.push((source.clone(), Arc::new(own.beside(scopes))));
+        }
+    }
+
+    /// The registry, as it is asked for a blob of this repository.
+    pub(super) fn mount_at(&self, source: &str) -> Option<Arc<Endpoint>> {
+        let mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        mounts.iter().find(|(known, _)| known == source).map(|(_, endpoint)| Arc::clone(endpoint))
     }
 }
 
@@ -74,26 +88,33 @@ fn write(repository: &str) -> String {
 impl Line {
     /// What a manifest is at the registry; `None` where there is none.
     pub(crate) fn manifest_there(&self, which: &Which) -> Result<Option<Digest>> {
-        self.ask(async |endpoint, wire| {
-            let ask = accepting(Method::HEAD, which);
-            let known = match self.short(endpoint, wire, &ask).await {
-                Ok(answer) => {
-                    let headers = answer.response.headers();
-                    // What answers to everything must not pass for a registry that has everything.
-                    media_type_of(headers, &answer.asked)?;
-                    if let Which::Digest(digest) = which {
-                        taken::check_digest(&answer, "manifest", digest)?;
-                    }
-                    digest_of(headers, &answer.asked)?
+        self.ask(async |endpoint, wire| self.manifest_at(endpoint, wire, which).await)
+    }
+
+    async fn manifest_at(
+        &self,
+        endpoint: &Endpoint,
+        wire: &Wire,
+        which: &Which,
+    ) -> Result<Option<Digest>, Failure> {
+        let ask = accepting(Method::HEAD, which);
+        let known = match self.short(endpoint, wire, &ask).await {
+            Ok(answer) => {
+                let headers = answer.response.headers();
+                // What answers to everything must not pass for a registry that has everything.
+                media_type_of(headers, &answer.asked)?;
+                if let Which::Digest(digest) = which {
+                    taken::check_digest(&answer, "manifest", digest)?;
                 }
-                Err(failure) if failure.is_absent() || failure.is_not_allowed() => return Ok(None),
-                Err(failure) => return Err(refused(failure, endpoint)),
-            };
-            Ok(match which {
-                // It is what it was asked for by, whatever algorithm the registry has for itself.
-                Which::Digest(digest) => Some(*digest),
-                Which::Tag(_) => known,
-            })
+                digest_of(headers, &answer.asked)?
+            }
+            Err(failure) if failure.is_absent() || failure.is_not_allowed() => return Ok(None),
+            Err(failure) => return Err(refused(failure, endpoint)),
+        };
+        Ok(match which {
+            // It is what it was asked for by, whatever algorithm the registry has for itself.
+            Which::Digest(digest) => Some(*digest),
+            Which::Tag(_) => known,
         })
     }
 
@@ -105,8 +126,14 @@ impl Line {
                 .header(CONTENT_TYPE, &raw.media_type)
                 .header(CONTENT_LENGTH, &bytes.len().to_string())
                 .carrying(move || Body::from(bytes.clone()));
-            let answer =
-                self.short(endpoint, wire, &ask).await.map_err(|failure| refused(failure, endpoint))?;
+            let answer = match self.short(endpoint, wire, &ask).await {
+                Ok(answer) => answer,
+                Err(failure) if self.is_there_anyway(endpoint, wire, raw, which, &failure).await => {
+                    return Ok(Put::There);
+                }
+                Err(failure) if is_race(&failure) => return Err(failure.again(Again::Soon)),
+                Err(failure) => return Err(refused(failure, endpoint)),
+            };
             if taken::read(&answer, "manifest", &raw.digest)? == Said::Anything {
                 let by_digest = accepting(Method::HEAD, &Which::Digest(raw.digest));
                 let there = self.short(endpoint, wire, &by_digest).await;
@@ -118,11 +145,34 @@ impl Line {
         })
     }
 
+    /// Whether a manifest is there though putting it failed: the answer was lost, or somebody else has put the same. Who lists what
+    /// refers to something is told by the answer alone.
+    async fn is_there_anyway(
+        &self,
+        endpoint: &Endpoint,
+        wire: &Wire,
+        raw: &RawManifest,
+        which: &Which,
+        failure: &Failure,
+    ) -> bool {
+        failure.error.kind() == Some(Kind::Failed)
+            && raw.subject().is_none()
+            && matches!(self.manifest_at(endpoint, wire, which).await, Ok(Some(there)) if there == raw.digest)
+    }
+
     /// Asks for what has no body, or for its beginning.
     pub(super) async fn short(&self, endpoint: &Endpoint, wire: &Wire, ask: &Ask) -> Result<Answer, Failure> {
         let patience = self.repository.patience.document;
         let answer = timeout(patience, endpoint.once(wire, ask)).await;
         answer.unwrap_or_else(|_| Err(endpoint.asked(ask).timed_out(patience)))
+    }
+}
+
+/// Whether a registry may have read what another one was writing at that moment: Docker's says then that the digest is wrong.
+fn is_race(failure: &Failure) -> bool {
+    match &failure.error {
+        Error::Request(failed) => failed.why.starts_with("400") && failed.why.contains("digest"),
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use larder_store::Digest;
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 
 use super::super::error::Kind;
 use super::endpoint::Answer;
@@ -56,6 +56,17 @@ pub(super) fn check_digest(answer: &Answer, what: &str, digest: &Digest) -> Resu
             Err(asked.failed(Kind::Damaged, why, MANGLED))
         }
         said => Ok(said.is_some()),
+    }
+}
+
+/// Refuses an answer to HEAD that says another size than was announced. Some say none, or that there is nothing to say (0).
+pub(super) fn check_size(answer: &Answer, size: u64) -> Result<(), Failure> {
+    let said = answer.response.headers().get(CONTENT_LENGTH).and_then(|said| said.to_str().ok());
+    match said.and_then(|said| said.trim().parse::<u64>().ok()) {
+        Some(other) if other != size && other != 0 => {
+            Err(answer.asked.damaged(format!("has {other} bytes of it where {size} were announced")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -57,9 +57,9 @@ impl From<Failure> for Broken {
 }
 
 impl Line {
-    /// Whether the repository has a blob.
-    pub(crate) fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        self.ask(async |endpoint, wire| self.blob_is_there(endpoint, wire, digest).await)
+    /// Whether the repository has a blob. One with another size than it is said to have is refused.
+    pub(crate) fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool> {
+        self.ask(async |endpoint, wire| self.blob_is_there(endpoint, wire, digest, size).await)
     }
 
     async fn blob_is_there(
@@ -67,6 +67,7 @@ impl Line {
         endpoint: &Endpoint,
         wire: &Wire,
         digest: &Digest,
+        size: u64,
     ) -> Result<bool, Failure> {
         let ask = Ask::new(Method::HEAD, format!("blobs/{digest}"));
         match self.short(endpoint, wire, &ask).await {
@@ -74,6 +75,7 @@ impl Line {
                 if answer.asked.side == endpoint.host {
                     taken::check_page(&answer)?;
                 }
+                taken::check_size(&answer, size)?;
                 taken::check_digest(&answer, "blob", digest).map(|_| true)
             }
             // Who does not know HEAD is sent the blob.
@@ -85,14 +87,12 @@ impl Line {
     /// Asks for a blob of another repository of the same registry, one of those that [`super::Repository::mount_from`] was
     /// told of. That is asked once: a registry that has no such blob there, or does not give it, is no failure.
     pub(crate) fn mount(&self, digest: &Digest, from: &str) -> Result<Mounted> {
-        let known =
-            self.repository.mounts.get().and_then(|all| all.iter().find(|(source, _)| source == from));
-        let (Some((_, endpoint)), Some(wire)) = (known, self.wires.last()) else {
+        let (Some(endpoint), Some(wire)) = (self.repository.mount_at(from), self.wires.last()) else {
             return Ok(Mounted::No(None));
         };
         let path = format!("blobs/uploads/?mount={digest}&from={from}");
         let ask = Ask::new(Method::POST, path).header(CONTENT_LENGTH, "0");
-        let answer = self.within(self.short(endpoint, wire, &ask))?;
+        let answer = self.within(self.short(&endpoint, wire, &ask))?;
         Ok(match answer {
             Ok(answer) if answer.response.status() == StatusCode::CREATED => {
                 // It may be about another one, whatever it means by that.
@@ -114,21 +114,29 @@ impl Line {
         };
         self.within(async {
             let (mut session, mut told, mut backoff) = (begun, 0, Backoff::new(&self.repository.patience));
+            let (mut may_be_stale, mut most) = (session.is_some(), 0);
             loop {
-                let had = session.as_ref().map_or(0, |session| session.from);
                 let sent = self.upload_once(endpoint, wire, blob, session.take(), &mut told, watch).await;
                 let Err(Broken { failure, session: broken }) = sent else { return Ok(()) };
-                let Some(wait) = backoff.failed(failure.again, dice()) else { return Err(failure.error) };
+                if std::mem::take(&mut may_be_stale) && failure.is_absent() {
+                    // The blob took long to come here, and the registry has forgotten what it began.
+                    continue;
+                }
+                let Some(wait) = backoff.failed(failure.again, dice()) else {
+                    return Err(failure.exhausted());
+                };
                 sleep(wait).await;
                 // The answer may be all that was lost.
-                if matches!(self.blob_is_there(endpoint, wire, &blob.digest()).await, Ok(true)) {
+                if matches!(self.blob_is_there(endpoint, wire, &blob.digest(), blob.size()).await, Ok(true)) {
                     return Ok(());
                 }
                 session = match broken {
                     Some(broken) => self.resumed(endpoint, wire, broken, blob.size()).await,
                     None => None,
                 };
-                if session.as_ref().is_some_and(|session| session.from >= had + PROGRESS) {
+                // Counted from the most that it ever had: it may lose what it had and get it again for ever.
+                if let Some(session) = session.as_ref().filter(|session| session.from >= most + PROGRESS) {
+                    most = session.from;
                     backoff.brought();
                 }
             }
@@ -177,7 +185,7 @@ impl Line {
         let failure = match answer {
             Ok(answer) => {
                 if taken::read(&answer, "blob", &blob.digest())? == Said::Anything {
-                    match self.blob_is_there(endpoint, wire, &blob.digest()).await {
+                    match self.blob_is_there(endpoint, wire, &blob.digest(), blob.size()).await {
                         Ok(true) => {}
                         Ok(false) => {
                             let why = format!("{}, and it does not have it then", answer.response.status());

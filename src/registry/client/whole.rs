@@ -67,7 +67,7 @@ impl Line {
             if at >= last || error.kind().is_none() {
                 return Err(error);
             }
-            if matches!(error.kind(), Some(Kind::Failed | Kind::Denied)) {
+            if matches!(error.kind(), Some(Kind::Failed | Kind::Unanswered | Kind::Denied)) {
                 // That one is of no more help.
                 self.repository.first.fetch_max(at + 1, Ordering::Relaxed);
             }

@@ -4,7 +4,7 @@
 use larder_store::Store;
 use larder_store::archive::options::Options;
 use larder_store::archive::passing::Passage;
-use larder_store::blob::Blob;
+use larder_store::blob::{Blob, BlobWriter, Claim};
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
@@ -12,15 +12,24 @@ use larder_store::progress::Event;
 
 use super::super::client::{Line, Taking};
 use super::super::error::Result;
+use super::super::lines::Lines;
+use super::super::pull::rivals::{Rivals, Turn};
 use super::super::push::plan::{Documents, blobs};
 use super::super::push::send::Supply;
 use super::super::push::{Delivery, Parcel, Pushed};
-use super::{Lines, Looked, Mirror};
+use super::{Looked, Mirror};
 
 /// The source, by way of the store.
 struct Source<'a> {
     passage: Passage<'a>,
-    lines: Lines,
+    lines: &'a Lines,
+}
+
+/// A blob that is to come.
+enum Begun {
+    /// Somebody else has brought it.
+    There(Blob),
+    Ours(BlobWriter),
 }
 
 impl Supply for Source<'_> {
@@ -28,15 +37,52 @@ impl Supply for Source<'_> {
         if let Some(there) = self.passage.open(blob)? {
             return Ok(there);
         }
+        let begun = match self.begin(blob, waits)? {
+            Begun::Ours(begun) => begun,
+            Begun::There(there) => {
+                watch(there.size());
+                return Ok(there);
+            }
+        };
         let anew = || self.passage.ingest().writer_of(&blob.digest, blob.size);
         let taking = Taking { anew: &anew, watch, passed_over: &|_, _| {} };
         let staged = self.lines.with(|line| {
             line.ends_with(waits);
-            let staged = line.blob(blob, anew()?, &taking);
+            let staged = line.blob(blob, begun, &taking);
             line.until(None);
             staged
         })?;
         Ok(self.passage.take(staged)?)
+    }
+}
+
+impl Source<'_> {
+    /// Begins a blob. One that another process fetches already is waited for, as long as that gets on; who waits has begun none, so that
+    /// two that want each other's blobs both get on.
+    fn begin(&self, blob: &Descriptor, waits: &Line) -> Result<Begun> {
+        let rivals = Rivals::new(self.lines.repository().patience().rival);
+        let mut turn = Turn::First;
+        loop {
+            let writer = match turn {
+                Turn::Stalled => self.passage.ingest().writer_of(&blob.digest, blob.size)?,
+                Turn::First | Turn::Gone | Turn::Left => {
+                    match self.passage.claim(blob, turn == Turn::Left)? {
+                        Claim::Ours(writer) => writer,
+                        Claim::Theirs(rival) => {
+                            rivals.add(blob, rival);
+                            let go_on = || waits.check().map(|()| true);
+                            (_, turn) = rivals.wait(&go_on)?.unwrap_or((blob, Turn::Gone));
+                            continue;
+                        }
+                    }
+                }
+            };
+            // Looked for after the claim: from then on nobody else brings it.
+            return Ok(match self.passage.open(blob)? {
+                Some(there) => Begun::There(there),
+                None => Begun::Ours(writer),
+            });
+        }
     }
 }
 
@@ -67,10 +113,14 @@ impl Mirror {
             true => wanted.iter().map(|(digest, _)| *digest).collect(),
             false => Vec::new(),
         };
-        let source = Source { passage, lines: Lines::of(&self.source) };
+        let source = Source { passage, lines: &self.source };
         let been = vec![(self.from.clone(), mounts)];
         let mut parcel = Parcel::passing(store, image, referrers, &source, been);
-        let pushed = parcel.deliver(&to, Delivery { registries: &self.registries, jobs, watch: &watch });
+        let pushed = parcel.deliver_by(
+            &self.lines,
+            &to,
+            Delivery { registries: &self.registries, jobs, watch: &watch },
+        );
         drop(parcel);
         let pushed = pushed?;
         source.passage.let_go()?;

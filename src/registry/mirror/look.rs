@@ -8,10 +8,11 @@ use larder_store::digest::Digest;
 use larder_store::error::Error as StoreError;
 use larder_store::manifest::{Document, RawManifest};
 
-use super::super::client::{Repository, Which};
+use super::super::client::{Line, Repository, Which};
 use super::super::error::{Error, Failed, Kind, Result};
+use super::super::lines::{AT_ONCE, Lines};
 use super::super::pull::documents::Documents as Source;
-use super::super::pull::{Platforms, check_platform};
+use super::super::pull::{Platforms, check_platform, sizes};
 use super::super::push::plan::{Documents, blobs, children};
 use super::super::push::sources::sources;
 use super::{Ledger, Looked, Mirror, Part};
@@ -26,6 +27,17 @@ struct Lacking {
     send: u64,
 }
 
+/// A look at a tag, by a line to each side.
+pub(super) struct Look<'a> {
+    mirror: &'a Mirror,
+    pub(super) from: &'a Line,
+    pub(super) to: &'a Line,
+    store: &'a Store,
+    /// Blobs of which the destination was asked.
+    known: &'a mut HashMap<Digest, bool>,
+    ledger: &'a mut Ledger,
+}
+
 impl Mirror {
     /// Looks what becomes of a tag. What it brings is noted for those that come after it.
     pub(crate) fn look(
@@ -36,26 +48,40 @@ impl Mirror {
         referrers: bool,
         ledger: &mut Ledger,
     ) -> Result<Looked> {
+        let mut known = std::mem::take(&mut self.known);
+        let looked = self.source.with(|from| {
+            self.lines.with(|to| {
+                let known = &mut known;
+                Look { mirror: self, from, to, store, known, ledger }.look(tag, part, referrers)
+            })
+        });
+        self.known = known;
+        looked
+    }
+}
+
+impl Look<'_> {
+    fn look(&mut self, tag: &str, part: &Part, referrers: bool) -> Result<Looked> {
         let which = Which::Tag(tag.to_owned());
-        let announced = self.source_line.head(&which).map_err(Error::of_image)?.digest;
-        let was = self.line.manifest_there(&which)?;
+        let announced = self.from.head(&which).map_err(Error::of_image)?.digest;
+        let was = self.to.manifest_there(&which)?;
         let is_there =
             |digest| Looked { digest, was, fetch: 0, send: 0, coming: 0, image: None, referrers: Vec::new() };
         if let Some(digest) = announced.filter(|digest| was == Some(*digest) && !referrers) {
             return Ok(is_there(digest));
         }
-        let mut source = Source::new(store, &self.source_line);
+        let mut source = Source::new(self.store, self.from);
         let mut whole = 0;
         let root = match announced {
             // By its digest: the tag may move meanwhile.
             Some(digest) => source.by_digest(&digest).map_err(Error::of_image)?,
             None => {
-                let root = self.source_line.manifest(&which).map_err(Error::of_image)?;
+                let root = self.from.manifest(&which).map_err(Error::of_image)?;
                 whole = root.bytes.len() as u64;
                 root
             }
         };
-        let (root, platforms) = self.root(store, &mut source, root, part)?;
+        let (root, platforms) = self.root(&mut source, root, part)?;
         let is_tagged = was == Some(root.digest);
         if is_tagged && !referrers {
             return Ok(Looked { fetch: source.fetched() + whole, ..is_there(root.digest) });
@@ -66,7 +92,7 @@ impl Mirror {
         };
         let (mut send, mut image) = (0, None);
         if !is_tagged || !found.is_empty() {
-            let lacking = self.lacking(&mut source, root.clone(), is_tagged, &platforms, ledger)?;
+            let lacking = self.lacking(&mut source, root.clone(), is_tagged, &platforms)?;
             send += lacking.send;
             image = Some(Documents::of(&root.digest, &lacking.documents));
         }
@@ -75,13 +101,19 @@ impl Mirror {
             lacking.clear();
         }
         for documents in found.iter().map(|(_, documents)| documents) {
-            for raw in &documents.all {
-                send += self.goes(raw, ledger);
+            for (at, raw) in documents.all.iter().enumerate() {
+                let is_root = at + 1 == documents.all.len();
+                if !is_root && self.to.manifest_there(&Which::Digest(raw.digest))?.is_some() {
+                    continue;
+                }
+                send += self.goes(raw);
                 lacking.push(raw.clone());
             }
         }
+        let read = found.iter().flat_map(|(_, documents)| &documents.all);
+        sizes::check(self.from.host(), image.iter().flat_map(|image| &image.all).chain(read))?;
         let documents = source.fetched().saturating_add(whole);
-        let (coming, going) = self.blobs(store, &lacking, ledger)?;
+        let (coming, going) = self.blobs(&lacking)?;
         Ok(Looked {
             digest: root.digest,
             was,
@@ -96,7 +128,6 @@ impl Mirror {
     /// What the tag is to mean: the whole, or the one image of an index that is wanted.
     fn root(
         &self,
-        store: &Store,
         source: &mut Source<'_>,
         root: RawManifest,
         part: &Part,
@@ -104,7 +135,7 @@ impl Mirror {
         let Part::Platforms(wanted) = part else { return Ok((root, Platforms::All)) };
         let platforms = Platforms::These(wanted.clone());
         let Document::Index(index) = &root.document else {
-            check_platform(store, &self.source_line, std::slice::from_ref(&root), &platforms)?;
+            check_platform(self.store, self.from, std::slice::from_ref(&root), &platforms)?;
             return Ok((root, Platforms::All));
         };
         let chosen = platforms.children(index).map_err(|why| source.unfit(&root, why))?;
@@ -117,12 +148,11 @@ impl Mirror {
     /// Reads what the destination lacks of an image. What is not wanted of an index has to be there: else no registry takes the index,
     /// or it has then one that nobody can pull.
     fn lacking(
-        &self,
+        &mut self,
         source: &mut Source<'_>,
         root: RawManifest,
         is_tagged: bool,
         platforms: &Platforms,
-        ledger: &mut Ledger,
     ) -> Result<Lacking> {
         let mut lacking = Lacking { documents: HashMap::new(), send: 0 };
         let mut unwanted: Vec<Descriptor> = Vec::new();
@@ -138,26 +168,22 @@ impl Mirror {
             if let (Document::Index(index), false) = (&raw.document, is_tagged) {
                 let chosen = platforms.children(index).map_err(|why| source.unfit(&raw, why))?;
                 let chosen: HashSet<_> = chosen.iter().map(|child| child.digest).collect();
-                for child in children(&raw) {
-                    if self.line.manifest_there(&Which::Digest(child.digest))?.is_some() {
-                        continue;
-                    }
+                let listed: Vec<_> = children(&raw).map(|child| child.digest).collect();
+                let absent = self.mirror.lines.lacking(self.to, &listed, AT_ONCE)?;
+                let absent: HashSet<_> = absent.into_iter().collect();
+                for child in children(&raw).filter(|child| absent.contains(&child.digest)) {
                     match chosen.contains(&child.digest) {
                         true => left.push((source.described(child)?, depth + 1)),
                         false => unwanted.push(child.clone()),
                     }
                 }
             }
+            let goes = self.goes(&raw);
             lacking.send += match raw.digest == first {
-                // Put once for each tag.
-                true => {
-                    if is_tagged {
-                        0
-                    } else {
-                        raw.bytes.len() as u64
-                    }
-                }
-                false => self.goes(&raw, ledger),
+                // Put once for each tag, also where it goes as a part of something.
+                true if is_tagged => 0,
+                true => raw.bytes.len() as u64,
+                false => goes,
             };
             lacking.documents.insert(raw.digest, raw);
         }
@@ -174,7 +200,7 @@ impl Mirror {
         };
         let list: Vec<_> = unwanted.iter().map(shown).collect();
         Error::from(Failed {
-            side: self.to.familiar_name(),
+            side: self.mirror.to.familiar_name(),
             request: format!("index {root}"),
             why: format!("lists what is not wanted and not there: {}", list.join(", ")),
             hint: "without `platforms` all of it goes; with one platform that image goes alone, without the index".into(),
@@ -183,36 +209,40 @@ impl Mirror {
     }
 
     /// Bytes of a document that is to go to the destination, unless it does so already.
-    fn goes(&self, raw: &RawManifest, ledger: &mut Ledger) -> u64 {
-        let is_new = ledger.there.insert((self.to.familiar_name(), raw.digest));
+    fn goes(&mut self, raw: &RawManifest) -> u64 {
+        let is_new = self.ledger.there.insert((self.mirror.to.familiar_name(), raw.digest));
         if is_new { raw.bytes.len() as u64 } else { 0 }
     }
 
     /// Bytes of the blobs of these documents: those that come from the source, and those that go to the destination.
-    fn blobs(&mut self, store: &Store, documents: &[RawManifest], ledger: &mut Ledger) -> Result<(u64, u64)> {
-        let (host, place) = (self.to.domain().to_owned(), self.to.familiar_name());
+    fn blobs(&mut self, documents: &[RawManifest]) -> Result<(u64, u64)> {
+        let (host, place) = (self.mirror.to.domain().to_owned(), self.mirror.to.familiar_name());
         let mut wanted = blobs(documents.iter());
-        wanted.retain(|blob| !ledger.there.contains(&(place.clone(), blob.digest)));
+        wanted.retain(|blob| !self.ledger.there.contains(&(place.clone(), blob.digest)));
         let asked: Vec<_> =
-            wanted.iter().map(|blob| blob.digest).filter(|digest| !self.known.contains_key(digest)).collect();
-        let there = self.lines.which_are_there(&asked)?;
-        self.known.extend(asked.into_iter().map(|digest| (digest, there.contains(&digest))));
+            wanted.iter().copied().filter(|blob| !self.known.contains_key(&blob.digest)).collect();
+        let there = self.mirror.lines.which_are_there(&asked)?;
+        self.known.extend(asked.iter().map(|blob| (blob.digest, there.contains(&blob.digest))));
         wanted.retain(|blob| self.known.get(&blob.digest) != Some(&true));
+        if self.mirror.is_same_host() {
+            // Mounted, they are never read here: whether they are as large as they are said to be, the source tells.
+            self.mirror.source.which_are_there(&wanted)?;
+        }
         let mut unknown = Vec::new();
         for blob in wanted {
-            ledger.there.insert((place.clone(), blob.digest));
+            self.ledger.there.insert((place.clone(), blob.digest));
             // What a repository of that registry has, or will have by then, is mounted.
-            let is_near = !ledger.somewhere.insert((host.clone(), blob.digest));
-            if !is_near && !self.is_same_host() {
+            let is_near = !self.ledger.somewhere.insert((host.clone(), blob.digest));
+            if !is_near && !self.mirror.is_same_host() {
                 unknown.push(blob);
             }
         }
-        let near = self.near(store, &unknown)?;
+        let near = self.near(&unknown)?;
         let (mut coming, mut going) = (0u64, 0u64);
         for blob in unknown.into_iter().filter(|blob| !near.contains(&blob.digest)) {
             going = going.saturating_add(blob.size);
-            let is_stored = store.blobs().contains(&blob.digest)? == Some(blob.size);
-            if !is_stored && ledger.fetched.insert(blob.digest) {
+            let is_stored = self.store.blobs().contains(&blob.digest)? == Some(blob.size);
+            if !is_stored && self.ledger.fetched.insert(blob.digest) {
                 coming = coming.saturating_add(blob.size);
             }
         }
@@ -220,16 +250,20 @@ impl Mirror {
     }
 
     /// Which of these blobs another repository of the destination's registry has, of those that one is believed to have.
-    fn near(&self, store: &Store, blobs: &[&Descriptor]) -> Result<HashSet<Digest>> {
-        let mut by_repository: HashMap<String, Vec<Digest>> = HashMap::new();
-        for (digest, path) in sources(store, &self.to, blobs, &[]) {
-            by_repository.entry(path).or_default().push(digest);
+    fn near(&self, blobs: &[&Descriptor]) -> Result<HashSet<Digest>> {
+        let to = &self.mirror.to;
+        let mut by_repository: HashMap<String, Vec<&Descriptor>> = HashMap::new();
+        let believed = sources(self.store, to, blobs, &[]);
+        for blob in blobs {
+            if let Some(path) = believed.get(&blob.digest) {
+                by_repository.entry(path.clone()).or_default().push(blob);
+            }
         }
         let mut near = HashSet::new();
-        for (path, digests) in by_repository {
-            let Ok(place) = format!("{}/{path}", self.to.domain()).parse() else { continue };
-            let asked = Repository::of(&place, &self.registries)
-                .and_then(|repository| super::Lines::of(&repository).which_are_there(&digests));
+        for (path, blobs) in by_repository {
+            let Ok(place) = format!("{}/{path}", to.domain()).parse() else { continue };
+            let asked = Repository::of(&place, &self.mirror.registries)
+                .and_then(|repository| Lines::to(&repository).which_are_there(&blobs));
             match asked {
                 Ok(there) => near.extend(there),
                 Err(error) if error.is_stop() => return Err(error),

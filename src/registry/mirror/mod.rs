@@ -6,24 +6,22 @@
 
 mod bring;
 mod delete;
-mod lines;
 mod look;
 mod referrers;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use larder_store::digest::Digest;
 use larder_store::reference::Reference;
 
-use self::lines::Lines;
 use super::Registries;
 use super::client::{Line, Repository};
 use super::error::{Error, Result};
+use super::lines::Lines;
 use super::push::plan::Documents;
 use super::sync::is_same_host;
 
-pub(crate) use self::delete::{Left, Unwanted};
+pub(crate) use self::delete::{Found, Left, Unwanted};
 
 /// What of images is wanted.
 #[derive(Debug, Clone)]
@@ -39,9 +37,9 @@ pub(crate) struct Mirror {
     from: Reference,
     to: Reference,
     registries: Registries,
-    source: Arc<Repository>,
-    source_line: Line,
-    line: Line,
+    /// To the source.
+    source: Lines,
+    /// To the destination, for pushing.
     lines: Lines,
     /// Blobs of which the destination was asked.
     known: HashMap<Digest, bool>,
@@ -104,15 +102,11 @@ impl Mirror {
         // The destination may be what this host asks before the source: it would be compared with itself.
         let is_other = |mirror: &super::access::Mirror| !is_same_host(&mirror.host, to.domain());
         registries.settings.mirrors.values_mut().for_each(|mirrors| mirrors.retain(is_other));
-        let source = Repository::of(from, &registries)?;
-        let destination = Repository::for_push(to, &registries)?;
         Ok(Mirror {
             from: from.clone(),
             to: to.clone(),
-            source_line: source.line()?,
-            source,
-            line: destination.line()?,
-            lines: Lines::of(&destination),
+            source: Lines::to(&Repository::of(from, &registries)?),
+            lines: Lines::to(&Repository::for_push(to, &registries)?),
             registries,
             known: HashMap::new(),
         })
@@ -120,7 +114,13 @@ impl Mirror {
 
     /// The tags that the source has.
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
-        self.source_line.tags().map_err(Error::of_image)
+        self.source.with(Line::tags).map_err(Error::of_image)
+    }
+
+    /// Closes what is open, until one of the sides is asked again.
+    pub(crate) fn rest(&self) {
+        self.source.rest();
+        self.lines.rest();
     }
 
     fn is_same_host(&self) -> bool {

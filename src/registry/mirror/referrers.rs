@@ -10,9 +10,9 @@ use super::super::error::{Kind, Result};
 use super::super::pull::Platforms;
 use super::super::pull::documents::{Documents as Source, MAX_REFERRERS};
 use super::super::push::plan::Documents;
-use super::Mirror;
+use super::look::Look;
 
-impl Mirror {
+impl Look<'_> {
     /// What refers to a document or one of its children, and what refers to that, each with its subject. What the destination has and
     /// lists is passed over.
     pub(super) fn referrers(
@@ -27,18 +27,18 @@ impl Mirror {
         let mut seen: HashSet<_> = left.iter().copied().collect();
         let mut found = Vec::new();
         while let Some(subject) = left.pop() {
-            let listed = self.source_line.referrers(&subject)?;
+            let listed = self.from.referrers(&subject)?;
             if listed.is_empty() {
                 continue;
             }
             let there: HashSet<_> =
-                self.line.referrers(&subject)?.into_iter().map(|referrer| referrer.digest).collect();
+                self.to.referrers(&subject)?.into_iter().map(|referrer| referrer.digest).collect();
             for referrer in listed {
                 if seen.len() > MAX_REFERRERS || !seen.insert(referrer.digest) {
                     continue;
                 }
                 let which = Which::Digest(referrer.digest);
-                if there.contains(&referrer.digest) && self.line.manifest_there(&which)?.is_some() {
+                if there.contains(&referrer.digest) && self.to.manifest_there(&which)?.is_some() {
                     left.push(referrer.digest);
                     continue;
                 }

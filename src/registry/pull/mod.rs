@@ -7,9 +7,9 @@
 pub(super) mod documents;
 mod fetch;
 mod platforms;
-mod rivals;
+pub(super) mod rivals;
 mod seen;
-mod sizes;
+pub(super) mod sizes;
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use self::fetch::Fetching;
 use super::Registries;
 use super::client::{Line, Repository, Which};
 use super::error::{Error, Failed, Kind, Result};
+use super::lines::Lines;
 
 pub(crate) use self::platforms::Platforms;
 pub(crate) use self::seen::{Seen, look};
@@ -59,8 +60,7 @@ pub(crate) enum Notice {
 
 /// A repository that images come from.
 pub(crate) struct Source {
-    repository: Arc<Repository>,
-    line: Line,
+    lines: Lines,
 }
 
 /// An image as it is in the registry now, with what it needs.
@@ -81,43 +81,29 @@ pub(crate) fn pull(
 ) -> Result<Vec<Imported>> {
     let source = Source::of(request.reference, registries)?;
     let found = source.find(store, request)?;
-    let Source { repository, line } = source;
-    take(store, &repository, found, Some(line), request.jobs, notice, options)
+    let (repository, spare) = (source.lines.repository(), source.lines.spare());
+    take(store, repository, found, spare, request.jobs, notice, options)
 }
 
 impl Source {
     /// The repository of a reference. Asks nobody yet.
     pub(crate) fn of(reference: &Reference, registries: &Registries) -> Result<Source> {
-        let repository = Repository::of(reference, registries)?;
-        let line = repository.line()?;
-        Ok(Source { repository, line })
+        Ok(Source { lines: Lines::to(&Repository::of(reference, registries)?) })
     }
 
     /// The tags that there are.
     pub(crate) fn tags(&self) -> Result<Vec<String>> {
-        self.line.tags().map_err(Error::of_image)
+        self.lines.with(Line::tags).map_err(Error::of_image)
+    }
+
+    /// Closes what is open, until it is asked again.
+    pub(crate) fn rest(&self) {
+        self.lines.rest();
     }
 
     /// Reads what an image is now, and what belongs to it; only documents are fetched.
     pub(crate) fn find(&self, store: &Store, request: &Request<'_>) -> Result<Found> {
-        let line = &self.line;
-        let mut documents = Documents::new(store, line);
-        let root = root(&mut documents, line, request.reference).map_err(Error::of_image)?;
-        let origin = origin(request.reference);
-        let image = documents.below(root, request.platforms)?;
-        check_platform(store, line, &image, request.platforms)?;
-        let foreign = foreign(&image);
-        let mut arriving = Vec::new();
-        if request.referrers {
-            let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
-            for (digest, documents) in documents.referrers(&subjects)? {
-                let origin = format!("{}@{digest}", repository_of(request.reference));
-                arriving.push(Arriving { name: None, documents, origin });
-            }
-        }
-        arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
-        sizes::check(line.host(), arriving.iter().flat_map(|one| &one.documents))?;
-        Ok(Found { repository: repository_of(request.reference), arriving, foreign })
+        self.lines.with(|line| find(store, line, request))
     }
 
     /// Takes in what was found.
@@ -129,8 +115,28 @@ impl Source {
         notice: &dyn Fn(Notice),
         options: &Options<'_>,
     ) -> Result<Vec<Imported>> {
-        take(store, &self.repository, found, None, jobs, notice, options)
+        take(store, self.lines.repository(), found, None, jobs, notice, options)
     }
+}
+
+fn find(store: &Store, line: &Line, request: &Request<'_>) -> Result<Found> {
+    let mut documents = Documents::new(store, line);
+    let root = root(&mut documents, line, request.reference).map_err(Error::of_image)?;
+    let origin = origin(request.reference);
+    let image = documents.below(root, request.platforms)?;
+    check_platform(store, line, &image, request.platforms)?;
+    let foreign = foreign(&image);
+    let mut arriving = Vec::new();
+    if request.referrers {
+        let subjects: Vec<_> = image.iter().map(|raw| raw.digest).collect();
+        for (digest, documents) in documents.referrers(&subjects)? {
+            let origin = format!("{}@{digest}", repository_of(request.reference));
+            arriving.push(Arriving { name: None, documents, origin });
+        }
+    }
+    arriving.insert(0, Arriving { name: request.name.clone(), documents: image, origin });
+    sizes::check(line.host(), arriving.iter().flat_map(|one| &one.documents))?;
+    Ok(Found { repository: repository_of(request.reference), arriving, foreign })
 }
 
 impl Found {

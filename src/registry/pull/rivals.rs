@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why it is a blob's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(in crate::registry) enum Turn {
     /// Nobody has looked at it yet.
     First,
     /// Another process has brought it, or given it up.
@@ -25,7 +25,7 @@ pub(super) enum Turn {
 }
 
 /// Blobs that others are fetching.
-pub(super) struct Rivals<'a> {
+pub(in crate::registry) struct Rivals<'a> {
     /// How long a process may take to get on with a blob.
     patience: Duration,
     waiting: Mutex<Vec<Waiting<'a>>>,
@@ -41,12 +41,12 @@ struct Waiting<'a> {
 }
 
 impl<'a> Rivals<'a> {
-    pub(super) fn new(patience: Duration) -> Rivals<'a> {
+    pub(in crate::registry) fn new(patience: Duration) -> Rivals<'a> {
         Rivals { patience, waiting: Mutex::default(), is_said: Mutex::new(false) }
     }
 
     /// Waits for one more; whether it is the first one.
-    pub(super) fn add(&self, blob: &'a Descriptor, rival: Rival) -> bool {
+    pub(in crate::registry) fn add(&self, blob: &'a Descriptor, rival: Rival) -> bool {
         let waiting = Waiting { blob, rival, last: (0, Instant::now()) };
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
         !std::mem::replace(&mut *self.is_said.lock().unwrap_or_else(PoisonError::into_inner), true)
@@ -54,7 +54,10 @@ impl<'a> Rivals<'a> {
 
     /// Waits until there is something to do about one of them; `None` where there are none, or where `go_on` says that it is
     /// over.
-    pub(super) fn wait(&self, go_on: &dyn Fn() -> Result<bool>) -> Result<Option<(&'a Descriptor, Turn)>> {
+    pub(in crate::registry) fn wait(
+        &self,
+        go_on: &dyn Fn() -> Result<bool>,
+    ) -> Result<Option<(&'a Descriptor, Turn)>> {
         while go_on()? {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.is_empty() {

@@ -9,7 +9,10 @@ use larder_store::manifest::{Document, RawManifest};
 use super::super::error::{Error, Failed, Kind, Result};
 
 /// Refuses documents in which one digest has two sizes: whichever is believed, what the other one says is wrong.
-pub(super) fn check<'d>(host: &str, documents: impl Iterator<Item = &'d RawManifest>) -> Result<()> {
+pub(in crate::registry) fn check<'d>(
+    host: &str,
+    documents: impl Iterator<Item = &'d RawManifest>,
+) -> Result<()> {
     let mut known: HashMap<Digest, (u64, Digest)> = HashMap::new();
     for raw in documents {
         for part in parts(raw) {

@@ -5,7 +5,6 @@
 //! them, the tag last. So a tag never means what is not there, and a push that broke goes on where it stopped.
 
 mod gzip;
-pub(super) mod lines;
 pub(super) mod plan;
 mod referrers;
 pub(super) mod send;
@@ -33,6 +32,7 @@ use self::trip::Trip;
 use super::Registries;
 use super::client::Repository;
 use super::error::Result;
+use super::lines::Lines;
 
 /// How layers are pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,11 +166,22 @@ impl<'a> Parcel<'a> {
 
     /// Brings it to a repository, under a tag. What is there by the time of a failure is remembered and stays.
     pub(crate) fn deliver(&mut self, to: &Reference, how: Delivery<'_>) -> Result<Pushed> {
-        let repository = Repository::for_push(to, how.registries)?;
-        let line = repository.line()?;
-        let mut trip = Trip::new(self, to, how, &repository, line);
-        let done = trip.make();
-        let Trip { there, pushed, .. } = trip;
+        let lines = Lines::to(&Repository::for_push(to, how.registries)?);
+        self.deliver_by(&lines, to, how)
+    }
+
+    /// The same, by these lines, which are for pushing.
+    pub(in crate::registry) fn deliver_by(
+        &mut self,
+        lines: &Lines,
+        to: &Reference,
+        how: Delivery<'_>,
+    ) -> Result<Pushed> {
+        let (done, there, pushed) = lines.with(|line| {
+            let mut trip = Trip::new(self, to, how, line, lines);
+            let done = trip.make();
+            Ok((done, trip.there, trip.pushed))
+        })?;
         if !there.is_empty() {
             // Lost, it costs some bytes the next time.
             let _ = elsewhere::note(self.store, &format!("{}/{}", to.domain(), to.path()), &there);

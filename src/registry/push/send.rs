@@ -16,7 +16,7 @@ use larder_store::progress::{Event, Watch};
 
 use super::super::client::{Line, Mounted};
 use super::super::error::{Error, Result};
-use super::lines::Lines;
+use super::super::lines::Lines;
 
 /// How a blob came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn one(line: &Line, blob: &Descriptor, shared: &Shared<'_>) -> Result<Came> {
         Some(_) => None,
         None => Some(open(blob, &shared.stock)?),
     };
-    if line.has_blob(&blob.digest)? {
+    if line.has_blob(&blob.digest, blob.size)? {
         return spared(Came::There);
     }
     let mut begun = None;

@@ -1,7 +1,6 @@
 //! One delivery: what a repository lacks of an image is brought there, and then named.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
@@ -10,9 +9,9 @@ use larder_store::manifest::RawManifest;
 use larder_store::progress::Event;
 use larder_store::reference::Reference;
 
-use super::super::client::{Line, Put, Repository, Which};
+use super::super::client::{Line, Put, Which};
 use super::super::error::{Failed, Kind, Result};
-use super::lines::Lines;
+use super::super::lines::Lines;
 use super::plan::{self, Documents};
 use super::send::{self, Came, Stock};
 use super::{Delivery, Parcel, Pushed, referrers, sources};
@@ -22,9 +21,8 @@ pub(super) struct Trip<'a> {
     parcel: &'a Parcel<'a>,
     to: &'a Reference,
     how: Delivery<'a>,
-    repository: Arc<Repository>,
-    line: Line,
-    lines: Lines,
+    line: &'a Line,
+    lines: &'a Lines,
     /// Blobs that the repository has.
     pub(super) there: Vec<Digest>,
     pub(super) pushed: Pushed,
@@ -35,11 +33,10 @@ impl<'a> Trip<'a> {
         parcel: &'a Parcel<'a>,
         to: &'a Reference,
         how: Delivery<'a>,
-        repository: &Arc<Repository>,
-        line: Line,
+        line: &'a Line,
+        lines: &'a Lines,
     ) -> Trip<'a> {
-        let (repository, lines) = (Arc::clone(repository), Lines::to(repository));
-        Trip { parcel, to, how, repository, line, lines, there: Vec::new(), pushed: Pushed::none() }
+        Trip { parcel, to, how, line, lines, there: Vec::new(), pushed: Pushed::none() }
     }
 
     /// Makes it. What is there by the time of a failure is known then too.
@@ -73,7 +70,7 @@ impl<'a> Trip<'a> {
             own.chain(image.absent.iter().map(|child| child.digest))
         });
         let wanted: Vec<_> = listed.filter(|digest| seen.insert(*digest)).collect();
-        Ok(self.lines.lacking(&self.line, &wanted, self.how.jobs)?.into_iter().collect())
+        Ok(self.lines.lacking(self.line, &wanted, self.how.jobs)?.into_iter().collect())
     }
 
     /// A registry that has no such child refuses the index, or has then an index that nobody can pull.
@@ -120,7 +117,7 @@ impl<'a> Trip<'a> {
         let mut names: Vec<_> = elsewhere.values().cloned().collect();
         names.sort();
         names.dedup();
-        self.repository.mount_from(&names);
+        self.lines.repository().mount_from(&names);
         let stock = Stock {
             store: self.parcel.store,
             supply: self.parcel.supply,
@@ -129,7 +126,7 @@ impl<'a> Trip<'a> {
             watch: self.how.watch,
             cancel: &self.how.registries.cancel,
         };
-        let (done, outcome) = send::send(&self.lines, &self.line, &wanted, self.how.jobs, stock);
+        let (done, outcome) = send::send(self.lines, self.line, &wanted, self.how.jobs, stock);
         for (blob, came) in &done {
             self.count(blob, *came);
         }
@@ -175,7 +172,7 @@ impl<'a> Trip<'a> {
             let is_there = !missing.contains(&root.digest);
             // Put once more where it is not listed: its answer says who keeps the list.
             if (!is_there || !is_listed) && self.put(root, &Which::Digest(root.digest))? != Put::Listed {
-                referrers::list(&self.line, subject, root)?;
+                referrers::list(self.line, subject, root)?;
             }
             for raw in &documents.all {
                 missing.remove(&raw.digest);

@@ -27,7 +27,7 @@ use larder_store::reference::Reference;
 use super::Registries;
 use super::client::{Line, Repository, Taking};
 use super::error::{Error, Kind, Result};
-use super::push::lines::Lines;
+use super::lines::Lines;
 use super::push::send::{Stock, send};
 use super::push::sources::sources;
 
@@ -153,7 +153,9 @@ impl StepCache {
         if let Err(error) = &done {
             match error.kind() {
                 Some(Kind::NoSuchImage | Kind::Absent | Kind::Damaged) => {}
-                Some(Kind::Failed) => self.registries.given_up.note(self.repository.domain()),
+                Some(Kind::Failed | Kind::Unanswered) => {
+                    self.registries.given_up.note(self.repository.domain());
+                }
                 Some(Kind::Denied) => self.refused.set(true),
                 None if matches!(error, Error::Access(_)) => self.refused.set(true),
                 None => {}

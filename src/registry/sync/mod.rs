@@ -7,4 +7,4 @@ mod place;
 
 pub(crate) use choose::is_of_referrers;
 pub(crate) use file::{Entry, Platforms, parse};
-pub(crate) use place::{Below, is_same_host};
+pub(crate) use place::{Below, is_same_host, is_same_place, remote_hosts};

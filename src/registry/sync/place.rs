@@ -6,6 +6,7 @@ use larder_store::reference::{ParseError, Reference};
 
 use super::super::access::{is_host, normal};
 use super::super::host::is_loopback;
+use super::file::Entry;
 
 /// A place in a registry that repositories go below, each with its path: `HOST[:PORT][/PREFIX]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,18 @@ pub(crate) fn is_same_place(one: &Reference, other: &Reference) -> bool {
 /// The same of hosts.
 pub(crate) fn is_same_host(one: &str, other: &str) -> bool {
     host(one) == host(other)
+}
+
+/// The hosts of a list that are not this one, each once.
+pub(crate) fn remote_hosts(entries: &[Entry]) -> Vec<&str> {
+    let named = entries.iter().flat_map(|entry| [Some(&entry.repository), entry.to.as_ref()]).flatten();
+    let mut hosts: Vec<&str> = Vec::new();
+    for host in named.map(Reference::domain) {
+        if !is_loopback(host) && !hosts.iter().any(|known| is_same_host(known, host)) {
+            hosts.push(host);
+        }
+    }
+    hosts
 }
 
 fn host(domain: &str) -> String {

@@ -2,11 +2,12 @@
 //! passed. Where their way ends before that, they stay for the next try until gc takes them.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::options::Options;
 use super::room::Room;
-use crate::blob::{Blob, Ingest, Staged};
+use crate::blob::{Blob, Claim, Ingest, Staged};
+use crate::cancel::Cancel;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -22,6 +23,11 @@ pub struct Passage<'s> {
     tx: Mutex<Transaction<'s>>,
     /// What came, and was not there before.
     came: Mutex<Vec<Digest>>,
+    /// What was there, and was read and found good.
+    whole: Mutex<HashSet<Digest>>,
+    /// What was there, and was read and found damaged: what comes takes its place.
+    damaged: Mutex<HashSet<Digest>>,
+    cancel: Cancel,
 }
 
 impl<'s> Passage<'s> {
@@ -53,7 +59,20 @@ impl<'s> Passage<'s> {
             made => made?,
         }
         let ingest = tx.ingest().clone();
-        Ok(Passage { store, ingest, tx: Mutex::new(tx), came: Mutex::default() })
+        let (came, whole, damaged) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Passage {
+            store,
+            ingest,
+            tx: Mutex::new(tx),
+            came,
+            whole,
+            damaged,
+            cancel: options.cancel.clone(),
+        })
+    }
+
+    fn lock<'l, T>(&self, what: &'l Mutex<T>) -> MutexGuard<'l, T> {
+        what.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where blobs that come are written ([`Ingest::writer_of`]).
@@ -61,23 +80,53 @@ impl<'s> Passage<'s> {
         &self.ingest
     }
 
-    /// A blob that is there; `None` where it has to come.
+    /// A blob that is there, and is what its digest says: it is read once to see that. `None` where it has to come, also in the place of
+    /// a damaged one.
     pub fn open(&self, blob: &Descriptor) -> Result<Option<Blob>> {
-        Ok(self.store.blobs().open(&blob.digest)?.filter(|found| found.size() == blob.size))
+        let Some(found) = self.store.blobs().open(&blob.digest)?.filter(|found| found.size() == blob.size)
+        else {
+            return Ok(None);
+        };
+        if self.lock(&self.damaged).contains(&blob.digest) {
+            return Ok(None);
+        }
+        self.cancel.check()?;
+        let is_known = self.lock(&self.whole).contains(&blob.digest);
+        if is_known || self.store.is_whole(&blob.digest)? {
+            self.lock(&self.whole).insert(blob.digest);
+            return Ok(Some(found));
+        }
+        self.lock(&self.damaged).insert(blob.digest);
+        Ok(None)
+    }
+
+    /// Starts a blob, unless another ingest is at it ([`Ingest::claim`]). What one that `left` began is taken over.
+    pub fn claim(&self, blob: &Descriptor, left: bool) -> Result<Claim> {
+        if left {
+            // Nobody sweeps it meanwhile.
+            let _guard = self.store.locks().shared()?;
+            self.ingest.adopt(&[blob.digest])?;
+        }
+        self.ingest.claim(&blob.digest, blob.size)
     }
 
     /// Takes a blob that came.
     pub fn take(&self, staged: Staged) -> Result<Blob> {
         let (digest, size) = (staged.digest(), staged.size());
-        let mut tx = self.tx.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_damaged = self.lock(&self.damaged).remove(&digest);
+        let mut tx = self.lock(&self.tx);
         // Somebody else may have brought it meanwhile: then it is theirs.
         let is_there = tx.reuse(&[(digest, size)])?.contains(&digest);
-        tx.publish(staged)?;
+        match is_damaged {
+            true => tx.heal(staged)?,
+            false => drop(tx.publish(staged)?),
+        }
         tx.ingest().came(size)?;
         drop(tx);
         if !is_there {
-            self.came.lock().unwrap_or_else(PoisonError::into_inner).push(digest);
+            self.lock(&self.came).push(digest);
         }
+        self.lock(&self.whole).insert(digest);
         let found = self.store.blobs().open(&digest)?;
         found.ok_or_else(|| Error::damaged(format!("blob {digest}"), "is missing"))
     }
