@@ -1,5 +1,6 @@
 //! The line that larder is for, with the real act: import, hand over, run the job.
 
+mod airgap;
 mod jobs;
 mod large;
 mod refused;
