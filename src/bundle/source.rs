@@ -20,16 +20,10 @@ pub(crate) struct FileSource {
 }
 
 impl FileSource {
-    /// The file at a path; to be written as well where it is consumed.
-    pub(crate) fn open(path: PathBuf, write: bool) -> Result<FileSource> {
-        let file = File::options().read(true).write(write).open(&path).map_err(Error::io("open", &path))?;
+    /// An open file, and its path for messages.
+    pub(crate) fn new(file: File, path: PathBuf) -> Result<FileSource> {
         let meta = file.metadata().map_err(Error::io("stat", &path))?;
         Ok(FileSource { file: Arc::new(file), path, position: 0, size: meta.len() })
-    }
-
-    /// Whether it is a file that can be read anywhere.
-    pub(crate) fn is_file(&self) -> Result<bool> {
-        Ok(self.file.metadata().map_err(Error::io("stat", &self.path))?.is_file())
     }
 
     /// The same file from its beginning.

@@ -35,7 +35,11 @@ fn try_to_apply(store: &Store, file: &Path) -> Result<Applied, Failure> {
         cancel: &cancel,
         watch: &|_| {},
     };
-    apply(store, vec![Input::File(FileSource::open(file.to_path_buf(), false).unwrap())], &options)
+    apply(
+        store,
+        vec![Input::File(FileSource::new(std::fs::File::open(file).unwrap(), file.to_path_buf()).unwrap())],
+        &options,
+    )
 }
 
 /// Flips one bit after the other, of those that are `step` apart.

@@ -29,6 +29,9 @@ pub struct Kept {
 /// Keeps what a list names, durably, until then (seconds since 1970). Whoever calls this keeps it meanwhile.
 pub fn keep(private: &Dir, list: &Digest, until: i64, digests: &[Digest]) -> Result<()> {
     let dir = private.ensure_dir(PLACE)?;
+    // What was promised for longer stays promised.
+    let earlier = kept(private)?.into_iter().find(|kept| kept.list == list.hex());
+    let until = earlier.map_or(until, |kept| kept.until.max(until));
     let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
     dir.replace(&list.hex(), format!("until {}\n{lines}", timestamp(until)).as_bytes(), private)?;
     private.sync()
@@ -89,6 +92,8 @@ mod tests {
         keep(&private, &list, 1_800_000_000, &[one]).expect("kept");
         let expected = Kept { list: list.hex(), until: 1_800_000_000, digests: vec![one] };
         assert_eq!(kept(&private).expect("read"), [expected]);
+        keep(&private, &list, 1_700_000_000, &[one]).expect("kept");
+        assert_eq!(kept(&private).expect("read")[0].until, 1_800_000_000, "not shortened");
         for bad in ["", "until x\n", "until 2027-01-15T08:00:00Z\nsha256:12\n"] {
             std::fs::write(temporary.path().join(PLACE).join(list.hex()), bad).expect("written");
             assert!(kept(&private).is_err(), "{bad:?}");

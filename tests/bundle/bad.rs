@@ -158,6 +158,49 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     assert!(crate::support::store::blobs(&gap.store("in")).is_empty());
 }
 
+/// A list that would take for ever to go through.
+#[test]
+fn pieces_of_a_byte_are_refused() {
+    let (gap, bytes) = small();
+    let bad = with_manifest(&bytes, |manifest| {
+        let blob = &mut manifest["blobs"][2];
+        let size = blob["size"].as_u64().unwrap();
+        let piece = serde_json::json!({"size": 1, "sha256": blob["digest"]});
+        blob["as"] = "pieces".into();
+        blob["pieces"] = vec![piece; size as usize].into();
+        manifest["parts"] = vec![1; size as usize + 5].into();
+    });
+    let (code, said) = gap.apply_stdin(&bad, &[]);
+    assert!(code == Some(1) && said.contains("pieces of less than"), "{said}");
+    let bad = with_manifest(&bytes, |manifest| {
+        manifest["presumes"] = serde_json::json!([{"digest": format!("sha256:{}", "1".repeat(64)), "size": 1, "images": [0], "base": true}]);
+    });
+    let (code, said) = gap.apply_stdin(&bad, &[]);
+    assert!(code == Some(1) && said.contains("makes none of it"), "{said}");
+}
+
+#[test]
+fn pipes_are_read_once_and_silent_ones_can_be_left() {
+    let (gap, bytes) = small();
+    let pipe = gap.path("pipe");
+    crate::support::run(std::process::Command::new("mkfifo").arg(&pipe));
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::fs::write(&pipe, &bytes).unwrap());
+        gap.at("in", ["bundle", "apply", "pipe"]);
+    });
+    assert_eq!(entries(&gap.store("in")).len(), 1);
+    for args in
+        [&["bundle", "apply", "pipe"][..], &["bundle", "create", "--all", "--have", "pipe", "-o", "b"]]
+    {
+        let larder = gap.sandbox.command(["--store", "in"].into_iter().chain(args.iter().copied()));
+        let mut timeout =
+            gap.sandbox.enclose(crate::support::need!(crate::support::peer::tool("timeout"), "timeout"));
+        timeout.args(["--preserve-status", "-s", "INT", "-k", "60", "1"]);
+        timeout.arg(larder.get_program()).args(larder.get_args());
+        assert_eq!(timeout.output().unwrap().status.code(), Some(130), "{args:?}");
+    }
+}
+
 #[test]
 fn what_is_no_bundle_is_refused() {
     let (gap, _) = small();

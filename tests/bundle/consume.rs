@@ -34,6 +34,35 @@ fn the_files_are_gone_and_the_image_is_there() {
     assert_eq!((files(&gap.store("other"), "journals"), files(&gap.store("other"), "partial")), (0, 0));
 }
 
+/// What another bundle brings of the same blob comes over nothing that is there.
+#[test]
+fn another_bundle_does_no_harm_to_what_was_eaten() {
+    let gap = Gap::new();
+    gap.image_of("out", "ci:1", &[1], 400_000, &[]);
+    let parts = |size: &str, name: &str| -> Vec<String> {
+        let made = gap.json("out", ["bundle", "create", "--all", "--split", size, "-o", name]);
+        let parts = made["parts"].as_array().unwrap().iter();
+        parts.map(|part| part["file"].as_str().unwrap().to_owned()).collect()
+    };
+    let (own, others) = (parts("250kB", "a"), parts("300kB", "b"));
+    assert!(own.len() > 1 && others.len() > 1);
+    gap.fail("in", ["bundle", "apply", "--consume", &own[0]], 1);
+    let mut bad = std::fs::read(gap.path(&others[0])).unwrap();
+    let at = bad.len() - 4096;
+    bad[at] ^= 1;
+    let (code, said) = gap.apply_stdin(&bad, &[]);
+    assert_eq!(code, Some(5), "{said}");
+    gap.at("in", ["bundle", "apply", "--consume"].into_iter().chain(own.iter().map(String::as_str)));
+    assert_eq!(named(&gap.store("in"), "ci:1"), named(&gap.store("out"), "ci:1"));
+    assert_sound(&gap.store("in"));
+    // What is left of the other one goes with its journal.
+    for journal in std::fs::read_dir(gap.store("in").join(".larder/journals")).unwrap() {
+        std::fs::remove_file(journal.unwrap().path()).unwrap();
+    }
+    gap.at("in", ["gc", "--grace", "0s"]);
+    assert_eq!(files(&gap.store("in"), "partial"), 0);
+}
+
 /// A bundle of 40 MB on a disk of 64, which could not hold both.
 #[test]
 fn a_disk_that_could_not_hold_both_holds_what_is_left() {

@@ -3,6 +3,7 @@
 use super::Gap;
 use crate::support::store::{assert_nothing_pending, assert_sound, blobs, entries, named};
 use crate::support::tarball::{docker_archive, layer, noise};
+use crate::support::{need, peer, run};
 
 /// The layers of two months: one that stays, and one of which a few bytes are others.
 fn month(second: bool) -> Vec<Vec<u8>> {
@@ -119,6 +120,86 @@ fn what_resembles_nothing_is_sent_whole() {
     assert!(inspected["blobs"].as_array().unwrap().iter().all(|blob| blob["as"] == "whole"), "{inspected}");
     gap.at("in", ["bundle", "apply", "new"]);
     assert_sound(&gap.store("in"));
+}
+
+/// One that is cut, because it does not fit into a part, is not made of anything.
+#[test]
+fn a_difference_that_fits_into_no_part_presumes_nothing() {
+    let gap = Gap::new();
+    let mut changed = noise(2, 400_000);
+    import(&gap, "out", "ci:1", &[layer("changes", &changed)], &[]);
+    gap.at("out", ["bundle", "create", "--all", "-o", "january"]);
+    gap.at("in", ["bundle", "apply", "january"]);
+    gap.have("have.json", &[]);
+    changed[..200_000].copy_from_slice(&noise(3, 200_000));
+    import(&gap, "out", "ci:1", &[layer("changes", &changed)], &[]);
+    let create = ["bundle", "create", "--all", "--have", "have.json", "--delta", "-o", "p"];
+    let made = gap.json("out", create.into_iter().chain(["--split", "120kB"]));
+    assert_eq!(made["presumed_blobs"], 0, "{made}");
+    let made = gap.json("out", create.into_iter().chain(["--split", "300kB"]));
+    assert_eq!(made["presumed_blobs"], 1, "{made}");
+}
+
+/// What a layer was made of is not needed any more when it is there, and not counted on by the next bundle.
+#[test]
+fn a_base_may_go_when_what_was_made_of_it_is_there() {
+    let gap = gap();
+    gap.at("in", ["bundle", "apply", "bundle"]);
+    std::fs::remove_dir_all(gap.store("in").join(".larder/have")).unwrap();
+    let now = named(&gap.store("in"), "ci:1").unwrap();
+    for entry in entries(&gap.store("in")) {
+        let digest = entry["digest"].as_str().unwrap();
+        if digest != now {
+            gap.at("in", ["rm", digest]);
+        }
+    }
+    gap.at("in", ["gc", "--grace", "0s"]);
+    gap.at("in", ["bundle", "apply", "bundle"]);
+    assert_arrived(&gap);
+    // January's image again, for a target that has applied February's bundle: its layer is not there any more.
+    import(&gap, "out", "old:1", &month(false), &[]);
+    gap.at("out", ["bundle", "create", "old:1", "--since", "bundle", "-o", "back"]);
+    gap.at("in", ["bundle", "apply", "back"]);
+    assert_sound(&gap.store("in"));
+}
+
+#[test]
+fn what_is_presumed_and_damaged_is_found_by_verify() {
+    let gap = gap();
+    let inspected = gap.json("in", ["bundle", "inspect", "bundle"]);
+    let presumed =
+        inspected["presumes"].as_array().unwrap().iter().max_by_key(|blob| blob["size"].as_u64()).unwrap();
+    let path = gap.store("in").join("blobs").join(presumed["digest"].as_str().unwrap().replace(':', "/"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    let before = named(&gap.store("in"), "ci:1");
+    let told = gap.fail("in", ["bundle", "apply", "bundle", "--verify"], 5);
+    assert!(told.contains("is damaged here, and ci:1 needs it"), "{told}");
+    assert_eq!(named(&gap.store("in"), "ci:1"), before);
+}
+
+#[test]
+fn many_differences_need_few_open_files() {
+    let gap = Gap::new();
+    let layers = |last: u8| -> Vec<_> {
+        let content = |seed| [noise(seed, 20_000), vec![last; 40]].concat();
+        (0..70).map(|seed| layer(&format!("{seed}"), &content(seed))).collect()
+    };
+    import(&gap, "out", "ci:1", &layers(1), &[]);
+    gap.at("out", ["bundle", "create", "--all", "-o", "january"]);
+    gap.at("in", ["bundle", "apply", "january"]);
+    gap.have("have.json", &[]);
+    import(&gap, "out", "ci:1", &layers(2), &[]);
+    let create =
+        ["--store", "out", "bundle", "create", "--all", "--have", "have.json", "--delta", "-o", "bundle"];
+    let larder = gap.sandbox.command(create);
+    let mut limited = gap.sandbox.enclose(need!(peer::tool("prlimit"), "prlimit"));
+    run(limited.arg("--nofile=64:64").arg(larder.get_program()).args(larder.get_args()));
+    assert!(size(&gap, "bundle") < size(&gap, "january") / 4);
+    gap.at("in", ["bundle", "apply", "bundle"]);
+    assert_arrived(&gap);
 }
 
 #[test]

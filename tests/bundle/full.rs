@@ -5,6 +5,35 @@ use crate::badinput::full::{DISKS, on_disk, text};
 use crate::support::store::{assert_nothing_pending, assert_sound, named};
 use crate::support::{Sandbox, need};
 
+/// What is there of a blob needs no room again.
+#[test]
+fn what_was_killed_goes_on_where_there_is_room_for_the_rest_alone() {
+    let gap = Gap::new();
+    gap.image_of("out", "ci:1", &[1], 30_000_000, &[]);
+    gap.at("out", ["bundle", "create", "--all", "-o", "bundle"]);
+    for (name, disk) in DISKS {
+        let sandbox = Sandbox::new();
+        std::fs::copy(gap.path("bundle"), sandbox.path("bundle")).unwrap();
+        let script = "larder init >/dev/null; leave 40000000
+            \"$LARDER\" bundle apply bundle --jobs 1 >said 2>&1 & pid=$!
+            while kill -0 $pid 2>/dev/null && (($(free) > 24000000)); do :; done
+            kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
+            echo there: $(($(free) < 30000000)); try larder bundle apply bundle; larder verify >/dev/null; larder gc >/dev/null";
+        let output = need!(on_disk(&sandbox, disk, script), "root");
+        let said = text(&output);
+        assert!(said.starts_with("there: 1\n0\n"), "{name}: {said}");
+        assert_sound(&sandbox.path("after"));
+        assert_nothing_pending(&sandbox.path("after"));
+        // Through a pipe what is there is in the way, and goes.
+        let script = script.replace("try larder bundle apply bundle", "try larder bundle apply - <bundle");
+        let sandbox = Sandbox::new();
+        std::fs::copy(gap.path("bundle"), sandbox.path("bundle")).unwrap();
+        let said = text(&need!(on_disk(&sandbox, disk, &script), "root"));
+        assert!(said.starts_with("there: 1\n0\n"), "{name}, a pipe: {said}");
+        assert_sound(&sandbox.path("after"));
+    }
+}
+
 #[test]
 fn with_room_again_it_goes_on() {
     let gap = Gap::new();

@@ -68,9 +68,9 @@ impl Work<'_, '_> {
     /// Bytes that a difference takes on the disk while it is made into a blob, beside that: itself, and its base where that has to be unpacked.
     pub(super) fn aside(&self, at: usize, member: &Member) -> Result<u64> {
         let made = made(self.manifest.blobs[at].made.as_ref(), member)?;
-        let facts = self.store.layers()?.by_blob(&made.from);
-        let is_unpacked = facts.filter(|facts| !facts.seekable && facts.compression != Compression::None);
-        Ok(member.size.saturating_add(is_unpacked.map_or(0, |facts| facts.plain_size)))
+        let base = layer(self.store, made, self)?;
+        let is_unpacked = !base.facts().seekable && base.facts().compression != Compression::None;
+        Ok(member.size.saturating_add(if is_unpacked { base.facts().plain_size } else { 0 }))
     }
 }
 

@@ -161,7 +161,8 @@ impl Work<'_, '_> {
         frames: &mut Frames<S>,
     ) -> Result<()> {
         let blob = &self.manifest.blobs[at];
-        let mut partial = Partial::open(self.store.layout().private(), &blob.digest, blob.size)?;
+        let mut partial =
+            Partial::open(self.store.layout().private(), self.digest(), &blob.digest, blob.size)?;
         let (mut hasher, mut position) = (Hasher::new(), offset);
         let mut buffer = vec![0; PIECE];
         let (cancel, watch) = (self.options.cancel, self.options.watch);
@@ -175,7 +176,9 @@ impl Work<'_, '_> {
         })?;
         verify(member, hasher)?;
         self.read_bytes += member.size;
-        partial.note((offset, member.size, member.sha256))?;
+        let piece = (offset, member.size, member.sha256);
+        partial.note(piece)?;
+        self.piece_came(at, piece);
         if !blob.places().all(|piece| partial.has(&piece)) {
             return Ok(());
         }

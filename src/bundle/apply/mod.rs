@@ -105,6 +105,7 @@ fn from_files(store: &Store, files: Vec<FileSource>, options: &Options<'_>) -> R
     let mut meals = Meals::begin(store, &parts.values().map(|part| &part.file).collect::<Vec<_>>(), options)?;
     let mut work = Work::begin(store, &manifest, digest, options)?;
     let given: Vec<_> = parts.keys().copied().collect();
+    work.adopt(true)?;
     work.make_room(&given, meals.makes_room())?;
     work.accept(false)?;
     for (at, (number, part)) in parts.iter().enumerate() {
@@ -162,7 +163,7 @@ fn take_file(
     for member in manifest.members_of(number) {
         frames.member(&member)?;
         let offset = frames.source().position();
-        if work.needs(&member)? {
+        if work.needs(&member) {
             work.take(&member, &mut frames, true)?;
         } else {
             frames.skip(member.size)?;
@@ -184,6 +185,7 @@ fn from_stream(store: &Store, stream: StreamSource, options: &Options<'_>) -> Re
     let digest = Digest::of(&opening.manifest);
     drop(opening);
     let mut work = Work::begin(store, &manifest, digest, options)?;
+    work.adopt(false)?;
     work.make_room(&(0..manifest.parts.len()).collect::<Vec<_>>(), false)?;
     // What comes last says whether all of it was as it was sent.
     work.accept(true)?;
@@ -214,7 +216,7 @@ fn take_stream(
     let mut buffer = vec![0; 256 << 10];
     for member in manifest.members_of(part) {
         frames.member(&member)?;
-        if work.needs(&member)? {
+        if work.needs(&member) {
             work.take(&member, frames, false)?;
         } else {
             frames.check(&member, &mut buffer)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use larder_store::bundle::manifest::Manifest;
+use larder_store::bundle::manifest::{Manifest, Presumed};
 use larder_store::digest::Digest;
 
 use super::options::Failure;
@@ -14,7 +14,12 @@ const MOST: usize = 3;
 pub(super) fn check(manifest: &Manifest, there: &HashSet<Digest>) -> Result<(), Failure> {
     let mut lacking: BTreeMap<u32, Vec<(Digest, u64)>> = BTreeMap::new();
     let mut blobs = 0;
-    for blob in manifest.presumes.iter().filter(|blob| !there.contains(&blob.digest)) {
+    // What is there need not be made.
+    let made = manifest.blobs.iter().filter(|blob| !there.contains(&blob.digest));
+    let made_of: HashSet<_> = made.filter_map(|blob| Some(blob.made.as_ref()?.from)).collect();
+    let is_needed =
+        |blob: &&Presumed| !there.contains(&blob.digest) && (!blob.base || made_of.contains(&blob.digest));
+    for blob in manifest.presumes.iter().filter(is_needed) {
         blobs += 1;
         for image in &blob.images {
             lacking.entry(*image).or_default().push((blob.digest, blob.size));

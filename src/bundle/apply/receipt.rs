@@ -38,7 +38,8 @@ pub(super) fn stands(store: &Store, bundle: &Digest, manifest: &Manifest) -> Res
     // Nobody sweeps between the look and the answer.
     let _guard = store.locks().shared()?;
     let carried = manifest.blobs.iter().map(|blob| (blob.digest, blob.size));
-    for (digest, size) in carried.chain(manifest.presumes.iter().map(|blob| (blob.digest, blob.size))) {
+    let presumed = manifest.presumes.iter().filter(|blob| !blob.base).map(|blob| (blob.digest, blob.size));
+    for (digest, size) in carried.chain(presumed) {
         if store.blobs().contains(&digest)? != Some(size) {
             return Ok(None);
         }

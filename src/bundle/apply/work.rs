@@ -1,10 +1,10 @@
 //! The store's side of applying: what is there, what is still to come, and which image is complete.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use larder_store::archive::options::Imported;
 use larder_store::blob::Staged;
-use larder_store::blob::partial::{Partial, forget, pieces};
+use larder_store::blob::partial::{Partial, Piece, forget, pieces};
 use larder_store::bundle::manifest::{Manifest, Way};
 use larder_store::bundle::member::{Content, Member};
 use larder_store::digest::Digest;
@@ -29,6 +29,8 @@ pub(super) struct Work<'s, 'o> {
     journal: Option<Arrival>,
     /// For each blob whether it is still to come.
     lacking: Vec<bool>,
+    /// Of blobs that come in pieces, by their places: what is there.
+    pieces: HashMap<usize, HashSet<Piece>>,
     /// Blobs of the store that are not what their digests say.
     damaged: HashSet<Digest>,
     /// What was read and hashed in this run, by its digest.
@@ -69,6 +71,7 @@ impl<'s, 'o> Work<'s, 'o> {
             digest,
             journal: None,
             lacking: manifest.blobs.iter().map(|blob| !there.contains(&blob.digest)).collect(),
+            pieces: HashMap::new(),
             damaged: HashSet::new(),
             proven: HashSet::new(),
             begun: HashMap::new(),
@@ -78,8 +81,17 @@ impl<'s, 'o> Work<'s, 'o> {
             new: vec![0; manifest.images.len()],
             read_bytes: 0,
         };
+        if options.verify {
+            work.read_presumed()?;
+        }
         if options.reads_existing() {
             work.read_existing()?;
+        }
+        for (at, blob) in manifest.blobs.iter().enumerate() {
+            if work.lacking[at] && blob.way == Way::Pieces {
+                let there = pieces(store.layout().private(), &work.digest, &blob.digest)?;
+                work.pieces.insert(at, there);
+            }
         }
         for (blob, _) in manifest.blobs.iter().zip(&work.lacking).filter(|(_, lacking)| **lacking) {
             for image in &blob.images {
@@ -87,6 +99,22 @@ impl<'s, 'o> Work<'s, 'o> {
             }
         }
         Ok(work)
+    }
+
+    /// What is presumed cannot be put right by the bundle.
+    fn read_presumed(&mut self) -> Result<()> {
+        for blob in &self.manifest.presumes {
+            self.options.cancel.check()?;
+            if self.store.blobs().contains(&blob.digest)?.is_some() && !self.store.is_whole(&blob.digest)? {
+                let images: Vec<_> = blob.images.iter().map(|image| self.manifest.label(*image)).collect();
+                let why = format!(
+                    "is damaged here, and {} needs it; `larder verify --repair` puts it right, or a bundle that carries it",
+                    images.join(", ")
+                );
+                return Err(Error::damaged(format!("blob {}", blob.digest), why));
+            }
+        }
+        Ok(())
     }
 
     fn read_existing(&mut self) -> Result<()> {
@@ -106,30 +134,44 @@ impl<'s, 'o> Work<'s, 'o> {
         Ok(())
     }
 
-    /// Makes room for what these parts bring, or refuses. Where space is freed on the way, there must be room for the largest blob.
-    pub(super) fn make_room(&mut self, parts: &[usize], frees: bool) -> Result<()> {
-        let mut sizes: HashMap<usize, u64> = HashMap::new();
-        for part in parts {
-            for member in self.manifest.members_of(*part) {
-                match member.content {
-                    Content::Whole(at) if self.lacking[at] => _ = sizes.insert(at, member.size),
-                    Content::Piece { blob, .. } if self.needs(&member)? => {
-                        *sizes.entry(blob).or_default() += member.size
-                    }
-                    Content::Delta(at) if self.lacking[at] => {
-                        _ = sizes.insert(at, self.manifest.blobs[at].size)
-                    }
-                    _ => {}
-                }
+    /// Takes over what an earlier try left of blobs. What `can_go_back` goes on with it; to all else it is only in the way.
+    pub(super) fn adopt(&mut self, can_go_back: bool) -> Result<()> {
+        let wanted: Vec<_> = self.lacking().map(|blob| blob.digest).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let _guard = self.store.locks().shared()?;
+        self.begun = self.tx.ingest().adopt(&wanted)?;
+        let cut = self.manifest.blobs.iter().filter(|blob| blob.way == Way::Pieces);
+        let cut: HashSet<_> = cut.map(|blob| blob.digest).collect();
+        if !can_go_back {
+            for (digest, _) in self.begun.extract_if(|digest, _| !cut.contains(digest)) {
+                self.tx.ingest().discard(&digest)?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes room for what these parts bring, or refuses. Where space is freed on the way, there must be room for the largest blob.
+    pub(super) fn make_room(&mut self, parts: &[usize], frees: bool) -> Result<()> {
+        let parts: HashSet<_> = parts.iter().collect();
+        let mut sizes: HashMap<usize, u64> = HashMap::new();
         let mut aside = 0;
-        for part in parts {
-            for member in self.manifest.members_of(*part) {
-                match member.content {
-                    Content::Delta(at) if self.lacking[at] => aside = self.aside(at, &member)?.max(aside),
-                    _ => {}
+        for (_, member) in self.manifest.members_with_parts().filter(|(part, _)| parts.contains(part)) {
+            match member.content {
+                Content::Whole(at) if self.lacking[at] => {
+                    let there = self.begun.get(&self.manifest.blobs[at].digest).copied().unwrap_or(0);
+                    sizes.insert(at, member.size.saturating_sub(there));
                 }
+                Content::Piece { blob, .. } if self.needs(&member) => {
+                    let size = sizes.entry(blob).or_default();
+                    *size = size.saturating_add(member.size);
+                }
+                Content::Delta(at) if self.lacking[at] => {
+                    sizes.insert(at, self.manifest.blobs[at].size);
+                    aside = self.aside(at, &member)?.max(aside);
+                }
+                _ => {}
             }
         }
         let encoded = self.manifest.blobs.iter().zip(&self.lacking);
@@ -155,11 +197,6 @@ impl<'s, 'o> Work<'s, 'o> {
         let carried = self.manifest.blobs.iter().map(|blob| blob.digest);
         let mut all = carried.chain(self.manifest.presumes.iter().map(|blob| blob.digest));
         self.journal = Some(Arrival::begin(self.store.layout().private(), &self.digest, &mut all)?);
-        let wanted: Vec<_> = self.lacking().map(|blob| blob.digest).collect();
-        if !wanted.is_empty() {
-            let _guard = self.store.locks().shared()?;
-            self.begun = self.tx.ingest().adopt(&wanted)?;
-        }
         self.publish_whole()?;
         self.make_encoded()?;
         self.name_complete()
@@ -186,9 +223,10 @@ impl<'s, 'o> Work<'s, 'o> {
                 }
             }
             let private = self.store.layout().private();
-            let there = pieces(private, &blob.digest)?;
-            if !there.is_empty() && blob.places().all(|piece| there.contains(&piece)) {
-                let staged = Partial::open(private, &blob.digest, blob.size)?.complete(self.tx.ingest())?;
+            let there = self.pieces.get(&at).filter(|there| !there.is_empty());
+            if there.is_some_and(|there| blob.places().all(|piece| there.contains(&piece))) {
+                let partial = Partial::open(private, &self.digest, &blob.digest, blob.size)?;
+                let staged = partial.complete(self.tx.ingest())?;
                 self.came(at, staged)?;
             }
         }
@@ -207,21 +245,30 @@ impl<'s, 'o> Work<'s, 'o> {
     }
 
     /// Whether a member's content is needed.
-    pub(super) fn needs(&self, member: &Member) -> Result<bool> {
-        Ok(match member.content {
+    pub(super) fn needs(&self, member: &Member) -> bool {
+        match member.content {
             Content::Document => false,
             Content::Whole(at) | Content::Delta(at) => self.lacking[at],
             Content::Piece { blob: at, offset, .. } => {
-                let blob = &self.manifest.blobs[at];
                 let piece = (offset, member.size, member.sha256);
-                self.lacking[at] && !pieces(self.store.layout().private(), &blob.digest)?.contains(&piece)
+                self.lacking[at] && !self.pieces.get(&at).is_some_and(|there| there.contains(&piece))
             }
-        })
+        }
     }
 
     /// Whether a blob is there, and was read in this run.
     pub(super) fn is_proven(&self, at: usize) -> bool {
         !self.lacking[at] && self.proven.contains(&self.manifest.blobs[at].digest)
+    }
+
+    /// What a bundle is known by.
+    pub(super) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// A piece is there, durably.
+    pub(super) fn piece_came(&mut self, at: usize, piece: Piece) {
+        self.pieces.entry(at).or_default().insert(piece);
     }
 
     /// A blob is complete.
@@ -281,7 +328,7 @@ impl<'s, 'o> Work<'s, 'o> {
         }
         if missing.is_empty() {
             let cut = self.manifest.blobs.iter().filter(|blob| blob.way == Way::Pieces);
-            forget(self.store.layout().private(), &mut cut.map(|blob| blob.digest))?;
+            forget(self.store.layout().private(), &self.digest, &mut cut.map(|blob| blob.digest))?;
             if let Some(journal) = self.journal.take() {
                 journal.remove()?;
             }
@@ -300,24 +347,21 @@ impl<'s, 'o> Work<'s, 'o> {
 
     /// The parts in which something is that did not come, each with the images that wait for it.
     fn missing(&self) -> Vec<(usize, Vec<String>)> {
+        let mut waiting: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
+        for (part, member) in self.manifest.members_with_parts() {
+            let at = match member.content {
+                Content::Whole(at) | Content::Delta(at) | Content::Piece { blob: at, .. } => at,
+                Content::Document => continue,
+            };
+            if self.needs(&member) {
+                waiting.entry(part).or_default().extend(&self.manifest.blobs[at].images);
+            }
+        }
         let mut missing = Vec::new();
-        for part in 0..self.manifest.parts.len() {
-            let mut images = HashSet::new();
-            for member in self.manifest.members_of(part) {
-                let at = match member.content {
-                    Content::Whole(at) | Content::Delta(at) | Content::Piece { blob: at, .. } => at,
-                    Content::Document => continue,
-                };
-                if self.lacking[at] && self.needs(&member).unwrap_or(true) {
-                    images.extend(&self.manifest.blobs[at].images);
-                }
-            }
-            if !images.is_empty() {
-                let mut images: Vec<_> =
-                    images.into_iter().map(|image: &u32| self.manifest.label(*image)).collect();
-                images.sort_unstable();
-                missing.push((part + 1, images));
-            }
+        for (part, images) in waiting {
+            let mut images: Vec<_> = images.into_iter().map(|image| self.manifest.label(image)).collect();
+            images.sort_unstable();
+            missing.push((part + 1, images));
         }
         missing
     }

@@ -1,5 +1,6 @@
 //! Fitting a bundle into parts of a size. What is larger than a part is cut.
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use larder_store::blob::from_io;
@@ -88,6 +89,9 @@ fn lay_out(manifest: &mut Manifest, room: u64) {
             rest -= size;
         }
     }
+    let made_of: HashSet<_> =
+        manifest.blobs.iter().filter_map(|blob| Some(blob.made.as_ref()?.from)).collect();
+    manifest.presumes.retain(|blob| !blob.base || made_of.contains(&blob.digest));
     for document in manifest.documents.iter().skip(1) {
         put(tar_size(document.size), &mut left);
     }

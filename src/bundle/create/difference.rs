@@ -4,14 +4,16 @@
 //! the same repository; else of all. The difference is made, and proven, before anything is written or signed.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Seek};
 
 use larder_store::blob::Blob;
 use larder_store::bundle::manifest::{Cut, Image, Made};
 use larder_store::codec::encoder;
-use larder_store::delta::{Layer, Settings, Sketch, prepare, similar};
+use larder_store::delta::{Layer, Settings, Sketch, nameless, prepare, similar};
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Digest;
-use larder_store::error::{Kind, Result};
+use larder_store::error::{Error, Kind, Result};
 use larder_store::ids::DiffId;
 use larder_store::reference::Reference;
 use larder_store::store::Store;
@@ -25,8 +27,10 @@ use super::plan::Wanted;
 const LEAST: u64 = 16 << 10;
 /// What a difference may have of the blob's bytes, in percent: it costs the target time.
 const MOST: u64 = 80;
-/// Layers that are unpacked to compare them with one, beyond those of its own repository.
-const COMPARED: usize = 24;
+/// Layers of each group that are unpacked to compare them with one: those that are nearest in size.
+const COMPARED: [usize; 3] = [200, 60, 24];
+/// Layers of which is remembered what is compared, some 100 KiB each.
+const REMEMBERED: usize = 300;
 
 /// How differences are made.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +48,10 @@ pub(super) struct Differ<'a> {
     tx: Transaction<'a>,
     bases: Vec<Base>,
     sketches: HashMap<DiffId, Sketch>,
-    files: HashMap<Digest, Blob>,
+    /// All that was made, one behind the other in a file without a name.
+    made: File,
+    /// Where each is in it: from where on, bytes, and what they are, by the blobs that come out of them.
+    places: HashMap<Digest, (u64, Cut)>,
 }
 
 impl<'a> Differ<'a> {
@@ -57,8 +64,9 @@ impl<'a> Differ<'a> {
         }
         let settings = Settings { memory: differences.memory, jobs: wanted.jobs, ..Settings::default() };
         let (tx, bases) = (store.begin("bundle create")?, bases(store, wanted.known)?);
-        let (sketches, files) = (HashMap::new(), HashMap::new());
-        Ok(Some(Differ { store, wanted, settings, tx, bases, sketches, files }))
+        let (sketches, places) = (HashMap::new(), HashMap::new());
+        let made = nameless(tx.ingest().scratch())?;
+        Ok(Some(Differ { store, wanted, settings, tx, bases, sketches, made, places }))
     }
 
     /// The difference that a blob goes as, and what it is made from; `None` where it is better sent whole.
@@ -79,11 +87,14 @@ impl<'a> Differ<'a> {
         let Some(layer) = self.open(&base)? else { return Ok(None) };
         let most = found.size / 100 * MOST;
         let scratch = self.tx.ingest().scratch();
-        let Some(prepared) = prepare(&layer, &target, &self.settings, most, scratch, cancel)? else {
+        let Some(mut prepared) = prepare(&layer, &target, &self.settings, most, scratch, cancel)? else {
             return Ok(None);
         };
         let cut = Cut { size: prepared.made.size, sha256: prepared.digest };
-        self.files.insert(found.digest, Blob::new(cut.sha256, prepared.file, 0, cut.size));
+        let failed = || Error::io("write in", scratch.path());
+        let from = self.made.stream_position().map_err(failed())?;
+        io::copy(&mut prepared.file, &mut self.made).map_err(failed())?;
+        self.places.insert(found.digest, (from, cut));
         let made = Made {
             from: base.from,
             from_diff_id: base.diff_id,
@@ -94,9 +105,12 @@ impl<'a> Differ<'a> {
         Ok(Some((made, cut)))
     }
 
-    /// The files that were made, by the blobs that come out of them.
-    pub(super) fn into_files(self) -> HashMap<Digest, Blob> {
-        self.files
+    /// What was made, by the blobs that come out of them.
+    pub(super) fn into_blobs(self) -> HashMap<Digest, Blob> {
+        let end = self.places.values().map(|(from, cut)| from.saturating_add(cut.size)).max().unwrap_or(0);
+        let all = Blob::new(Digest::of(b""), self.made, 0, end);
+        let of = |(blob, (from, cut)): (Digest, (u64, Cut))| (blob, all.part(from, cut.size, cut.sha256));
+        self.places.into_iter().map(of).collect()
     }
 
     /// The most similar layer.
@@ -132,6 +146,10 @@ impl<'a> Differ<'a> {
             let Some(layer) = self.open(base)? else { return Ok(None) };
             match layer.sketch(self.wanted.cancel) {
                 Err(error) if error.kind() == Kind::Damaged => return Ok(None),
+                sketch if self.sketches.len() >= REMEMBERED => {
+                    self.sketches.clear();
+                    self.sketches.insert(base.diff_id, sketch?);
+                }
                 sketch => _ = self.sketches.insert(base.diff_id, sketch?),
             }
         }
@@ -146,18 +164,26 @@ impl<'a> Differ<'a> {
     }
 }
 
-/// The bases in three groups: of images with one of these names, of their repositories, and those of all others that are nearest in size.
+/// The bases in three groups: of images with one of these names, of their repositories, and all others; of each those that are nearest in size.
 fn nearest(bases: &[Base], names: &[String], size: u64) -> [Vec<Base>; 3] {
     let repository = |name: &str| name.parse::<Reference>().ok().map(|name| name.familiar_name());
     let repositories: Vec<_> = names.iter().filter_map(|name| repository(name)).collect();
-    let is_same = |base: &&Base| base.names.iter().any(|name| names.contains(name));
-    let is_near = |base: &&Base| {
+    let is_same = |base: &Base| base.names.iter().any(|name| names.contains(name));
+    let is_near = |base: &Base| {
         base.names.iter().any(|name| repository(name).is_some_and(|near| repositories.contains(&near)))
     };
-    let same = bases.iter().filter(is_same).cloned().collect();
-    let near = bases.iter().filter(|base| !is_same(base) && is_near(base)).cloned().collect();
-    let mut far: Vec<_> = bases.iter().filter(|base| !is_same(base) && !is_near(base)).cloned().collect();
-    far.sort_by_key(|base| base.layer.size.abs_diff(size));
-    far.truncate(COMPARED);
-    [same, near, far]
+    let mut groups = [Vec::new(), Vec::new(), Vec::new()];
+    for base in bases {
+        let group = match base {
+            base if is_same(base) => 0,
+            base if is_near(base) => 1,
+            _ => 2,
+        };
+        groups[group].push(base.clone());
+    }
+    for (group, most) in groups.iter_mut().zip(COMPARED) {
+        group.sort_by_key(|base: &Base| base.layer.size.abs_diff(size));
+        group.truncate(most);
+    }
+    groups
 }

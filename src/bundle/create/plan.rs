@@ -43,7 +43,8 @@ pub(crate) fn plan(store: &Store, mut asked: Vec<Asked>, wanted: &Wanted<'_>) ->
         wanted.cancel.check()?;
         if is_presumed(found, wanted.known)? {
             let Found { digest, size, .. } = *found;
-            manifest.presumes.push(Presumed { digest, size, images: found.images.clone() });
+            let images = found.images.clone();
+            manifest.presumes.push(Presumed { digest, size, images, base: false });
         } else {
             let blob = match encoded::made(store, found, wanted, &manifest.encoder)? {
                 None => match differ.as_mut().map(|differ| differ.of(found, &gathered.images)).transpose()? {
@@ -63,7 +64,7 @@ pub(crate) fn plan(store: &Store, mut asked: Vec<Asked>, wanted: &Wanted<'_>) ->
     let bytes = manifest.to_bytes();
     // What would not be read is not written.
     Manifest::parse(&bytes).map_err(|why| Error::invalid("the bundle", why))?;
-    let deltas = differ.map(Differ::into_files).unwrap_or_default();
+    let deltas = differ.map(Differ::into_blobs).unwrap_or_default();
     Ok(Planned { manifest, bytes, documents, deltas })
 }
 
@@ -82,7 +83,10 @@ fn presume_bases(manifest: &mut Manifest, known: &[Known]) {
                 let all: BTreeSet<u32> = presumed.images.iter().copied().chain(images).collect();
                 presumed.images = all.into_iter().collect();
             }
-            None => manifest.presumes.push(Presumed { digest, size, images: images.into_iter().collect() }),
+            None => {
+                let images = images.into_iter().collect();
+                manifest.presumes.push(Presumed { digest, size, images, base: true });
+            }
         }
     }
 }

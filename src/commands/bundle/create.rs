@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use larder_store::archive::package::Package;
 use larder_store::archive::write::{Output, Sink, write};
+use larder_store::blob::from_io;
 use larder_store::bundle::have::{Have, Known};
 use larder_store::bundle::{MAX_TEXT, manifest::Manifest};
 use larder_store::codec::encoder;
@@ -21,7 +22,7 @@ use super::passphrase::passphrase;
 use super::{cost_table, cost_values};
 use crate::bundle::create::{Differences, Planned, Wanted, plan};
 use crate::bundle::inspect;
-use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::cli::{Bar, Context, Format, Outcome, fail, human, interruptible, line, note, print_json};
 use crate::trust::{self, Signer};
 
 /// Make a bundle of images: what the target lacks of them, and a list of what it must have
@@ -100,7 +101,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     };
     let mut known = Vec::new();
     for path in &args.have {
-        known.push(read_have(path)?);
+        known.push(read_have(context, path)?);
     }
     for path in &args.since {
         let of = inspect(super::open(context, path, false)?).map_err(|e| e.within(path.display()))?;
@@ -229,11 +230,16 @@ fn say(args: &Args, planned: &Planned, files: &[(Option<PathBuf>, u64)]) -> Outc
     Ok(())
 }
 
-fn read_have(path: &Path) -> Outcome<Known> {
+fn read_have(context: &Context, path: &Path) -> Outcome<Known> {
     use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    file.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = std::fs::File::options().read(true).custom_flags(flags).open(path);
+    let file = interruptible(file.map_err(Error::io("open", path))?, context.cancel.clone());
+    file.take(MAX_TEXT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| from_io(error, Error::io("read", path)))?;
     let known = Have::parse(&bytes).and_then(Known::of_list);
     Ok(known.map_err(|why| Error::invalid(path.display(), why))?)
 }

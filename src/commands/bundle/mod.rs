@@ -7,14 +7,18 @@ mod have;
 mod inspect;
 mod passphrase;
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::bundle::{Cost, FileSource, Input, costs};
 use crate::cli::{Context, Outcome, Table, human, interruptible, interruptible_stdin};
+use larder_store::Error;
 use larder_store::bundle::manifest::Manifest;
 use larder_store::bundle::member::tar_size;
+use rustix::fs::OFlags;
 
 /// Carry images to a host that no network reaches: only what it lacks, in one file or in parts
 ///
@@ -48,12 +52,15 @@ fn open(context: &Context, path: &Path, is_written: bool) -> Outcome<Input> {
     if path.as_os_str() == "-" {
         return Ok(Input::stream(interruptible_stdin(context.cancel.clone())));
     }
-    let file = FileSource::open(path.to_path_buf(), is_written)?;
-    if file.is_file()? {
-        return Ok(Input::File(file));
+    // A pipe is opened once, and without waiting for somebody who writes to it.
+    let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).write(is_written && is_file).custom_flags(flags).open(path);
+    let file = file.map_err(Error::io("open", path))?;
+    if file.metadata().map_err(Error::io("stat", path))?.is_file() {
+        return Ok(Input::File(FileSource::new(file, path.to_path_buf())?));
     }
-    let pipe = std::fs::File::open(path).map_err(larder_store::Error::io("open", path))?;
-    Ok(Input::stream(interruptible(pipe, context.cancel.clone())))
+    Ok(Input::stream(interruptible(file, context.cancel.clone())))
 }
 
 /// What each image costs, for people.

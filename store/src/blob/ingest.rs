@@ -164,9 +164,14 @@ impl Ingest {
         &self.inner.dir
     }
 
-    /// Takes a file of the same disk over, under the same name, which is a digest's hex form.
-    pub(super) fn take(&self, from: &Dir, name: &str) -> Result<()> {
-        from.rename(name, &self.inner.dir, name)
+    /// Takes a file of the same disk over, under a name that is a digest's hex form.
+    pub(super) fn take(&self, from: &Dir, name: &str, hex: &str) -> Result<()> {
+        from.rename(name, &self.inner.dir, hex)
+    }
+
+    /// Throws away what was adopted of a blob.
+    pub fn discard(&self, digest: &Digest) -> Result<()> {
+        self.inner.dir.unlink(&digest.hex()).map(drop)
     }
 }
 

@@ -137,7 +137,9 @@ impl Known {
     /// What a target has that applied this bundle: what it carried, and what it presumed.
     pub fn of_bundle(manifest: &Manifest) -> Known {
         let carried = manifest.blobs.iter().map(|blob| (blob.digest, blob.size));
-        let presumed = manifest.presumes.iter().map(|blob| (blob.digest, blob.size));
+        // Nothing keeps what blobs were only made of.
+        let presumed = manifest.presumes.iter().filter(|blob| !blob.base);
+        let presumed = presumed.map(|blob| (blob.digest, blob.size));
         Known {
             store: None,
             encoder: manifest.encoder.clone(),

@@ -141,6 +141,9 @@ pub struct Presumed {
     pub size: u64,
     /// The images that need it, by their places in the list.
     pub images: Vec<u32>,
+    /// Whether blobs are made of it and no image needs it itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub base: bool,
 }
 
 /// Puts the check of a text (an object, and a line feed) into it, as its last key: a bit that is another one is found where nobody

@@ -51,6 +51,12 @@ impl Manifest {
         before.chain(blobs).chain(self.documents.iter().skip(1).map(document))
     }
 
+    /// All members with content, each with the number of its part.
+    pub fn members_with_parts(&self) -> impl Iterator<Item = (usize, Member)> + '_ {
+        let parts = self.parts.iter().enumerate();
+        parts.flat_map(|(part, count)| std::iter::repeat_n(part, *count)).zip(self.members())
+    }
+
     /// The members of a part; the first part has the number 0.
     pub fn members_of(&self, part: usize) -> impl Iterator<Item = Member> + '_ {
         let before = self.parts.iter().take(part).sum();

@@ -11,6 +11,10 @@ use crate::reference::Reference;
 
 /// Bytes of all that is carried or presumed.
 const MAX_BYTES: u64 = 1 << 60;
+/// More parts than anybody carries.
+const MAX_PARTS: usize = 10_000;
+/// Less of a blob in a piece that is not its last one makes a list without an end of it, bytes: a block of a tar.
+const LEAST_PIECE: u64 = 512;
 /// Characters of what is only told to people.
 const MAX_WORD: usize = 200;
 
@@ -39,6 +43,11 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
             total.checked_add(size).filter(|total| *total <= MAX_BYTES).ok_or("has an impossible size")?;
     }
     images(manifest, &sizes)?;
+    let made_of: HashSet<_> =
+        manifest.blobs.iter().filter_map(|blob| Some(blob.made.as_ref()?.from)).collect();
+    if let Some(base) = manifest.presumes.iter().find(|blob| blob.base && !made_of.contains(&blob.digest)) {
+        return Err(format!("presumes blob {} to make others of, and makes none of it", base.digest));
+    }
     let mut members = 0usize;
     for blob in &manifest.blobs {
         members = members
@@ -52,6 +61,9 @@ pub(super) fn check(manifest: &Manifest) -> Result<(), String> {
         0 => None,
         part => sum.checked_add(*part),
     });
+    if manifest.parts.len() > MAX_PARTS {
+        return Err(format!("has more than {MAX_PARTS} parts"));
+    }
     if manifest.parts.is_empty() || in_parts != Some(members) {
         return Err("does not say which member is in which part".to_owned());
     }
@@ -102,6 +114,10 @@ fn of_blob(blob: &Blob, sizes: &HashMap<Digest, u64>) -> Result<usize, String> {
             0 => None,
             size => sum.checked_add(size),
         });
+        let (_, but_the_last) = blob.pieces.split_last().ok_or("has no pieces")?;
+        if but_the_last.iter().any(|piece| piece.size < LEAST_PIECE) {
+            return Err(format!("it is cut into pieces of less than {LEAST_PIECE} bytes"));
+        }
         if sum != Some(blob.size) {
             return Err("its pieces are not as long as it is".to_owned());
         }

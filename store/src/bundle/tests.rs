@@ -63,7 +63,7 @@ fn manifest(parts: &[usize]) -> (Manifest, Vec<Vec<u8>>) {
         blob(b"config", Way::Whole, Vec::new()),
         blob(&layer, Way::Pieces, pieces.collect()),
     ];
-    manifest.presumes = vec![Presumed { digest: Digest::of(b"base"), size: 4, images: vec![0] }];
+    manifest.presumes = vec![Presumed { digest: Digest::of(b"base"), size: 4, images: vec![0], base: false }];
     manifest.documents = vec![document("oci-layout", b"layout"), document("index.json", b"index")];
     manifest.parts = parts.to_vec();
     (manifest, contents)

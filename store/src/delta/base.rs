@@ -144,7 +144,9 @@ pub(super) fn is_it(diff_id: DiffId, read: Hasher) -> Result<()> {
     if got == diff_id {
         return Ok(());
     }
-    let why = format!("its plain bytes are {got} now: the stored blob is damaged; `larder repair` mends it");
+    let why = format!(
+        "its plain bytes are {got} now: the stored blob is damaged; `larder verify --repair` puts it right"
+    );
     Err(Error::damaged(format!("the layer {diff_id}"), why))
 }
 

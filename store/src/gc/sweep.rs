@@ -1,5 +1,6 @@
 //! Doing it: into the trash with both locks held, out of it without.
 
+use std::collections::HashSet;
 use std::fs::File;
 
 use super::plan::Plan;
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::fs::{self, Dir};
 use crate::have;
 use crate::index;
+use crate::journal::{Unfinished, unfinished};
 use crate::owned;
 use crate::snapshots::{self, Evictable};
 use crate::steps;
@@ -85,8 +87,9 @@ pub(crate) fn leftovers(
         found.push(Leftover { place: have::PLACE, name: list.list, bytes: 0 });
     }
     if let Some(partial) = private.sub_if_there(partial::PLACE)? {
+        let coming: HashSet<_> = unfinished(private)?.iter().filter_map(Unfinished::bundle).collect();
         for name in partial.names()? {
-            if partial::blob_of(&name).is_none_or(|blob| known(&blob)) {
+            if partial::bundle_of(&name).is_none_or(|bundle| coming.contains(&bundle)) {
                 continue;
             }
             let bytes = partial.stat(&name)?.map_or(0, |stat| stat.size);
