@@ -118,9 +118,9 @@ impl<'a> Differ<'a> {
         let wanted = target.sketch(self.wanted.cancel)?;
         let names: Vec<_> =
             found.images.iter().filter_map(|image| images[*image as usize].name.clone()).collect();
-        let mut tried: Vec<Base> = Vec::new();
+        let (mut tried, mut sketches) = (Vec::new(), Vec::new());
         for near in nearest(&self.bases, &names, found.size) {
-            let mut sketches = Vec::new();
+            let first = tried.len();
             for base in near {
                 // What is damaged here is no base.
                 if let Some(sketch) = self.sketch(&base)? {
@@ -128,16 +128,13 @@ impl<'a> Differ<'a> {
                     sketches.push(sketch);
                 }
             }
-            let first = tried.len() - sketches.len();
-            let best = similar(&wanted, &sketches).first().copied();
+            let best = similar(&wanted, &sketches[first..]).first().copied();
             if let Some((at, shared)) = best
                 && shared >= target.facts().plain_size / 2
             {
                 return Ok(Some(tried.swap_remove(first + at)));
             }
         }
-        let sketches: Vec<_> =
-            tried.iter().filter_map(|base| self.sketches.get(&base.diff_id).cloned()).collect();
         Ok(similar(&wanted, &sketches).first().map(|(at, _)| tried.swap_remove(*at)))
     }
 
