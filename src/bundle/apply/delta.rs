@@ -14,7 +14,7 @@ use larder_store::media_type::Compression;
 use larder_store::progress::Event;
 use larder_store::store::Store;
 
-use super::members::PIECE;
+use super::members::{PIECE, origin};
 use super::work::Work;
 
 impl Work<'_, '_> {
@@ -80,10 +80,7 @@ fn made<'m>(made: Option<&'m Made>, member: &Member) -> Result<&'m Made> {
 
 /// The layer that it is the difference to.
 fn layer(store: &Store, made: &Made, work: &Work<'_, '_>) -> Result<Layer> {
-    let what = || format!("blob {}", made.from);
-    let from = store.blobs().open(&made.from)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
-    let mut head = [0; 4];
-    let count = from.read_at(&mut head, 0).map_err(Error::io("read", what()))?;
-    let descriptor = Descriptor::new(Compression::sniff(&head[..count]).oci_layer(), made.from, from.size());
+    let (from, compression) = origin(store, made)?;
+    let descriptor = Descriptor::new(compression.oci_layer(), made.from, from.size());
     Layer::open(store, &descriptor, made.from_diff_id, work.options.cancel)
 }

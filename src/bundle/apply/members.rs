@@ -7,12 +7,14 @@ use larder_store::archive::tar::Source;
 use larder_store::blob::partial::Partial;
 use larder_store::blob::{Blob, BlobWriter, Staged, from_io};
 use larder_store::bundle::frame::{Frames, verify};
+use larder_store::bundle::manifest::Made;
 use larder_store::bundle::member::{Content, Member};
 use larder_store::codec::{Encoder, Encoding, Limits, decoder};
 use larder_store::digest::Hasher;
 use larder_store::error::{Error, Result};
 use larder_store::media_type::Compression;
 use larder_store::progress::Event;
+use larder_store::store::Store;
 
 use super::work::Work;
 
@@ -187,17 +189,22 @@ impl Work<'_, '_> {
     }
 }
 
+/// The store's blob that another one is made from, and how it is compressed.
+pub(super) fn origin(store: &Store, made: &Made) -> Result<(Blob, Compression)> {
+    let what = || format!("blob {}", made.from);
+    let from = store.blobs().open(&made.from)?.ok_or_else(|| Error::damaged(what(), "is missing"))?;
+    let mut head = [0; 4];
+    let count = from.read_at(&mut head, 0).map_err(Error::io("read", what()))?;
+    Ok((from, Compression::sniff(&head[..count])))
+}
+
 /// Makes a blob of one with the same content.
 pub(super) fn encode(work: &Work<'_, '_>, at: usize) -> Result<Staged> {
     let blob = &work.manifest.blobs[at];
     let what = || format!("blob {}", blob.digest);
     let made = blob.made.as_ref().ok_or_else(|| Error::invalid(what(), "is made of nothing"))?;
     let encoding: Encoding = made.encoding.parse().map_err(|why: String| Error::invalid(what(), why))?;
-    let gone = || Error::damaged(format!("blob {}", made.from), "is missing");
-    let from = work.store.blobs().open(&made.from)?.ok_or_else(gone)?;
-    let mut head = [0; 4];
-    let count = from.read_at(&mut head, 0).map_err(Error::io("read", format!("blob {}", made.from)))?;
-    let compression = Compression::sniff(&head[..count]);
+    let (from, compression) = origin(work.store, made)?;
     let failed = |e| from_io(e, Error::io("unpack", format!("blob {}", made.from)));
     let mut plain = decoder(compression, from.verified(), from.size(), Limits::default()).map_err(failed)?;
     let shown = work.store.path().to_path_buf();

@@ -232,11 +232,8 @@ fn say(args: &Args, planned: &Planned, files: &[(Option<PathBuf>, u64)]) -> Outc
 
 fn read_have(context: &Context, path: &Path) -> Outcome<Known> {
     use std::io::Read;
-    use std::os::unix::fs::OpenOptionsExt;
     let mut bytes = Vec::new();
-    let flags = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let file = std::fs::File::options().read(true).custom_flags(flags).open(path);
-    let file = interruptible(file.map_err(Error::io("open", path))?, context.cancel.clone());
+    let file = interruptible(super::opened(path, false)?, context.cancel.clone());
     file.take(MAX_TEXT + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| from_io(error, Error::io("read", path)))?;

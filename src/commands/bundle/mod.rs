@@ -47,16 +47,20 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     }
 }
 
+/// Opens a file or a pipe, without waiting for somebody who writes to it.
+fn opened(path: &Path, is_written: bool) -> Outcome<File> {
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).write(is_written).custom_flags(flags).open(path);
+    Ok(file.map_err(Error::io("open", path))?)
+}
+
 /// Opens a file, or stdin (`-`). What is no regular file passes once.
 fn open(context: &Context, path: &Path, is_written: bool) -> Outcome<Input> {
     if path.as_os_str() == "-" {
         return Ok(Input::stream(interruptible_stdin(context.cancel.clone())));
     }
-    // A pipe is opened once, and without waiting for somebody who writes to it.
     let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
-    let flags = OFlags::NONBLOCK.bits() as i32;
-    let file = File::options().read(true).write(is_written && is_file).custom_flags(flags).open(path);
-    let file = file.map_err(Error::io("open", path))?;
+    let file = opened(path, is_written && is_file)?;
     if file.metadata().map_err(Error::io("stat", path))?.is_file() {
         return Ok(Input::File(FileSource::new(file, path.to_path_buf())?));
     }
