@@ -16,6 +16,10 @@ use crate::blob::from_io;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 
+/// The version of what is kept; another one is made anew.
+const FORMAT: u32 = 1;
+/// Bytes of what is kept, unpacked.
+const MAX_JSON: usize = 1 << 20;
 /// Members of the sample by path.
 const SAMPLE: usize = 4096;
 /// Members of the sample by size.
@@ -35,7 +39,7 @@ pub struct Sketch {
 impl Sketch {
     /// Reads a layer's plain bytes. What is no tar has no members.
     pub fn read(plain: &mut dyn Read, cancel: &Cancel) -> Result<Sketch> {
-        let mut pieces = Splitter::new(plain, Cutter::for_size(u64::MAX));
+        let mut pieces = Splitter::new(plain, Cutter::blind());
         let mut sketch = Sketch::default();
         let mut largest = BinaryHeap::new();
         let failed = |error| from_io(error, Error::io("read", "the layer"));
@@ -57,6 +61,19 @@ impl Sketch {
         }
         sketch.large = largest.into_iter().map(|Reverse((size, path))| (path, size)).collect();
         Ok(sketch)
+    }
+
+    /// Reads what [`Sketch::to_bytes`] wrote; nothing of another version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Sketch> {
+        let json = zstd::bulk::decompress(bytes, MAX_JSON).ok()?;
+        let (format, sketch) = serde_json::from_slice::<(u32, Sketch)>(&json).ok()?;
+        (format == FORMAT).then_some(sketch)
+    }
+
+    /// As it is kept.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let json = serde_json::to_vec(&(FORMAT, self)).expect("numbers serialise");
+        zstd::bulk::compress(&json, 1).unwrap_or_default()
     }
 
     /// About how many bytes of this layer the other one has too.

@@ -18,7 +18,7 @@ fn put(store: &Store, plain: &[u8], encoding: &str) -> (Descriptor, DiffId) {
     let encoding = encoding.parse().unwrap();
     let mut encoder = Encoder::new(encoding, 2, Cancel::new(), store.path().to_path_buf()).unwrap();
     encoder.layer(&mut &plain[..], tx.writer().unwrap(), &|_| {}).unwrap();
-    let EncodedLayer { staged, plain } = encoder.finish().unwrap().remove(0);
+    let EncodedLayer { staged, plain, .. } = encoder.finish().unwrap().remove(0);
     let (digest, size) = (staged.digest(), staged.size());
     let compression = Encoding::of(Compression::sniff(&{
         let mut head = [0; 4];

@@ -97,23 +97,14 @@ impl Bring<'_, '_> {
     }
 
     fn accept(&mut self, layer: &MadeLayer, encoded: EncodedLayer) -> Result<()> {
-        let plain = encoded.plain;
-        if plain.diff_id != layer.diff_id {
-            return Err(wrong_diff_id(layer.diff_id, plain.diff_id));
+        let learned = encoded.learned();
+        let facts = learned.facts;
+        if facts.diff_id != layer.diff_id {
+            return Err(wrong_diff_id(layer.diff_id, facts.diff_id));
         }
-        let compression = self.options.encoding.compression;
-        let facts = LayerFacts {
-            blob: encoded.staged.digest(),
-            size: encoded.staged.size(),
-            compression,
-            diff_id: plain.diff_id,
-            plain_size: plain.size,
-            seekable: compression == Compression::Zstd,
-        };
-        self.publish(encoded.staged, plain.size)?;
+        self.publish(encoded.staged, facts.plain_size)?;
         // The blob known before was not there: this one is to be used from now on.
-        self.layers.learn(&facts, true)?;
-        self.layers.learn_listing(&facts.diff_id, &plain.listing);
+        learned.keep(&self.layers)?;
         self.made.insert(facts.diff_id, facts);
         Ok(())
     }
