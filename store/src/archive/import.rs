@@ -102,9 +102,10 @@ pub fn open(path: &Path, is_consumed: bool) -> Result<File> {
 }
 
 /// What a signature that was checked stands for when the archive is half eaten: itself, and all that stays of the archive, which says by digests what
-/// the rest is. And whether an import began to consume it under just this. `None`: it is no file that can be consumed.
+/// the rest is. And whether an import into the store, if there is one yet, began to
+/// consume it under just this. `None`: it is no file that can be consumed.
 pub fn seal(
-    store: &Store,
+    store: Option<&Store>,
     file: &File,
     path: &Path,
     signature: &[u8],
@@ -117,8 +118,9 @@ pub fn seal(
     let file = file.try_clone().map_err(Error::io("open", path))?;
     let archive = SeekableArchive::open(file, path, cancel)?;
     let seal = archive.seal(signature, cancel)?;
-    let begun = journal::seal_of(store.layout().private(), &archive.identity()?)?;
-    Ok(Some((seal, begun == Some(seal))))
+    let identity = archive.identity()?;
+    let begun = store.map(|store| journal::seal_of(store.layout().private(), &identity)).transpose()?;
+    Ok(Some((seal, begun.flatten() == Some(seal))))
 }
 
 fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
