@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use larder_store::archive::consume::half_eaten;
 use larder_store::bundle::frame::{Frames, Opening};
 use larder_store::bundle::manifest::Manifest;
 use larder_store::bundle::member::Content;
@@ -142,7 +143,7 @@ impl Opened {
         {
             for (number, part) in parts {
                 let seen = part.look_through(*number, &self.manifest, options);
-                seen.map_err(|e| e.within(part.file.path.display()))?;
+                seen.map_err(|e| part.blame(e))?;
             }
         }
         self.is_looked_through = true;
@@ -172,6 +173,11 @@ impl Part {
             true => Ok(()),
             false => Err(Error::damaged("the bundle", "goes on behind its end")),
         }
+    }
+
+    /// Why it cannot be read.
+    pub(super) fn blame(&self, error: Error) -> Error {
+        half_eaten(error, &self.file.file, &self.file.path).within(self.file.path.display())
     }
 
     /// The part from its first member on.

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::bring::Bring;
-use super::consume::Consume;
+use super::consume::{Consume, half_eaten};
 use super::contents::Contents;
 use super::directory::DirectoryArchive;
 use super::entry::Ready;
@@ -69,6 +69,7 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
             let is_file = file.metadata().map_err(Error::io("stat", &path))?.is_file();
             if is_file && outer_of(&file, &path)? == Outer::Plain {
                 let eaten = file.try_clone().map_err(Error::io("open", &path))?;
+                let probe = file.try_clone().map_err(Error::io("open", &path))?;
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
                     Source::Kept => None,
@@ -76,7 +77,8 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                         Some(Consume::begin(store, eaten, &path, &archive.identity()?, seal)?)
                     }
                 };
-                return import_at_hand(store, &mut archive, consume, options);
+                let brought = import_at_hand(store, &mut archive, consume, options);
+                return brought.map_err(|error| half_eaten(error, &probe, &path));
             }
             (Box::new(file), path)
         }

@@ -3,9 +3,7 @@
 //!
 //! It is kept in the store's cache and can be lost at any time. Only what this encoder made or proved is kept, with its version.
 
-use std::sync::Arc;
-
-use super::{EncodedLayer, Encoding, encoder};
+use super::{EncodedLayer, Encoding, Plain, encoder};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layers::{LayerCache, LayerFacts};
@@ -17,7 +15,7 @@ pub struct Learned {
     /// What it is.
     pub facts: LayerFacts,
     encoding: Encoding,
-    listing: Arc<[u8]>,
+    plain: Plain,
 }
 
 impl EncodedLayer {
@@ -32,7 +30,7 @@ impl EncodedLayer {
             plain_size: self.plain.size,
             seekable: compression == Compression::Zstd,
         };
-        Learned { facts, encoding: self.encoding, listing: Arc::clone(&self.plain.listing) }
+        Learned { facts, encoding: self.encoding, plain: self.plain.clone() }
     }
 }
 
@@ -40,7 +38,7 @@ impl Learned {
     /// Keeps it. The blob is the one to use for its diff ID from now on.
     pub fn keep(&self, cache: &LayerCache) -> Result<()> {
         cache.learn(&self.facts, true)?;
-        cache.learn_listing(&self.facts.diff_id, &self.listing);
+        self.plain.keep(cache);
         remember(cache, &self.facts.blob, self.encoding);
         Ok(())
     }

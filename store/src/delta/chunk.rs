@@ -43,11 +43,6 @@ impl Cutter {
         Cutter { mask: !(u64::MAX >> bits), least: 1 << (bits - 2), most: 1 << (bits + 2) }
     }
 
-    /// For who looks at members' names alone: their content is not looked at.
-    pub(super) fn blind() -> Cutter {
-        Cutter { mask: 0, least: 256 << 10, most: 256 << 10 }
-    }
-
     /// The largest chunk, bytes.
     pub(super) fn most(self) -> usize {
         self.most
