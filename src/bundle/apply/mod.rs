@@ -64,7 +64,7 @@ fn from_files(
     work.accept(false)?;
     for (at, (number, part)) in parts.iter().enumerate() {
         let taken = take_file(part, *number, manifest, &mut work, at, &mut meals);
-        taken.map_err(|e| part.blame(e))?;
+        taken.map_err(|e| part.blame(e, options))?;
     }
     let applied = work.finish()?;
     if applied.missing.is_empty() {

@@ -143,7 +143,7 @@ impl Opened {
         {
             for (number, part) in parts {
                 let seen = part.look_through(*number, &self.manifest, options);
-                seen.map_err(|e| part.blame(e))?;
+                seen.map_err(|e| part.blame(e, options))?;
             }
         }
         self.is_looked_through = true;
@@ -176,8 +176,12 @@ impl Part {
     }
 
     /// Why it cannot be read.
-    pub(super) fn blame(&self, error: Error) -> Error {
-        half_eaten(error, &self.file.file, &self.file.path).within(self.file.path.display())
+    pub(super) fn blame(&self, error: Error, options: &Options<'_>) -> Error {
+        let path = &self.file.path;
+        match options.consume {
+            true => error.within(path.display()),
+            false => half_eaten(error, &self.file.file, path).within(path.display()),
+        }
     }
 
     /// The part from its first member on.

@@ -138,15 +138,15 @@ impl Consume {
     }
 }
 
-/// Why the content of a file is not what it was: what is gone from it where an earlier run with `--consume` has begun with it.
+/// Why the content of a file that is not to be consumed is not what it was: what is gone from it where an earlier run with `--consume` has begun with it.
 pub fn half_eaten(error: Error, file: &File, path: &Path) -> Error {
     if error.kind() != Kind::Damaged || !has_holes(file) {
         return error;
     }
-    let why = format!(
-        "was consumed in part (its content is gone where it has holes): run it with --consume again, into the same store ({error})"
-    );
-    Error::damaged(path.display(), why)
+    error.within(format!(
+        "{} was consumed in part (its content is gone where it has holes; go on with --consume again, into the same store)",
+        path.display()
+    ))
 }
 
 fn parent_of(path: &Path) -> &Path {

@@ -69,7 +69,10 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
             let is_file = file.metadata().map_err(Error::io("stat", &path))?.is_file();
             if is_file && outer_of(&file, &path)? == Outer::Plain {
                 let eaten = file.try_clone().map_err(Error::io("open", &path))?;
-                let probe = file.try_clone().map_err(Error::io("open", &path))?;
+                let kept = match options.source {
+                    Source::Kept => Some(file.try_clone().map_err(Error::io("open", &path))?),
+                    Source::Consumed { .. } => None,
+                };
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
                     Source::Kept => None,
@@ -78,7 +81,10 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                     }
                 };
                 let brought = import_at_hand(store, &mut archive, consume, options);
-                return brought.map_err(|error| half_eaten(error, &probe, &path));
+                return match kept {
+                    Some(file) => brought.map_err(|error| half_eaten(error, &file, &path)),
+                    None => brought,
+                };
             }
             (Box::new(file), path)
         }
