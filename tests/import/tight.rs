@@ -1,18 +1,18 @@
 //! An archive that fills nearly all of its disk is consumed into a store on the same disk.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Read};
 use std::path::Path;
 
 use serde_json::json;
 
 use crate::badinput::full::{on_disk, text};
-use crate::support::tarball::{hex, layer, noise};
+use crate::support::tarball::{hex, layer};
 use crate::support::{Sandbox, need};
 
 /// Layers of the archive, and the bytes of each: nothing of them can be compressed.
 const LAYERS: u64 = 16;
-const SIZE: usize = 250_000_000;
+const SIZE: u64 = 250_000_000;
 /// The whole disk.
 const DISK: &str = "truncate -s 4600000000 disk; mkfs.ext4 -q -m 0 disk; mount -o loop disk store";
 
@@ -26,8 +26,11 @@ fn write(path: &Path) {
         archive.append_data(&mut header, name, bytes).unwrap();
     };
     let mut layers = Vec::new();
-    for seed in 1..=LAYERS {
-        let bytes = layer("noise", &noise(seed, SIZE));
+    for _ in 0..LAYERS {
+        let mut content = Vec::with_capacity(SIZE as usize);
+        File::open("/dev/urandom").unwrap().take(SIZE).read_to_end(&mut content).unwrap();
+        let bytes = layer("noise", &content);
+        drop(content);
         let id = hex(&bytes);
         add(&format!("{id}.tar"), &bytes);
         layers.push(id);
