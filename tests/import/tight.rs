@@ -51,16 +51,13 @@ fn write(path: &Path) {
 fn four_gigabytes_on_a_disk_with_four_point_six() {
     let sandbox = Sandbox::new();
     write(&sandbox.path("large.tar"));
-    // The least that is free is watched; what is verified is not copied.
-    let script = "larder init >/dev/null; mv large.tar store/large.tar; free >&2
-        (least=$(free); while [ ! -e ended ]; do now=$(free); ((now >= least)) || least=$now; echo $least >least; sleep 0.1; done) &
-        try larder import store/large.tar; try larder import store/large.tar --consume; touch ended; wait
-        ls store; larder verify >/dev/null && echo verified; du -sb --apparent-size store/blobs | cut -f1; echo least free: $(cat least)
-        rm -f store/blobs/sha256/*";
+    // What was verified is not copied.
+    let script = "larder init >/dev/null; mv large.tar store/large.tar
+        try larder import store/large.tar; try larder import store/large.tar --consume
+        ls store; larder verify >/dev/null && echo verified; rm -f store/blobs/sha256/*";
     let output = need!(on_disk(&sandbox, DISK, script), "root");
     let said = text(&output);
     assert!(said.starts_with("1\n") && said.contains("bytes are needed"), "both do not fit: {said}");
     assert!(said.contains("\n0\nlarge:1 ") && said.contains("\nverified\n"), "{said}");
     assert!(!said.contains("large.tar\n"), "the archive is gone: {said}");
-    println!("{said}");
 }
