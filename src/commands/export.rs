@@ -20,7 +20,7 @@ use serde_json::json;
 use super::platform::{self, Wanted, choose};
 use super::to_docker::{self, HandOvers};
 use super::to_tree;
-use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::cli::{Bar, CommandError, Context, Format, Outcome, fail, human, line, note, print_json};
 use crate::docker::Engine;
 
 /// Write images into one archive or into a folder, or hand them over to Docker
@@ -255,6 +255,16 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     Ok(())
 }
 
+/// The disk that is full is not the store's.
+fn unwritten(error: Error) -> CommandError {
+    match &error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            fail(error.to_string()).with_hint("free space there, or give -o another place")
+        }
+        _ => error.into(),
+    }
+}
+
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive. Returns where it is and what it is now;
 /// nothing of what is no regular file.
 pub(super) fn write_file(
@@ -270,7 +280,7 @@ pub(super) fn write_file(
     };
     if is_special {
         let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
-        stream(Sink::Stream(&mut out), path)?;
+        stream(Sink::Stream(&mut out), path).map_err(unwritten)?;
         return Ok(None);
     }
     let name = path
@@ -300,7 +310,7 @@ pub(super) fn write_file(
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    written?;
+    written.map_err(unwritten)?;
     dir.sync()?;
     // Whoever looks for it later comes by another way, perhaps.
     let real =

@@ -99,6 +99,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         return Err(fail("--signature is of one archive").usage());
     }
     let trust = signed::trust()?;
+    // No store is made for an archive that is not trusted.
+    let mut first = match (context.has_store(), args.archives.first()) {
+        (false, Some(path)) => Some(input(context, args, None, &trust, path)?),
+        _ => None,
+    };
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
@@ -115,7 +120,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
-        let (input, source) = match input(context, args, &store, &trust, path) {
+        let opened = first.take().map_or_else(|| input(context, args, Some(&store), &trust, path), Ok);
+        let (input, source) = match opened {
             Ok((input, source)) => (Ok(input), source),
             Err(error) => (Err(error), Source::Kept),
         };
@@ -165,7 +171,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 fn input(
     context: &Context,
     args: &Args,
-    store: &Store,
+    store: Option<&Store>,
     trust: &Trust,
     path: &Path,
 ) -> Outcome<(Input, Source)> {

@@ -12,6 +12,7 @@ mod outer;
 mod reuse;
 mod signed;
 mod streams;
+mod tight;
 mod unpacked;
 
 use std::ffi::OsString;
