@@ -98,7 +98,10 @@ impl<'a> Scan<'a> {
         let parent = self.directory(parent)?;
         if name == OPAQUE {
             self.parent = None;
-            self.state.remove_below(&parent, self.layer);
+            // Overlayfs merges the root directories of all layers, whatever they are marked as.
+            if !parent.is_empty() {
+                self.state.remove_below(&parent, self.layer);
+            }
             return Ok(());
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
@@ -166,7 +169,11 @@ impl<'a> Scan<'a> {
             Some(Node { kind: Kind::Directory, .. }) => {
                 return Err(Error::invalid("it", "is a hard link to a directory"));
             }
-            Some(node) => Node { layer: self.layer, ..node },
+            Some(node) => {
+                // What is linked to comes into this layer: overlayfs links nothing across layers.
+                self.state.claim(&target, self.layer);
+                Node { layer: self.layer, ..node }
+            }
             // No symbolic link, and nobody asked for it.
             None if keep == Keep::Nothing => {
                 self.parent = None;
@@ -174,7 +181,8 @@ impl<'a> Scan<'a> {
                 return Ok(());
             }
             None => {
-                if (self.keep)(&target) != Keep::Nothing {
+                // What is lacking may be what it is a link to; the next pass has that.
+                if self.lacking.is_empty() && (self.keep)(&target) != Keep::Nothing {
                     let why = format!("is a link to {:?}, which is not there", String::from_utf8_lossy(&target));
                     return Err(Error::invalid("it", why));
                 }
@@ -198,8 +206,10 @@ impl<'a> Scan<'a> {
         let path = self.state.resolve(raw, true)?;
         let mut above = path.as_slice();
         while !above.is_empty() {
-            if (self.keep)(above) != Keep::Nothing && !self.state.nodes.contains_key(above) {
-                self.state.nodes.insert(above.to_vec(), implied(self.layer));
+            if (self.keep)(above) != Keep::Nothing {
+                // It is as it is below, and of this layer too from now on.
+                let node = self.state.nodes.entry(above.to_vec()).or_insert_with(|| implied(self.layer));
+                node.layer = self.layer;
             }
             above = split(above).0;
         }

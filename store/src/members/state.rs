@@ -112,6 +112,12 @@ impl State {
         }
     }
 
+    /// Says that a layer has what is at a path.
+    pub(super) fn claim(&mut self, path: &[u8], layer: usize) {
+        let both = [self.nodes.get_mut(path), self.links.get_mut(path)];
+        both.into_iter().flatten().for_each(|node| node.layer = layer);
+    }
+
     /// Removes what layers below this one have at a path and below.
     pub(super) fn remove(&mut self, path: &[u8], layer: usize) {
         for all in [&mut self.nodes, &mut self.links] {
