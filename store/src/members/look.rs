@@ -85,9 +85,12 @@ impl<'a> Search<'a> {
         for _ in 0..MAX_PASSES {
             let keep = |path: &[u8]| {
                 let (parent, name) = split(path);
-                let by_rule = if self.rule.is_some_and(|rule| rule(path)) { Keep::Content } else { Keep::Nothing };
+                let by_rule =
+                    if self.rule.is_some_and(|rule| rule(path)) { Keep::Content } else { Keep::Nothing };
                 let listed = if inside.contains(parent) { Keep::Node } else { Keep::Nothing };
-                let said = |all: &BTreeMap<Vec<u8>, Keep>, key: &[u8]| all.get(key).copied().unwrap_or(Keep::Nothing);
+                let said = |all: &BTreeMap<Vec<u8>, Keep>, key: &[u8]| {
+                    all.get(key).copied().unwrap_or(Keep::Nothing)
+                };
                 by_rule.max(listed).max(said(&wanted, path)).max(said(&last_names, name))
             };
             let mut scan = Scan::new(&keep);
@@ -143,7 +146,8 @@ impl Answer<'_> {
         let prefix = if at.is_empty() { 0 } else { at.len() + 1 };
         let inside = below(&self.state.nodes, &at).map(|(path, node)| (&path[prefix..], node));
         let names: Vec<_> = inside.filter(|(name, _)| !name.contains(&b'/')).collect();
-        let is_there = !names.is_empty() || self.state.nodes.get(&at).is_some_and(|node| node.kind == Kind::Directory);
+        let is_there =
+            !names.is_empty() || self.state.nodes.get(&at).is_some_and(|node| node.kind == Kind::Directory);
         is_there.then_some(names)
     }
 
@@ -166,5 +170,8 @@ fn plain(path: &[u8]) -> Vec<u8> {
 
 /// Where a path would lead if no link were on its way.
 fn lexical(path: &[u8]) -> Vec<u8> {
-    names(path).fold(Vec::new(), |path, name| if name == b".." { split(&path).0.to_vec() } else { join(&path, name) })
+    names(path).fold(
+        Vec::new(),
+        |path, name| if name == b".." { split(&path).0.to_vec() } else { join(&path, name) },
+    )
 }

@@ -137,7 +137,10 @@ impl<'a> Scan<'a> {
         }
         self.state.put(path, node, keep != Keep::Nothing);
         if self.state.nodes.len() + self.state.links.len() > MAX_KEPT {
-            return Err(Error::invalid("the image", "has more links, or files that are asked for, than are looked at"));
+            return Err(Error::invalid(
+                "the image",
+                "has more links, or files that are asked for, than are looked at",
+            ));
         }
         Ok(())
     }
@@ -183,7 +186,8 @@ impl<'a> Scan<'a> {
             None => {
                 // What is lacking may be what it is a link to; the next pass has that.
                 if self.lacking.is_empty() && (self.keep)(&target) != Keep::Nothing {
-                    let why = format!("is a link to {:?}, which is not there", String::from_utf8_lossy(&target));
+                    let why =
+                        format!("is a link to {:?}, which is not there", String::from_utf8_lossy(&target));
                     return Err(Error::invalid("it", why));
                 }
                 self.lacking.push(target);

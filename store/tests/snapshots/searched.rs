@@ -39,7 +39,8 @@ fn image(dir: &Path, layers: &[Vec<u8>]) -> ArchivedImage {
         names.push(format!("\"{number}.tar\""));
     }
     add("config.json", config.as_bytes());
-    let manifest = format!(r#"[{{"Config":"config.json","RepoTags":["x:1"],"Layers":[{}]}}]"#, names.join(","));
+    let manifest =
+        format!(r#"[{{"Config":"config.json","RepoTags":["x:1"],"Layers":[{}]}}]"#, names.join(","));
     add("manifest.json", manifest.as_bytes());
     let mut file = archive.into_inner().unwrap();
     file.flush().unwrap();
@@ -75,7 +76,9 @@ fn put(tarball: Tarball, number: usize, thing: &Thing) -> Tarball {
             file(tarball, &target).hard_link(&format!("b/h{}", to % 3), &target)
         }
         7 => tarball.member(&pick(["p", "f"]), EntryType::Fifo, "", b"", described),
-        8 => file(tarball, &format!("{way}.wh.{}", ["a", "f", "l", "m", "b", "c", "h1"][usize::from(to % 7)])),
+        8 => {
+            file(tarball, &format!("{way}.wh.{}", ["a", "f", "l", "m", "b", "c", "h1"][usize::from(to % 7)]))
+        }
         // Of the root's own mark overlayfs takes no notice, and no tool writes one behind a link.
         9 => file(tarball, &format!("{}.wh..wh..opq", ["a/", "b/", "a/b/", "c/"][usize::from(to % 4)])),
         10 => file(tarball, &pick(["l", "a"])),
@@ -88,7 +91,9 @@ fn of_kernel(path: &Path, root: &Path) -> String {
     let shown = |meta: &Metadata| {
         let kind = meta.file_type();
         let what = match () {
-            () if kind.is_symlink() => format!("link {:?}", std::fs::read_link(path).unwrap().into_os_string().into_vec()),
+            () if kind.is_symlink() => {
+                format!("link {:?}", std::fs::read_link(path).unwrap().into_os_string().into_vec())
+            }
             () if kind.is_dir() => "directory".into(),
             () if kind.is_fifo() => "fifo".into(),
             () => format!("file of {}", meta.len()),
@@ -142,15 +147,21 @@ fn a_search_sees_what_overlayfs_shows() {
     if !crate::support::disk::own_namespace(test) {
         return;
     }
-    let thing = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u16>()).prop_map(|(a, b, c, d)| Thing(a, b, c, d));
+    let thing =
+        (any::<u8>(), any::<u8>(), any::<u8>(), any::<u16>()).prop_map(|(a, b, c, d)| Thing(a, b, c, d));
     let layer = || prop::collection::vec(thing.clone(), 1..10);
-    let config = Config { cases: 300, max_global_rejects: 20_000, failure_persistence: None, ..Config::default() };
+    let config =
+        Config { cases: 300, max_global_rejects: 20_000, failure_persistence: None, ..Config::default() };
     let tested = TestRunner::new(config).run(&prop::collection::vec(layer(), 2..5), |layers| {
         let dir = directory();
         let mut unpacked = Layers::below(dir.path());
         let mut bytes = Vec::new();
         for things in &layers {
-            let whole = things.iter().enumerate().fold(Tarball::new(), |tar, (at, thing)| put(tar, at, thing)).bytes();
+            let whole = things
+                .iter()
+                .enumerate()
+                .fold(Tarball::new(), |tar, (at, thing)| put(tar, at, thing))
+                .bytes();
             // Docker would refuse it as well: it takes a file for a directory, or links to what is not there.
             prop_assume!(unpacked.add(&whole).is_ok());
             bytes.push(whole);
@@ -188,7 +199,8 @@ fn check(image: &ArchivedImage, root: &Path) -> Result<(), TestCaseError> {
             }
             if at.is_file() && !at.is_symlink() {
                 let mut read = None;
-                let each = &mut |_: usize, bytes: Result<&[u8], Unreadable>| read = bytes.map(<[u8]>::to_vec).ok();
+                let each =
+                    &mut |_: usize, bytes: Result<&[u8], Unreadable>| read = bytes.map(<[u8]>::to_vec).ok();
                 answer.read(&[path], &Cancel::default(), each).unwrap();
                 prop_assert_eq!(read, std::fs::read(&at).ok(), "content of {}", shown);
             }
@@ -245,7 +257,9 @@ fn what_is_asked_for_bounds_what_is_kept_and_a_lie_ends_it() {
     let answer = search.look(&image.layers, &Cancel::default()).unwrap();
     let mut read = Vec::new();
     let paths: [&[u8]; 4] = [b"way/f7", b"round", b"f", b"f/none"];
-    answer.read(&paths, &Cancel::default(), &mut |at, bytes| read.push((at, bytes.map(<[u8]>::len)))).unwrap();
+    answer
+        .read(&paths, &Cancel::default(), &mut |at, bytes| read.push((at, bytes.map(<[u8]>::len))))
+        .unwrap();
     read.sort_by_key(|(at, _)| *at);
     let (circle, directory) = (Err(Unreadable::Circle), Err(Unreadable::Directory));
     assert_eq!(read, [(0, Ok(1)), (1, circle), (2, directory), (3, Err(Unreadable::Missing))]);

@@ -1,0 +1,27 @@
+//! Modes as Go prints them (`os.FileMode.String`): `-rw-r--r--`, `dtrwxrwxrwx`, `Lrwxrwxrwx`, `urwxr-xr-x`.
+
+use larder_store::members::{Kind, Node};
+
+/// Letters of the type and of the special bits in Go's order, a dash where there is none, and three times `rwx`.
+pub(crate) fn as_go_prints(node: &Node) -> String {
+    let (first, is_char) = match node.kind {
+        Kind::Directory => ("d", false),
+        Kind::Link(_) => ("L", false),
+        Kind::Block => ("D", false),
+        Kind::Char => ("D", true),
+        Kind::Fifo => ("p", false),
+        Kind::File(_) => ("", false),
+    };
+    let has = |bit: u32| node.mode & bit != 0;
+    let mut text = first.to_owned();
+    for (letter, is_set) in [('u', has(0o4000)), ('g', has(0o2000)), ('c', is_char), ('t', has(0o1000))] {
+        text.extend(is_set.then_some(letter));
+    }
+    if text.is_empty() {
+        text.push('-');
+    }
+    for (place, letter) in "rwxrwxrwx".chars().enumerate() {
+        text.push(if has(0o400 >> place) { letter } else { '-' });
+    }
+    text
+}
