@@ -25,3 +25,26 @@ pub(crate) fn as_go_prints(node: &Node) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::as_go_prints;
+    use larder_store::members::{Kind, Node};
+
+    /// As Go 1.26 prints `os.FileMode`s.
+    #[test]
+    fn letters_are_those_of_go() {
+        for (kind, mode, shown) in [
+            (Kind::Fifo, 0o644, "prw-r--r--"),
+            (Kind::Fifo, 0o4000, "pu---------"),
+            (Kind::Char, 0o660, "Dcrw-rw----"),
+            (Kind::Char, 0o1660, "Dctrw-rw----"),
+            (Kind::Block, 0o6640, "Dugrw-r-----"),
+            (Kind::Directory, 0o1777, "dtrwxrwxrwx"),
+            (Kind::Directory, 0o7000, "dugt---------"),
+            (Kind::Link(Vec::new()), 0o777, "Lrwxrwxrwx"),
+        ] {
+            assert_eq!(as_go_prints(&Node::new(kind, mode, 0, 0)), shown);
+        }
+    }
+}

@@ -92,7 +92,7 @@ impl Source<'_> {
     }
 
     fn skip(&mut self, count: usize) {
-        (0..count).for_each(|_| drop(self.chars.next()));
+        self.chars.by_ref().take(count).for_each(drop);
     }
 }
 

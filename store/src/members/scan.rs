@@ -53,7 +53,11 @@ impl<'a> Scan<'a> {
     /// Takes the next layer, whose bytes must be what its diff ID says.
     pub(super) fn layer(&mut self, layer: &Layer, cancel: &Cancel) -> Result<()> {
         let mut plain = Hashed { inner: layer.plain()?, hasher: Hasher::new() };
-        let failed = |error: Error| error.within(layer.name.clone());
+        let failed = |error: Error| match error {
+            // No answer of the disk: the layer's own bytes are wrong.
+            Error::Io { source, .. } if source.raw_os_error().is_none() => layer.failed(source),
+            error => error.within(layer.name.clone()),
+        };
         let mut members = Members::new(&mut plain);
         while let Some(member) = members.next().map_err(failed)? {
             cancel.check()?;
@@ -75,13 +79,8 @@ impl<'a> Scan<'a> {
 
     fn member(&mut self, member: &Member, content: &mut Members<'_>) -> Result<()> {
         let (parent, name) = split(&member.path);
-        let mut node = Node {
-            kind: Kind::Directory,
-            mode: member.mode,
-            uid: member.uid,
-            gid: member.gid,
-            layer: self.layer,
-        };
+        let node = Node::new(Kind::Directory, member.mode, member.uid, member.gid);
+        let mut node = Node { layer: self.layer, ..node };
         if name.is_empty() {
             if member.what != What::Directory {
                 return Err(Error::invalid("it", "would take the place of the root directory"));
@@ -224,7 +223,7 @@ impl<'a> Scan<'a> {
 
 /// What a directory is like that nobody describes.
 fn implied(layer: usize) -> Node {
-    Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer }
+    Node { layer, ..Node::new(Kind::Directory, 0o755, 0, 0) }
 }
 
 /// Hashes what passes.

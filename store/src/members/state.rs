@@ -27,6 +27,13 @@ pub struct Node {
     pub(super) layer: usize,
 }
 
+impl Node {
+    /// One of the lowest layer.
+    pub fn new(kind: Kind, mode: u32, uid: u32, gid: u32) -> Node {
+        Node { kind, mode, uid, gid, layer: 0 }
+    }
+}
+
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
