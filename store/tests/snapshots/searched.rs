@@ -279,3 +279,24 @@ fn what_is_asked_for_bounds_what_is_kept_and_a_lie_ends_it() {
     let error = search.look(&image.layers, &Cancel::default()).unwrap_err();
     assert!(error.to_string().contains("diff ID mismatch"), "{error}");
 }
+
+#[test]
+fn a_name_that_a_hundred_thousand_files_have_is_found_all_the_same() {
+    let dir = directory();
+    let many = (0..100_100).fold(Tarball::new(), |tar, n| tar.file(&format!("d/{n}/index.js"), b""));
+    let top = Tarball::new().symlink("way", "d/100099").symlink("gone/index.js", "/way/index.js").bytes();
+    let image = image(dir.path(), &[many.bytes(), top]);
+    let mut search = Search::new();
+    search.node(b"/way/index.js");
+    search.content(b"/gone/index.js");
+    search.node(b"/way/other.js");
+    let answer = search.look(&image.layers, &Cancel::default()).unwrap();
+    assert!(matches!(answer.node(b"way/index.js").unwrap().kind, Kind::File(_)));
+    assert!(matches!(answer.node(b"gone/index.js").unwrap().kind, Kind::Link(_)));
+    assert_eq!(answer.node(b"way/other.js"), None);
+    let mut read = None;
+    answer
+        .read(&[b"gone/index.js"], &Cancel::default(), &mut |_, bytes| read = bytes.map(<[u8]>::len).ok())
+        .unwrap();
+    assert_eq!(read, Some(0));
+}
