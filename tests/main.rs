@@ -25,5 +25,6 @@ mod registry;
 mod repair;
 mod roundtrip;
 mod soak;
+mod structure;
 mod support;
 mod verbs;

@@ -14,7 +14,7 @@ pub(crate) mod resolve;
 mod tests;
 pub(crate) mod tree;
 pub(crate) mod workflow;
-mod yaml;
+pub(crate) mod yaml;
 
 pub(crate) use arch::Arch;
 pub(crate) use compiler::Compiler;

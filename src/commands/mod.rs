@@ -35,6 +35,7 @@ mod rm;
 mod signed;
 mod sync;
 mod tag;
+mod test;
 mod to_docker;
 mod to_tree;
 mod verify;
@@ -71,6 +72,7 @@ pub(crate) enum Verb {
     Resolve(resolve::Args),
     Ensure(Box<ensure::Args>),
     Build(build::Args),
+    Test(test::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -110,6 +112,7 @@ impl Verb {
             Verb::Resolve(args) => resolve::run(context, args),
             Verb::Ensure(args) => ensure::run(context, args),
             Verb::Build(args) => build::run(context, args),
+            Verb::Test(args) => test::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
