@@ -6,6 +6,7 @@
 
 mod alias;
 mod aliases;
+pub(crate) mod ci;
 mod config;
 mod error;
 mod folder;
