@@ -7,24 +7,31 @@
 mod alias;
 mod aliases;
 mod config;
+mod draw;
 mod error;
 mod folder;
+pub(crate) mod generate;
 mod graph;
 mod keys;
+pub(crate) mod labels;
 mod lock;
 mod named;
 mod place;
 mod read;
 mod resolve;
 mod rootfs;
+pub(crate) mod schema;
+pub(crate) mod settings;
 mod template;
 #[cfg(test)]
 mod tests;
 mod values;
+mod write;
 
 use larder_store::reference::Reference;
 
-pub(crate) use error::{Error, Result};
+pub(crate) use draw::{dot, tree};
+pub(crate) use error::Error;
 pub(crate) use read::Locks;
 pub(crate) use rootfs::Overlay;
 pub(crate) use values::Values;
