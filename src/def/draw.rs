@@ -39,12 +39,15 @@ fn nodes(definitions: &Definitions) -> BTreeMap<String, Node> {
 
 /// A tree: below each image those that need it. What was unfolded further up is marked and not unfolded again.
 pub(crate) fn tree(definitions: &Definitions) -> Vec<String> {
-    let nodes = nodes(definitions);
+    draw(&nodes(definitions))
+}
+
+fn draw(nodes: &BTreeMap<String, Node>) -> Vec<String> {
     let needed: BTreeSet<&String> = nodes.values().flat_map(|node| &node.below).collect();
     let mut lines = Vec::new();
     let mut seen = BTreeSet::new();
     for name in nodes.keys().filter(|name| !needed.contains(name)) {
-        unfold(&nodes, name, &mut Vec::new(), &mut seen, &mut lines);
+        unfold(nodes, name, &mut Vec::new(), &mut seen, &mut lines);
     }
     lines
 }
@@ -66,7 +69,7 @@ fn unfold<'a>(
             (false, false) => "│ ",
         };
     }
-    text += name;
+    text += &short(name);
     if !node.is_foreign {
         let _ = write!(text, " ({})", node.tags);
     }
@@ -80,6 +83,17 @@ fn unfold<'a>(
         last.push(at + 1 == node.below.len());
         unfold(nodes, below, last, seen, lines);
         last.pop();
+    }
+}
+
+/// A digest by its first digits.
+fn short(name: &str) -> String {
+    const DIGITS: usize = 12;
+    match name.split_once("@sha256:") {
+        Some((image, hex)) if hex.len() > DIGITS && hex.is_ascii() => {
+            format!("{image}@sha256:{}…", &hex[..DIGITS])
+        }
+        _ => name.to_owned(),
     }
 }
 
@@ -105,4 +119,32 @@ pub(crate) fn dot(definitions: &Definitions) -> String {
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_unfolded_is_not_unfolded_again() {
+        let node = |below: &[&str], is_foreign| Node {
+            tags: 2,
+            is_foreign,
+            below: below.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let nodes = BTreeMap::from([
+            (format!("u@sha256:{}", "ab".repeat(32)), node(&["a", "b"], true)),
+            ("a".to_owned(), node(&["c"], false)),
+            ("b".to_owned(), node(&["c"], false)),
+            ("c".to_owned(), node(&["d"], false)),
+            ("d".to_owned(), node(&[], false)),
+        ]);
+        let expected = "u@sha256:abababababab…|├ a (2)|│ └ c (2)|│   └ d (2)|└ b (2)|  └ c (2) …";
+        assert_eq!(draw(&nodes).join("|"), expected);
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(quoted("a\"b\\c"), "\"a\\\"b\\\\c\"");
+    }
 }

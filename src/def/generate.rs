@@ -24,9 +24,9 @@ pub(super) fn files(definitions: &Definitions) -> Result<BTreeMap<String, Made<'
     for tag in &definitions.tags {
         let directory = directory(tag);
         files.insert(format!("{directory}/Dockerfile"), Made::Text(&tag.dockerfile));
-        tag.test
-            .iter()
-            .for_each(|test| drop(files.insert(format!("{directory}/test.yml"), Made::Text(test))));
+        if let Some(test) = &tag.test {
+            files.insert(format!("{directory}/test.yml"), Made::Text(test));
+        }
         for (path, item) in tag.rootfs.iter().flat_map(|rootfs| rootfs.iter()) {
             let path = if path.is_empty() {
                 format!("{directory}/rootfs")

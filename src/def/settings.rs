@@ -103,7 +103,7 @@ mod tests {
         let read = parse(
             "
 registries:
-  - {url: ghcr.io, username: "${USER}"}
+  - {url: ghcr.io, username: '${USER}'}
   - url: https://${HOST}/team/
     default: true
 labels: {vendor: V, url: 'https://${HOST}/%image%', authors: '${NOBODY}'}

@@ -44,9 +44,7 @@ impl Definitions {
             }
         }
         // Before anything is written: what a killed run made is known to the next one.
-        let mut list: BTreeSet<&str> = files.keys().map(String::as_str).collect();
-        list.insert(LIST);
-        let text = list.iter().fold(String::new(), |text, path| text + path + "\n");
+        let text: String = files.keys().map(|path| format!("{path}\n")).collect();
         put(&out.join(LIST), text.as_bytes(), 0o666)?;
         for (path, made) in &files {
             let at = ensure_parents(out, path)?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use super::{copy_fixture, listing, put};
 use crate::support::Sandbox;
 
-/// What the public generator makes of the same folder (its page aside) differs in one file: docs/definitions.md says how.
+/// The public generator makes the very same of this folder, beside a page of its own (docs/definitions.md).
 #[test]
 fn the_example_folder_comes_to_these_files() {
     let sandbox = Sandbox::new();

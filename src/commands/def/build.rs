@@ -1,6 +1,8 @@
 //! `larder def build`: images of definitions, each behind what it needs.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,8 +28,6 @@ use crate::def::{Definitions, Tag};
 
 /// What a build may take in all: whoever waits for it waits no longer.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Bytes of `.image-manager.yml`.
-const LONGEST_SETTINGS: u64 = 1 << 20;
 
 /// Build images of definitions, each behind what it needs
 ///
@@ -189,14 +189,11 @@ fn no_such(definitions: &Definitions, name: &str) -> CommandError {
 
 fn read_settings(project: &Path) -> Outcome<Settings> {
     let path = project.join(settings::FILE);
-    let text = match std::fs::File::open(&path) {
-        Ok(file) => engine::text_of(
-            &mut std::io::Read::take(file, LONGEST_SETTINGS) as &mut dyn std::io::Read,
-            &path,
-        )?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Settings::default()),
-        Err(error) => return Err(larder_store::Error::io("open", &path)(error).into()),
-    };
+    if !path.is_file() {
+        return Ok(Settings::default());
+    }
+    let mut file = File::open(&path).map_err(larder_store::Error::io("open", &path))?;
+    let text = engine::text_of(&mut file as &mut dyn Read, &path)?;
     let settings = Settings::parse(&text, &|name| std::env::var(name).ok());
     let settings = settings.map_err(|why| fail(format!("{}: {why}", path.display())))?;
     settings.notes.iter().for_each(|text| note(format_args!("{text}")));

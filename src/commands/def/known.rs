@@ -1,5 +1,6 @@
 //! Whether an image is what its definition would make of it now.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -23,7 +24,7 @@ const VERSION: u32 = 1;
 /// as the store has them. `None` where one of those is missing.
 pub(super) fn key(
     request: &Request<'_>,
-    labels: &std::collections::BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
     index: &Index,
     cancel: &Cancel,
 ) -> Outcome<Option<Digest>> {
