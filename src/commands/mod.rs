@@ -6,6 +6,7 @@ mod build;
 mod bundle;
 mod catalog;
 mod completions;
+mod def;
 mod df;
 mod doctor;
 mod ensure;
@@ -32,6 +33,7 @@ mod pull;
 mod push;
 mod resolve;
 mod rm;
+mod schema;
 mod signed;
 mod sync;
 mod tag;
@@ -71,6 +73,7 @@ pub(crate) enum Verb {
     Resolve(resolve::Args),
     Ensure(Box<ensure::Args>),
     Build(build::Args),
+    Def(def::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -87,6 +90,7 @@ pub(crate) enum Verb {
     Login(login::Args),
     Logout(logout::Args),
     Doctor(doctor::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -110,6 +114,7 @@ impl Verb {
             Verb::Resolve(args) => resolve::run(context, args),
             Verb::Ensure(args) => ensure::run(context, args),
             Verb::Build(args) => build::run(context, args),
+            Verb::Def(args) => def::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
@@ -122,6 +127,7 @@ impl Verb {
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
+            Verb::Schema(args) => schema::run(args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),
         };

@@ -48,11 +48,11 @@ impl<'a> Version<'a> {
         let is_one = match order {
             Order::Semver => {
                 let is_plain = |part: &&str| is_number(part) && (*part == "0" || !part.starts_with('0'));
-                parts.len() == 3 && parts.iter().all(|part| is_plain(part))
+                parts.len() == 3 && parts.iter().all(is_plain)
             }
             Order::Calver => {
                 (2..=4).contains(&parts.len())
-                    && parts.iter().all(|part| is_number(part))
+                    && parts.iter().all(is_number)
                     && matches!(parts[0].len(), 2 | 4)
             }
             Order::Natural => parts.len() > 1 && parts.iter().all(|part| !part.is_empty()),

@@ -63,7 +63,9 @@ impl Lock {
     /// The Dockerfile with the versions of packages that `apt-get install` names, and the digest of its base.
     pub(super) fn apply(&self, dockerfile: &str) -> String {
         let base = named::last_from(dockerfile).unwrap_or_default();
-        let base = if base.contains([':', '@']) { base.to_owned() } else { format!("{base}:latest") };
+        // The colon of a port is none of a tag.
+        let has_tag = base.rsplit('/').next().is_some_and(|name| name.contains([':', '@']));
+        let base = if has_tag { base.to_owned() } else { format!("{base}:latest") };
         let own = self.0.iter().find(|section| section.base == base);
         let Some(section) = own.or(self.0.first()) else { return dockerfile.to_owned() };
         let pinned = pin_packages(dockerfile, &section.packages);
@@ -82,7 +84,7 @@ fn pin_base(dockerfile: &str, base: &str, pinned: &str) -> String {
         let is_from = words.next().is_some_and(|word| word.eq_ignore_ascii_case("from"));
         let name = words.find(|word| !word.starts_with("--"));
         match name.filter(|name| is_from && (*name == base || Some(*name) == short)) {
-            Some(name) => line.replacen(&format!(" {name}"), &format!(" {pinned}"), 1),
+            Some(name) => line.replacen(name, pinned, 1),
             None => line.to_owned(),
         }
     };
@@ -153,6 +155,7 @@ mod tests {
             "FROM base:1\nRUN apt-get install curl=8.5.0-2"
         );
         assert_eq!(lock.apply(""), "");
+        assert_eq!(lock.apply("from\tubuntu:24.04\r"), format!("from\tubuntu@{DIGEST}\r"));
     }
 
     #[test]

@@ -8,27 +8,33 @@ mod alias;
 mod aliases;
 pub(crate) mod ci;
 mod config;
+mod draw;
 mod error;
 mod folder;
+pub(crate) mod generate;
 mod graph;
 mod keys;
+pub(crate) mod labels;
 mod lock;
 mod named;
 mod place;
 mod read;
 mod resolve;
 mod rootfs;
+pub(crate) mod schema;
+pub(crate) mod settings;
 mod template;
 #[cfg(test)]
 mod tests;
 mod values;
+mod write;
 
 use larder_store::reference::Reference;
 
-pub(crate) use error::{Error, Result};
+pub(crate) use draw::{dot, tree};
+pub(crate) use error::Error;
 pub(crate) use read::Locks;
-pub(crate) use rootfs::Overlay;
-pub(crate) use values::Values;
+use rootfs::Overlay;
 
 /// A folder of definitions, resolved.
 #[derive(Debug)]
@@ -72,8 +78,6 @@ pub(crate) struct Tag {
     pub(crate) variant: Option<String>,
     /// Its further tags: `3-browser`, `3.13-browser`.
     pub(crate) aliases: Vec<String>,
-    /// Versions of image, tag and variant.
-    pub(crate) versions: Values,
     /// Numbers in [`Definitions::tags`] of what has to be there before: all smaller than its own.
     pub(crate) needs: Vec<usize>,
     /// Images of other places that its Dockerfile names: `ubuntu:24.04`.
@@ -90,11 +94,6 @@ impl Tag {
     /// `python:3.13.7-browser`.
     pub(crate) fn shown(&self) -> String {
         format!("{}:{}", self.name, self.tag)
-    }
-
-    /// The name that it is built under.
-    pub(crate) fn reference(&self) -> Option<Reference> {
-        self.shown().parse().ok()
     }
 
     /// Its tag and its aliases, as names.

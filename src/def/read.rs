@@ -359,7 +359,6 @@ fn render(
         tag: resolved.tag.clone(),
         variant: variant.map(|variant| variant.name.clone()),
         aliases: Vec::new(),
-        versions: versions.clone(),
         needs: Vec::new(),
         foreign: Vec::new(),
         dockerfile,
