@@ -46,13 +46,13 @@ const STORE: &[(u32, &[&str])] = &[
         ],
     ),
     (4, &["choose", "df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
-    (5, &["archive", "bundle", "changes", "codec", "delta", "facts", "place", "unpack"]),
+    (5, &["archive", "bundle", "changes", "codec", "delta", "facts", "members", "place", "unpack"]),
 ];
 /// Modules of the program, above all of the library.
 const PROGRAM: &[(u32, &[&str])] = &[
     (6, &["registry"]),
     (7, &["docker"]),
-    (8, &["build", "bundle", "catalog", "def", "trust"]),
+    (8, &["build", "bundle", "catalog", "def", "structure", "trust"]),
     (9, &["cli", "commands"]),
 ];
 

@@ -26,5 +26,6 @@ mod registry;
 mod repair;
 mod roundtrip;
 mod soak;
+mod structure;
 mod support;
 mod verbs;

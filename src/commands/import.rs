@@ -173,6 +173,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 
 /// `app:1@sha256:…`.
 fn expected(text: &str) -> Result<(Reference, Digest), String> {
+    if text.is_empty() {
+        return Err("nobody said what the archive has".to_owned());
+    }
     let reference: Reference = text.parse().map_err(|why| format!("{why}"))?;
     match (reference.digest(), reference.without_digest()) {
         (Some(digest), Some(name)) => Ok((name, digest)),

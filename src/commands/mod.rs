@@ -37,6 +37,7 @@ mod schema;
 mod signed;
 mod sync;
 mod tag;
+mod test;
 mod to_docker;
 mod to_tree;
 mod verify;
@@ -74,6 +75,7 @@ pub(crate) enum Verb {
     Ensure(Box<ensure::Args>),
     Build(build::Args),
     Def(def::Args),
+    Test(test::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -115,6 +117,7 @@ impl Verb {
             Verb::Ensure(args) => ensure::run(context, args),
             Verb::Build(args) => build::run(context, args),
             Verb::Def(args) => def::run(context, args),
+            Verb::Test(args) => test::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),

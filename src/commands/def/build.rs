@@ -20,7 +20,7 @@ use super::super::plain_http::PlainHttp;
 use super::super::pull;
 use super::{Folder, give, known};
 use crate::build::engine;
-use crate::cli::{CommandError, Context, Format, Outcome, fail, line, note, print_json};
+use crate::cli::{Context, Format, Outcome, fail, line, note, print_json};
 use crate::def::generate::directory;
 use crate::def::labels::{self, Origin};
 use crate::def::settings::{self, Settings};
@@ -49,6 +49,10 @@ pub(super) struct Args {
     /// All images that are made anew where this one changes: one of the folder, or one of another place that Dockerfiles name
     #[arg(long, value_name = "BASE")]
     affected_by: Vec<String>,
+
+    /// Build nothing else: what they need is taken from the store as it is
+    #[arg(long)]
+    only: bool,
 
     /// Write each image to DIST/NAME/TAG/image.tar as well
     #[arg(long)]
@@ -113,7 +117,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let work = Work { context, args, store: &store, definitions: &definitions, settings: &settings, origin };
     let (mut rows, mut built) = (Vec::new(), 0);
     let mut index = store.index()?;
-    for at in definitions.with_needs(&wanted) {
+    let numbers = if args.only { wanted } else { definitions.with_needs(&wanted) };
+    for at in numbers {
         context.cancel.check()?;
         let tag = &definitions.tags[at];
         let done = work.one(tag, &mut index).and_then(|done| {
@@ -156,14 +161,7 @@ fn wanted(definitions: &Definitions, args: &Args) -> Outcome<Vec<usize>> {
     if args.all {
         return Ok((0..definitions.tags.len()).collect());
     }
-    let mut wanted = BTreeSet::new();
-    for name in &args.names {
-        let found = definitions.find(name);
-        if found.is_empty() {
-            return Err(no_such(definitions, name));
-        }
-        wanted.extend(found);
-    }
+    let mut wanted: BTreeSet<_> = super::numbers(definitions, &args.names)?.into_iter().collect();
     for base in &args.affected_by {
         let found = definitions.affected_by(base);
         let is_known = || !definitions.find(base).is_empty();
@@ -173,18 +171,6 @@ fn wanted(definitions: &Definitions, args: &Args) -> Outcome<Vec<usize>> {
         wanted.extend(found);
     }
     Ok(wanted.into_iter().collect())
-}
-
-fn no_such(definitions: &Definitions, name: &str) -> CommandError {
-    let image = name.split(':').next().unwrap_or(name);
-    let of_image: Vec<_> =
-        definitions.tags.iter().filter(|tag| tag.name == image).map(|tag| tag.tag.as_str()).collect();
-    let names: BTreeSet<_> = definitions.tags.iter().map(|tag| tag.name.as_str()).collect();
-    let hint = match of_image.is_empty() {
-        true => format!("the images are {}", names.into_iter().collect::<Vec<_>>().join(", ")),
-        false => format!("its tags are {}", of_image.join(", ")),
-    };
-    fail(format!("{name}: no definition makes it")).with_hint(hint).usage()
 }
 
 fn read_settings(project: &Path) -> Outcome<Settings> {

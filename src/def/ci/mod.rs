@@ -49,6 +49,8 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) text: String,
+    /// How many jobs hand something over.
+    pub(crate) jobs: usize,
     pub(crate) notes: Vec<String>,
 }
 
@@ -77,10 +79,11 @@ pub(crate) fn pipeline(definitions: &Definitions, wanted: &Wanted) -> Result<Pip
         return Err(Error::Word(word.clone()));
     }
     let jobs = jobs::jobs(definitions)?;
-    Ok(match wanted.provider {
-        Provider::GitHub => Pipeline { text: github::text(&jobs, wanted), notes: Vec::new() },
-        Provider::GitLab => Pipeline { text: gitlab::text(&jobs, wanted), notes: gitlab::notes(&jobs) },
-    })
+    let (text, notes) = match wanted.provider {
+        Provider::GitHub => (github::text(&jobs, wanted), Vec::new()),
+        Provider::GitLab => (gitlab::text(&jobs, wanted), gitlab::notes(&jobs)),
+    };
+    Ok(Pipeline { text, jobs: jobs.len(), notes })
 }
 
 /// The head of the file: who made it, and how it is made anew.
