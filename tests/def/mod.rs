@@ -1,8 +1,10 @@
 //! Image definitions: files that come of them, images that are built from them, and what is wrong with them.
 
 mod built;
+mod ci;
 mod generated;
 mod refused;
+mod tested;
 
 use std::path::Path;
 
