@@ -8,6 +8,7 @@ mod bundle;
 mod catalog;
 mod cli;
 mod commands;
+mod def;
 mod docker;
 #[cfg(test)]
 mod floors;

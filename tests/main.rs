@@ -10,6 +10,7 @@ mod build;
 mod bundle;
 mod catalog;
 mod ciday;
+mod def;
 mod format;
 mod gc;
 mod handover;

@@ -7,8 +7,10 @@ use larder_store::archive::import::{import, open, seal};
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
 use larder_store::prune::Judged;
 use larder_store::quantity::shown_seconds;
+use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
@@ -35,6 +37,10 @@ pub(crate) struct Args {
     /// Name the image so, whatever the archive says
     #[arg(long, value_name = "REF")]
     name: Option<Given>,
+
+    /// Take the archive only if it has just these images, as `export -o` printed them when it wrote it
+    #[arg(long, value_name = "NAME:TAG@DIGEST", value_delimiter = ',', value_parser = expected)]
+    expect: Option<Vec<(Reference, Digest)>>,
 
     /// Names are <project>-<os>-<variant>; one that is not gives way to the nearest one that is
     #[arg(long)]
@@ -98,6 +104,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.signature.is_some() && args.archives.len() > 1 {
         return Err(fail("--signature is of one archive").usage());
     }
+    if args.expect.is_some() && args.archives.len() > 1 {
+        return Err(fail("--expect is of one archive").usage());
+    }
     let trust = signed::trust()?;
     // No store is made for an archive that is not trusted.
     let mut first = match (context.has_store(), args.archives.first()) {
@@ -128,6 +137,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         let options = Options {
             image: args.image.clone(),
             name: name.as_ref().map(|name| name.reference.clone()),
+            expected: args.expect.clone(),
             naming: &named,
             upon: base.as_ref().map(|(_, image)| image.stacks.clone()),
             replace: args.replace,
@@ -165,6 +175,18 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }
     }
     if args.taking.format == Format::Json { print_json(&rows) } else { said }
+}
+
+/// `app:1@sha256:…`.
+fn expected(text: &str) -> Result<(Reference, Digest), String> {
+    if text.is_empty() {
+        return Err("nobody said what the archive has".to_owned());
+    }
+    let reference: Reference = text.parse().map_err(|why| format!("{why}"))?;
+    match (reference.digest(), reference.without_digest()) {
+        (Some(digest), Some(name)) => Ok((name, digest)),
+        _ => Err("expected NAME:TAG@DIGEST".to_owned()),
+    }
 }
 
 /// An archive that is signed as this host demands, and what becomes of it.

@@ -6,6 +6,7 @@ mod build;
 mod bundle;
 mod catalog;
 mod completions;
+mod def;
 mod df;
 mod doctor;
 mod ensure;
@@ -32,6 +33,7 @@ mod pull;
 mod push;
 mod resolve;
 mod rm;
+mod schema;
 mod signed;
 mod sync;
 mod tag;
@@ -72,6 +74,7 @@ pub(crate) enum Verb {
     Resolve(resolve::Args),
     Ensure(Box<ensure::Args>),
     Build(build::Args),
+    Def(def::Args),
     Test(test::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
@@ -89,6 +92,7 @@ pub(crate) enum Verb {
     Login(login::Args),
     Logout(logout::Args),
     Doctor(doctor::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -112,6 +116,7 @@ impl Verb {
             Verb::Resolve(args) => resolve::run(context, args),
             Verb::Ensure(args) => ensure::run(context, args),
             Verb::Build(args) => build::run(context, args),
+            Verb::Def(args) => def::run(context, args),
             Verb::Test(args) => test::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
@@ -125,6 +130,7 @@ impl Verb {
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
+            Verb::Schema(args) => schema::run(args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),
         };

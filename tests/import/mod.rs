@@ -2,6 +2,7 @@
 
 mod bounds;
 mod consume;
+mod expected;
 mod fidelity;
 mod forms;
 mod healing;

@@ -108,7 +108,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 }
 
 /// Reads a test file; all that is wrong with it is said at once, and exits like a test that failed.
-pub(super) fn read_file(path: &Path) -> Outcome<Known> {
+fn read_file(path: &Path) -> Outcome<Known> {
     let name = path.display().to_string();
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(Error::io("open", path)).map_err(|error| {
@@ -119,7 +119,12 @@ pub(super) fn read_file(path: &Path) -> Outcome<Known> {
     if text.len() as u64 > MAX_FILE {
         return Err(fail(format!("{name}: has more than the {MAX_FILE} bytes that a test file may have")));
     }
-    match read(&text) {
+    parse(name, &text)
+}
+
+/// The text of a test file, under its name for messages.
+pub(super) fn parse(name: String, text: &str) -> Outcome<Known> {
+    match read(text) {
         Ok(tests) => Ok(Known { name, tests }),
         Err(wrong) => {
             let mut lines = wrong.into_iter().map(|why| format!("{name}: {why}"));

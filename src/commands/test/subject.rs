@@ -105,6 +105,7 @@ fn in_a_store_of_its_own(
         image: args.image.clone(),
         name: None,
         naming: &Named::as_it_is,
+        expected: None,
         upon: None,
         replace: false,
         existing: Existing::Trusted,

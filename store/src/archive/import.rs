@@ -15,6 +15,7 @@ use super::consume::{Consume, half_eaten};
 use super::contents::Contents;
 use super::directory::DirectoryArchive;
 use super::entry::Ready;
+use super::expected;
 use super::naming::{declare, rename};
 use super::options::{Existing, Imported, Input, Named, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
@@ -297,6 +298,9 @@ pub(super) fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Re
     {
         let why = format!("holds {}, which does not begin with the layers of that base", image.label());
         return Err(Error::invalid("the archive", why));
+    }
+    if let Some(expected) = &options.expected {
+        expected::check(&images, expected)?;
     }
     rename(&mut images, options)?;
     let roots: Vec<_> = images.iter().filter_map(PlannedImage::root).collect();
