@@ -7,6 +7,7 @@
 mod alias;
 mod aliases;
 mod config;
+mod context;
 mod draw;
 mod error;
 mod folder;
