@@ -87,8 +87,9 @@ fn jobs_of_github_take_what_others_made() {
                 let (build, test) =
                     (place(&|step| step["name"] == "build"), place(&|step| step["name"] == "test"));
                 assert!(build < test && test < told, "{id}");
-                assert_eq!(steps[build]["run"], format!("larder def build --only {image}\n"));
-                assert_eq!(steps[test]["run"], format!("larder def test {image}\n"));
+                let line = |at: usize| steps[at]["run"].as_str().unwrap().lines().last().unwrap().to_owned();
+                assert_eq!(line(build), format!("larder def build --only {image}"));
+                assert_eq!(line(test), format!("larder def test {image}"));
             }
             let with = |action: &str| -> BTreeSet<String> {
                 let those = steps
@@ -204,7 +205,7 @@ fn act_reads_both_workflows() {
     }
 }
 
-/// Without actions, a step fetches the commit of the run: that one and no other, whatever was there before.
+/// Without actions, a step fetches the commit of the run: that one and no other.
 #[test]
 fn the_commit_of_the_run_is_what_is_built() {
     let git = need!(peer::tool("git"), "git");
@@ -224,17 +225,20 @@ fn the_commit_of_the_run_is_what_is_built() {
     in_origin(&sandbox, &["add", "."]);
     in_origin(&sandbox, &["commit", "-q", "-m", "first"]);
     let mut commits = vec![in_origin(&sandbox, &["rev-parse", "HEAD"])];
-    put(&sandbox, &[("team/images/images/a", "second"), ("work/images/left", "over")]);
+    put(&sandbox, &[("team/images/images/a", "second")]);
     in_origin(&sandbox, &["commit", "-q", "-am", "second"]);
     commits.push(in_origin(&sandbox, &["rev-parse", "HEAD"]));
     sandbox.set("GITHUB_SERVER_URL", format!("file://{}", sandbox.root().display()));
     sandbox.set("GITHUB_REPOSITORY", "team/images");
-    for (commit, text) in [(1, "second"), (0, "first"), (1, "second")] {
+    for (at, (commit, text)) in [(1, "second"), (0, "first")].into_iter().enumerate() {
         sandbox.set("GITHUB_SHA", &commits[commit]);
+        sandbox.set("RUNNER_TEMP", sandbox.path(format!("job-{at}")));
         let mut shell = sandbox.enclose(Command::new("sh"));
-        run(shell.args(["-ec", script]).current_dir(sandbox.path("work")));
-        assert_eq!(std::fs::read_to_string(sandbox.path("work/images/a")).unwrap(), text);
-        assert!(!sandbox.path("work/images/left").exists());
-        put(&sandbox, &[("work/images/a", "changed"), ("work/images/left", "over")]);
+        run(shell.args(["-ec", script]));
+        let source = sandbox.path(format!("job-{at}/source"));
+        assert_eq!(std::fs::read_to_string(source.join("images/a")).unwrap(), text);
+        let mut origin = sandbox.enclose(Command::new(git.get_program()));
+        let url = run(origin.args(["remote", "get-url", "origin"]).current_dir(source));
+        assert_eq!(url.trim(), format!("file://{}/team/images", sandbox.root().display()));
     }
 }

@@ -11,7 +11,7 @@ const ARTIFACTS_INPUT: &str = "${{ runner.temp }}/handover";
 /// Who runs jobs where nobody says it: runners of GitHub have no larder.
 const RUNNER: &str = "self-hosted";
 
-/// Triggers and rights. Another workflow may call this one, on its own conditions.
+/// Triggers and rights; no bars where a runner gives a terminal. Another workflow may call this one, on its own conditions.
 const TOP: &str = "name: images
 on:
   push:
@@ -19,17 +19,20 @@ on:
   workflow_call:
 permissions:
   contents: read
+env:
+  TERM: dumb
 defaults:
   run:
     shell: sh
 jobs:
 ";
 
-/// The commit of the run, for pipelines without actions. act has the files there.
-const CHECKOUT: &str = r#"git init --quiet .
-git fetch --quiet --depth 1 "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY" "$GITHUB_SHA"
-git checkout --quiet --force FETCH_HEAD
-git clean --quiet -ffdx
+/// The commit of the run, for pipelines without actions: in a directory that goes with the job, so that nobody's files are in the way.
+const CHECKOUT: &str = r#"git init --quiet "$RUNNER_TEMP/source"
+cd "$RUNNER_TEMP/source"
+git remote add origin "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY"
+git fetch --quiet --depth 1 "${LARDER_SOURCE:-origin}" "$GITHUB_SHA"
+git checkout --quiet FETCH_HEAD
 "#;
 
 pub(super) fn text(jobs: &[Job], wanted: &Wanted) -> String {
@@ -120,23 +123,28 @@ impl File<'_> {
         match &job.kind {
             Kind::Foreign => self.step("larder", "", &[shell::LOOK, find].concat()),
             Kind::Image(image) => {
-                match self.wanted.handover {
-                    Handover::Artifact => self.action("actions/checkout@v4", ""),
-                    Handover::Dir => {
-                        self.step("the definitions of this commit", "if: ${{ !env.ACT }}", CHECKOUT)
+                let enter = match self.wanted.handover {
+                    Handover::Artifact => {
+                        self.action("actions/checkout@v4", "");
+                        ""
                     }
-                }
+                    Handover::Dir => {
+                        self.step("the definitions of this commit", "", CHECKOUT);
+                        "cd \"$RUNNER_TEMP/source\"\n"
+                    }
+                };
                 let store = "echo \"LARDER_STORE=$RUNNER_TEMP/larder\" >>\"$GITHUB_ENV\"\n";
                 self.step("larder, with a store for this job", "", &[shell::LOOK, find, store].concat());
                 for need in takes {
                     self.take(need, directory);
                 }
                 let [build, test] = shell::build(&self.wanted.folder, image);
-                self.step("build", "", &build);
-                self.step("test", "", &test);
+                self.step("build", "", &(enter.to_owned() + &build));
+                self.step("test", "", &(enter.to_owned() + &test));
             }
         }
-        let export = shell::export(directory, job) + "echo \"images=$images\" >>\"$GITHUB_OUTPUT\"\n";
+        let make = if is_dir { String::new() } else { shell::make(directory) };
+        let export = make + &shell::export(directory, job) + "echo \"images=$images\" >>\"$GITHUB_OUTPUT\"\n";
         self.step("hand over", "id: handover", &export);
         if !is_dir {
             // The layers are compressed already.

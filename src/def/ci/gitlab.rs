@@ -126,7 +126,8 @@ impl File<'_> {
         self.head(&job.id, &stage(job), &needs);
         let directory = if is_dir { "$HANDOVER" } else { ARTIFACTS };
         let tell = format!("echo \"{}=$images\" >{}.env\n", variable(job), job.id);
-        let export = shell::export(directory, job) + &tell;
+        let make = if is_dir { String::new() } else { shell::make(directory) };
+        let export = make + &shell::export(directory, job) + &tell;
         match &job.kind {
             Kind::Foreign => self.bare(&export),
             Kind::Image(image) => {

@@ -53,14 +53,18 @@ pub(super) fn build(folder: &[String], name: &str) -> [String; 2] {
 
 /// Writes the archive, which has its name only when it is whole, and has what it holds in `images`: NAME:TAG@DIGEST, with commas.
 pub(super) fn export(directory: &str, job: &Job) -> String {
-    let mut text =
-        format!("mkdir -p \"{directory}\"\nimages=$(larder export -o \"{directory}/{}.tar\"", job.id);
+    let mut text = format!("images=$(larder export -o \"{directory}/{}.tar\"", job.id);
     for reference in &job.references {
         text.push_str(" \\\n  ");
         text.push_str(&word(reference));
     }
     text.push_str(")\nprintf '%s\\n' \"$images\"\nimages=$(printf '%s' \"$images\" | tr '\\n' ',')\n");
     text
+}
+
+/// Makes the directory of a job's archives.
+pub(super) fn make(directory: &str) -> String {
+    format!("mkdir -p \"{directory}\"\n")
 }
 
 /// Words of a command line.
