@@ -8,6 +8,7 @@ mod alias;
 mod aliases;
 pub(crate) mod ci;
 mod config;
+mod context;
 mod draw;
 mod error;
 mod folder;

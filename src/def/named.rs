@@ -43,7 +43,7 @@ pub(super) fn images(dockerfile: &str) -> Vec<String> {
 /// What the last FROM begins with: an image, or a stage that began with one.
 pub(super) fn last_from(dockerfile: &str) -> Option<&str> {
     let from =
-        |line: &'_ str| line.trim_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case("from "));
+        |line: &str| line.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("from"));
     let line = dockerfile.lines().rfind(|line| from(line))?;
     line.split_whitespace().skip(1).find(|word| !word.starts_with("--"))
 }

@@ -9,13 +9,14 @@ use minijinja::value::Value;
 
 use super::aliases::{self, Source};
 use super::config::{self, Config};
+use super::context;
 use super::error::{Error, Result};
 use super::folder::{self, DEFINITION, Folder, ROOTFS};
 use super::lock::Lock;
 use super::place::in_order;
 use super::resolve::{self, Resolved};
 use super::rootfs::{Overlay, with_copy};
-use super::template::{self, Bases, mapping, values};
+use super::template::{self, Bases, mapping};
 use super::{Definitions, Image, Tag};
 
 /// Images that a folder makes: more than anybody has.
@@ -101,7 +102,7 @@ impl Definitions {
                 }
                 Err(error) => return Err(error),
             };
-            let context = image_context(it, aliases);
+            let context = context::image(&it.config, &it.name, &it.tags, aliases);
             for (resolved, aliases) in it.tags.iter().zip(aliases) {
                 match render(it, &files, resolved, &context, &bases) {
                     Ok((tag, asked)) => {
@@ -284,46 +285,6 @@ fn overlay(folder: &Folder, places: &[&str], notes: &mut Vec<String>) -> Result<
     Ok(overlay)
 }
 
-/// What templates see as `image`.
-fn image_context(it: &Definition, aliases: &[Vec<String>]) -> Value {
-    let config = &it.config;
-    let tag = |resolved: &Resolved| tag_context(resolved);
-    let own = it.tags.iter().filter(|tag| tag.variant.is_none()).map(tag).collect::<Value>();
-    let variants = config.variants.iter().enumerate().map(|(number, variant)| {
-        let tags = it.tags.iter().filter(|tag| tag.variant == Some(number)).map(tag).collect::<Value>();
-        mapping([("name", Value::from(variant.name.as_str())), ("tags", tags)])
-    });
-    let pairs = it.tags.iter().zip(aliases).filter(|(tag, _)| tag.variant.is_none());
-    let of_tags: Vec<_> = pairs
-        .flat_map(|(tag, aliases)| {
-            aliases.iter().map(|alias| (alias.as_str(), Value::from(tag.tag.as_str())))
-        })
-        .collect();
-    let text = |text: &Option<String>| text.as_deref().map_or(Value::from(()), Value::from);
-    mapping([
-        ("name", Value::from(it.name.as_str())),
-        ("tags", own),
-        ("variants", variants.collect::<Value>()),
-        ("versions", values(&config.versions)),
-        ("variables", values(&config.variables)),
-        ("is_base_image", Value::from(config.is_base_image)),
-        ("extends", text(&config.extends)),
-        ("description", text(&config.description)),
-        ("licenses", text(&config.licenses)),
-        ("aliases", mapping(of_tags)),
-    ])
-}
-
-fn tag_context(resolved: &Resolved) -> Value {
-    mapping([
-        ("name", Value::from(resolved.tag.as_str())),
-        ("versions", values(&resolved.versions)),
-        ("variables", values(&resolved.variables)),
-        ("rootfs_user", Value::from(resolved.rootfs_user.as_str())),
-        ("rootfs_copy", Value::from(resolved.rootfs_copy)),
-    ])
-}
-
 /// A tag with its files, and the base images that it asked for; its number and aliases are given later.
 fn render(
     it: &Definition,
@@ -333,7 +294,7 @@ fn render(
     bases: &Arc<Bases>,
 ) -> Result<(Tag, BTreeSet<String>), String> {
     let Resolved { versions, variant, .. } = resolved;
-    let mut context = vec![("image", image.clone()), ("tag", tag_context(resolved))];
+    let mut context = vec![("image", image.clone()), ("tag", context::tag(resolved))];
     if variant.is_some() {
         context.push(("base_image", Value::from(format!("{}:{}", it.name, resolved.base))));
     }

@@ -229,6 +229,11 @@ fn archives_and_a_registry_get_them() {
     let before = time();
     let (built, _) = done(&builder, &["tool:2.0.0", "--tar"]);
     assert!(built.is_empty() && time() == before);
+    // It is no part of the image, even where the image copies all.
+    put(sandbox, &[("images/tool/2/Dockerfile.jinja2", "FROM busybox:1\nCOPY . /all\n")]);
+    done(&builder, &["tool:2.0.0", "--tar"]);
+    assert!(!builder.layers("tool:2.0.0").concat_sets().contains("all/image.tar"));
+    assert!(done(&builder, &["tool:2.0.0", "--tar"]).0.is_empty());
     std::fs::write(&archive, "changed").unwrap();
     done(&builder, &["tool:2.0.0", "--tar"]);
     let mut other = sandbox.command(["import", "dist/tool/2.0.0/image.tar"]);

@@ -29,6 +29,9 @@ use crate::def::{Definitions, Tag};
 /// What a build may take in all: whoever waits for it waits no longer.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Beside the Dockerfile.
+const ARCHIVE: &str = "image.tar";
+
 /// Build images of definitions, each behind what it needs
 ///
 /// What they need is built as well where it is missing or has changed. An image is not built again while its Dockerfile, its files and the
@@ -124,7 +127,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         let done = work.one(tag, &mut index).and_then(|done| {
             let names = tag.references();
             if args.tar {
-                let path = args.output.join(directory(tag)).join("image.tar");
+                let path = args.output.join(directory(tag)).join(ARCHIVE);
                 give::archive(context, &store, &names[0], &path)?;
             }
             let pushed = match (&registries, &place) {
@@ -207,6 +210,8 @@ impl Work<'_> {
         let directory = self.args.output.join(directory(tag));
         let file = directory.join("Dockerfile").display().to_string();
         let source = engine::Source::of_text(&directory, file, tag.dockerfile.clone())?;
+        // What came of the image is no part of it.
+        let source = source.without(ARCHIVE)?;
         let mut request = self.args.how.request(&directory, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
         let fetch =

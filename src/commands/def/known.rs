@@ -55,6 +55,10 @@ pub(super) fn unchanged(
 
 /// What git says of the folder's history, where there is git and a history.
 pub(super) fn origin(project: &Path) -> Origin {
+    let is_history = |dir: &Path| dir.join(".git").exists();
+    if !project.canonicalize().is_ok_and(|project| project.ancestors().any(is_history)) {
+        return Origin::default();
+    }
     let ask = |args: &[&str]| {
         let mut git = Command::new("git");
         git.arg("-C").arg(project).args(args).stdin(Stdio::null()).stderr(Stdio::null());
