@@ -158,7 +158,7 @@ fn an_archive_that_is_another_one_or_missing_ends_the_run() {
         let broken = format!("{}{instead}{}  build-tool:{last}", &first[..at], &first[at + told.len()..]);
         let (output, said) = runner.act(&broken);
         assert!(!output.status.success(), "{said}");
-        assert!(said.contains(word) && said.contains(&format!("exit code '{code}'")), "{said}");
+        assert!(said.contains(word) && said.contains(&format!("exit status {code}\n")), "{said}");
         assert!(
             handed_over(&said, "build-tool").is_empty() && printed(&said, "build-app").is_empty(),
             "{said}"
