@@ -192,7 +192,7 @@ mod tests {
         let whole = with(&[bash()]);
         for cut in [0, 10, 100, 4096, whole.len() - 1] {
             let read = database(&whole[..cut]);
-            assert!(read.damage.is_some() && read.packages.is_empty(), "cut at {cut}: {read:?}");
+            assert!(read.damage.is_some(), "cut at {cut}: {read:?}");
         }
         let mut empty = Connection::open_in_memory().unwrap();
         empty.execute("CREATE TABLE other (x)", []).unwrap();
