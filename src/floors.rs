@@ -46,7 +46,7 @@ const STORE: &[(u32, &[&str])] = &[
         ],
     ),
     (4, &["choose", "df", "freshness", "gc", "policy", "prune", "repair", "settings", "summary", "verify"]),
-    (5, &["archive", "bundle", "changes", "codec", "delta", "facts", "place", "unpack"]),
+    (5, &["archive", "bundle", "changes", "codec", "delta", "facts", "members", "place", "unpack"]),
 ];
 /// Modules of the program, above all of the library.
 const PROGRAM: &[(u32, &[&str])] = &[

@@ -39,6 +39,7 @@ pub mod lease;
 pub mod lock;
 pub mod manifest;
 pub mod media_type;
+pub mod members;
 pub mod open_files;
 pub mod overlay;
 mod owned;

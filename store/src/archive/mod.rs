@@ -33,6 +33,9 @@ pub mod write;
 
 use crate::digest::Digest;
 
+pub(crate) use bring::layers::plain;
+pub(crate) use repair::open;
+
 /// Where an archive has a blob, as in an image layout.
 pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())

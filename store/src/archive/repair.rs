@@ -180,7 +180,7 @@ impl RepairSource for ArchiveSource {
     }
 }
 
-fn open(path: &Path, cancel: &Cancel) -> Result<Box<dyn Contents>> {
+pub(crate) fn open(path: &Path, cancel: &Cancel) -> Result<Box<dyn Contents>> {
     // A pipe is not waited for.
     let meta = std::fs::metadata(path).map_err(Error::io("stat", path))?;
     if meta.is_dir() {

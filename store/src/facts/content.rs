@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layers::LayerFacts;
 use crate::media_type::Compression;
+use crate::members::Pieces;
 
 /// Bytes of one file that is read.
 pub(super) const MAX_CONTENT: u64 = 64 << 20;
@@ -32,7 +33,7 @@ impl Layer {
         let mut content = Vec::new();
         for (number, place) in order {
             content.clear();
-            source.read(place, &mut content).map_err(|e| self.failed(e))?;
+            source.read(place.offset, place.size, &mut content).map_err(|e| self.failed(e))?;
             if place.digest != Some(Digest::of(&content)) {
                 let what = format!("blob {}", self.blob.digest());
                 return Err(Error::damaged(what, "does not hold what was read of it before"));
@@ -42,13 +43,13 @@ impl Layer {
         Ok(())
     }
 
-    fn source(&self) -> io::Result<Source<'_>> {
+    fn source(&self) -> io::Result<Pieces<'_>> {
         if let Some(facts) = &self.facts
             && let Some(frames) = FrameReader::open(&self.blob, facts)?
         {
-            return Ok(Source::Frames(frames));
+            return Ok(Pieces::Frames(frames));
         }
-        Ok(Source::Stream { plain: self.stream()?, position: 0 })
+        Ok(Pieces::Stream { plain: self.stream()?, position: 0 })
     }
 
     fn stream(&self) -> io::Result<Box<dyn Read + Send>> {
@@ -61,26 +62,6 @@ impl Layer {
         match error.raw_os_error() {
             Some(_) => Error::io("read", blob)(error),
             None => Error::damaged(blob, format!("does not unpack: {error}")),
-        }
-    }
-}
-
-enum Source<'a> {
-    Frames(FrameReader),
-    Stream { plain: Box<dyn Read + Send + 'a>, position: u64 },
-}
-
-impl Source<'_> {
-    fn read(&mut self, place: &Place, content: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Source::Frames(frames) => frames.read(place.offset, place.size, content),
-            Source::Stream { plain, position } => {
-                let ahead = place.offset.saturating_sub(*position);
-                let skipped = io::copy(&mut plain.take(ahead), &mut io::sink())?;
-                let read = plain.take(place.size).read_to_end(content)?;
-                *position += skipped + read as u64;
-                Ok(())
-            }
         }
     }
 }

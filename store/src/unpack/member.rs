@@ -22,7 +22,7 @@ const MAX_PATH: usize = 4095;
 
 /// What a member is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
+pub(crate) enum What {
     File,
     Directory,
     Symlink(Vec<u8>),
@@ -35,35 +35,41 @@ pub(super) enum What {
 
 /// A member.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(crate) struct Member {
     /// Components with `/` between, none of them `.` or `..`; empty for the root.
-    pub(super) path: Vec<u8>,
-    pub(super) what: What,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) modified: Time,
+    pub(crate) path: Vec<u8>,
+    pub(crate) what: What,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) modified: Time,
     /// Bytes of content.
-    pub(super) size: u64,
-    pub(super) xattrs: Xattrs,
+    pub(crate) size: u64,
+    pub(crate) xattrs: Xattrs,
 }
 
 /// Goes from member to member.
-pub(super) struct Members<'r> {
+pub(crate) struct Members<'r> {
     source: &'r mut dyn Read,
     /// Content and padding of the last member that was not read yet.
     left: u64,
     padding: u64,
     is_first: bool,
+    position: u64,
 }
 
 impl<'r> Members<'r> {
-    pub(super) fn new(source: &'r mut dyn Read) -> Members<'r> {
-        Members { source, left: 0, padding: 0, is_first: true }
+    pub(crate) fn new(source: &'r mut dyn Read) -> Members<'r> {
+        Members { source, left: 0, padding: 0, is_first: true, position: 0 }
+    }
+
+    /// Bytes of the layer that were read: after [`Members::next`] it is where the member's content begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
     }
 
     /// The next member; `None` behind the mark of the end, or where the stream ends instead of it.
-    pub(super) fn next(&mut self) -> Result<Option<Member>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Member>> {
         self.pass()?;
         let mut extended = Extended::default();
         loop {
@@ -84,7 +90,7 @@ impl<'r> Members<'r> {
     }
 
     /// Reads content of the member that was given last; 0 at its end.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let wanted = (buffer.len() as u64).min(self.left) as usize;
         let count = self.fill(&mut buffer[..wanted])?;
         if count < wanted {
@@ -99,6 +105,7 @@ impl<'r> Members<'r> {
         let left = std::mem::take(&mut self.left) + std::mem::take(&mut self.padding);
         let passed = std::io::copy(&mut self.source.take(left), &mut std::io::sink());
         let passed = passed.map_err(|e| from_io(e, Error::io("read", "the layer")))?;
+        self.position += passed;
         if passed < left { Err(broken("is cut off")) } else { Ok(()) }
     }
 
@@ -107,7 +114,10 @@ impl<'r> Members<'r> {
         while filled < buffer.len() {
             match self.source.read(&mut buffer[filled..]) {
                 Ok(0) => break,
-                Ok(count) => filled += count,
+                Ok(count) => {
+                    filled += count;
+                    self.position += count as u64;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(from_io(error, Error::io("read", "the layer"))),
             }

@@ -10,7 +10,7 @@
 //! for the caller to remove.
 
 pub(crate) mod apply;
-mod member;
+pub(crate) mod member;
 mod pax;
 mod snapshot;
 pub(crate) mod upper;

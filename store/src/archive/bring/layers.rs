@@ -211,7 +211,7 @@ impl Bring<'_, '_> {
 }
 
 /// The plain bytes of a layer that may be compressed; some tools put gzip'd layers into docker-archives.
-pub(in crate::archive) fn plain<'r>(
+pub(crate) fn plain<'r>(
     mut source: impl Read + Send + 'r,
     size: u64,
 ) -> Result<Box<dyn Read + Send + 'r>> {

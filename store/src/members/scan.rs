@@ -1,0 +1,233 @@
+//! Going through one layer: what its members do to what is known.
+
+use std::io::Read;
+
+use super::layer::Layer;
+use super::state::{Content, Kind, Node, State};
+use crate::cancel::Cancel;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Result};
+use crate::ids::DiffId;
+use crate::tree::{join, split};
+use crate::unpack::member::{Member, Members, What};
+
+const WHITEOUT: &[u8] = b".wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// What aufs kept for itself.
+const OF_AUFS: &[u8] = b".wh..wh.";
+/// Nodes that may matter, and symbolic links, of one image.
+pub const MAX_KEPT: usize = 1_000_000;
+/// Bytes of one file that is read.
+pub(super) const MAX_CONTENT: u64 = 64 << 20;
+
+/// What is to be known of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Keep {
+    Nothing,
+    /// What `lstat` says.
+    Node,
+    /// Its content too.
+    Content,
+}
+
+/// One pass over the layers.
+pub(super) struct Scan<'a> {
+    pub(super) state: State,
+    pub(super) keep: &'a dyn Fn(&[u8]) -> Keep,
+    /// Targets of hard links that matter and were not kept.
+    pub(super) lacking: Vec<Vec<u8>>,
+    /// The directory of the last member, as it was written, and where that is.
+    parent: Option<(Vec<u8>, Vec<u8>)>,
+    layer: usize,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(keep: &'a dyn Fn(&[u8]) -> Keep) -> Scan<'a> {
+        let mut state = State::default();
+        if keep(b"") != Keep::Nothing {
+            state.nodes.insert(Vec::new(), implied(0));
+        }
+        Scan { state, keep, lacking: Vec::new(), parent: None, layer: 0 }
+    }
+
+    /// Takes the next layer, whose bytes must be what its diff ID says.
+    pub(super) fn layer(&mut self, layer: &Layer, cancel: &Cancel) -> Result<()> {
+        let mut plain = Hashed { inner: layer.plain()?, hasher: Hasher::new() };
+        let failed = |error: Error| error.within(layer.name.clone());
+        let mut members = Members::new(&mut plain);
+        while let Some(member) = members.next().map_err(failed)? {
+            cancel.check()?;
+            let done = self.member(&member, &mut members);
+            done.map_err(|e| e.within(format!("member {:?}", String::from_utf8_lossy(&member.path))))
+                .map_err(failed)?;
+        }
+        // What stands behind the end belongs to the diff ID as well.
+        std::io::copy(&mut plain, &mut std::io::sink()).map_err(|e| layer.failed(e))?;
+        let found = DiffId(plain.hasher.finish());
+        if found != layer.diff_id {
+            let why = format!("diff ID mismatch: it unpacks to {found}, and {} is announced", layer.diff_id);
+            return Err(Error::damaged(&layer.name, why));
+        }
+        self.layer += 1;
+        self.parent = None;
+        Ok(())
+    }
+
+    fn member(&mut self, member: &Member, content: &mut Members<'_>) -> Result<()> {
+        let (parent, name) = split(&member.path);
+        let mut node = Node {
+            kind: Kind::Directory,
+            mode: member.mode,
+            uid: member.uid,
+            gid: member.gid,
+            layer: self.layer,
+        };
+        if name.is_empty() {
+            if member.what != What::Directory {
+                return Err(Error::invalid("it", "would take the place of the root directory"));
+            }
+            if (self.keep)(b"") != Keep::Nothing {
+                self.state.nodes.insert(Vec::new(), node);
+            }
+            return Ok(());
+        }
+        let is_marker = name.starts_with(OF_AUFS) && name != OPAQUE;
+        if is_marker || parent.split(|byte| *byte == b'/').any(|name| name.starts_with(OF_AUFS)) {
+            return Ok(());
+        }
+        let parent = self.directory(parent)?;
+        if name == OPAQUE {
+            self.parent = None;
+            self.state.remove_below(&parent, self.layer);
+            return Ok(());
+        }
+        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            if matches!(hidden, b"" | b"." | b"..") {
+                return Err(Error::invalid("it", "hides what is no name"));
+            }
+            self.parent = None;
+            self.state.remove(&join(&parent, hidden), self.layer);
+            return Ok(());
+        }
+        let path = join(&parent, name);
+        let keep = (self.keep)(&path);
+        node.kind = match &member.what {
+            What::Directory => Kind::Directory,
+            What::Char(..) => Kind::Char,
+            What::Block(..) => Kind::Block,
+            What::Fifo => Kind::Fifo,
+            What::Symlink(target) => Kind::Link(target.clone()),
+            What::HardLink(target) => return self.hard_link(&path, target, keep),
+            What::File => Kind::File(self.content(member, content, keep)?),
+        };
+        if let Kind::Link(_) = node.kind {
+            node.mode = 0o777;
+        }
+        self.put(&path, node, keep)
+    }
+
+    fn put(&mut self, path: &[u8], node: Node, keep: Keep) -> Result<()> {
+        let is_link = matches!(node.kind, Kind::Link(_)) || self.state.links.contains_key(path);
+        if is_link || self.parent.as_ref().is_some_and(|(_, parent)| parent.starts_with(path)) {
+            // Ways that led over it are to be found anew.
+            self.parent = None;
+        }
+        self.state.put(path, node, keep != Keep::Nothing);
+        if self.state.nodes.len() + self.state.links.len() > MAX_KEPT {
+            return Err(Error::invalid("the image", "has more links, or files that are asked for, than are looked at"));
+        }
+        Ok(())
+    }
+
+    fn content(&self, member: &Member, members: &mut Members<'_>, keep: Keep) -> Result<Content> {
+        let (size, offset) = (member.size, members.position());
+        let mut digest = None;
+        if keep == Keep::Content && size <= MAX_CONTENT {
+            let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 64 << 10]);
+            loop {
+                match members.read(&mut buffer)? {
+                    0 => break,
+                    count => hasher.update(&buffer[..count]),
+                }
+            }
+            digest = Some(hasher.finish());
+        }
+        Ok(Content { size, layer: self.layer, offset, digest })
+    }
+
+    fn hard_link(&mut self, path: &[u8], target: &[u8], keep: Keep) -> Result<()> {
+        let (parent, last) = split(target);
+        let target = join(&self.state.resolve(parent, true)?, last);
+        if target == path {
+            return Ok(());
+        }
+        let there = self.state.nodes.get(&target).or_else(|| self.state.links.get(&target)).cloned();
+        let node = match there {
+            Some(Node { kind: Kind::Directory, .. }) => {
+                return Err(Error::invalid("it", "is a hard link to a directory"));
+            }
+            Some(node) => Node { layer: self.layer, ..node },
+            // No symbolic link, and nobody asked for it.
+            None if keep == Keep::Nothing => {
+                self.parent = None;
+                self.state.remove(path, usize::MAX);
+                return Ok(());
+            }
+            None => {
+                if (self.keep)(&target) != Keep::Nothing {
+                    let why = format!("is a link to {:?}, which is not there", String::from_utf8_lossy(&target));
+                    return Err(Error::invalid("it", why));
+                }
+                self.lacking.push(target);
+                return Ok(());
+            }
+        };
+        if keep == Keep::Content && matches!(&node.kind, Kind::File(content) if content.digest.is_none()) {
+            self.lacking.push(target);
+        }
+        self.put(path, node, keep)
+    }
+
+    /// Where a member's directory is; it and those above it are there from now on.
+    fn directory(&mut self, raw: &[u8]) -> Result<Vec<u8>> {
+        if let Some((last, path)) = &self.parent
+            && last == raw
+        {
+            return Ok(path.clone());
+        }
+        let path = self.state.resolve(raw, true)?;
+        let mut above = path.as_slice();
+        while !above.is_empty() {
+            if (self.keep)(above) != Keep::Nothing && !self.state.nodes.contains_key(above) {
+                self.state.nodes.insert(above.to_vec(), implied(self.layer));
+            }
+            above = split(above).0;
+        }
+        self.parent = Some((raw.to_vec(), path.clone()));
+        Ok(path)
+    }
+}
+
+/// What a directory is like that nobody describes.
+fn implied(layer: usize) -> Node {
+    Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer }
+}
+
+/// Hashes what passes.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Whether content is what was hashed before.
+pub(super) fn is_same(content: &Content, bytes: &[u8]) -> bool {
+    content.digest == Some(Digest::of(bytes))
+}
