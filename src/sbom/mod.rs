@@ -4,6 +4,7 @@
 //! [`version`] compares by the rules of each ecosystem, [`query`] is `openssl<3.0.14`. Values in, values out.
 
 pub(crate) mod cyclonedx;
+pub(crate) mod gather;
 pub(crate) mod inventory;
 pub(crate) mod kind;
 pub(crate) mod licence;

@@ -21,24 +21,29 @@ pub(crate) fn is_manifest(path: &str) -> bool {
 
 #[derive(Deserialize)]
 struct Manifest {
-    name: String,
-    version: String,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    version: Value,
     #[serde(default)]
     license: Value,
     #[serde(default)]
     licenses: Value,
 }
 
-/// Reads an installed package's manifest.
-pub(crate) fn package(bytes: &[u8]) -> Option<Package> {
+/// Reads an installed package's manifest; one without a name and a version is no package's. An error where it is no manifest.
+pub(crate) fn package(bytes: &[u8]) -> Result<Option<Package>, String> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let manifest: Manifest = serde_json::from_slice(bytes).ok()?;
-    let mut package = Package::new(Kind::Npm, &manifest.name, &manifest.version)?;
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    let (Some(name), Some(version)) = (manifest.name.as_str(), manifest.version.as_str()) else {
+        return Ok(None);
+    };
+    let Some(mut package) = Package::new(Kind::Npm, name, version) else { return Ok(None) };
     let many = manifest.licenses.as_array().map_or(&[][..], Vec::as_slice);
     let all = [&manifest.license, &manifest.licenses].into_iter().chain(many);
     // Once they were objects with a type.
     package.add_licences(all.filter_map(|licence| licence.get("type").unwrap_or(licence).as_str()));
-    Some(package)
+    Ok(Some(package))
 }
 
 #[cfg(test)]
@@ -63,7 +68,7 @@ mod tests {
 
     #[test]
     fn manifests_are_read() {
-        let read = |text: &str| package(text.as_bytes()).map(|p| (p.name, p.licences.join("+")));
+        let read = |text: &str| package(text.as_bytes()).ok()?.map(|p| (p.name, p.licences.join("+")));
         let some = |name: &str, licences: &str| Some((name.to_owned(), licences.to_owned()));
         for (text, found) in [
             (r#"{"name":"@a/b","version":"1.0.0","license":"MIT"}"#, some("@a/b", "MIT")),
@@ -81,5 +86,6 @@ mod tests {
         ] {
             assert_eq!(read(text), found, "{text}");
         }
+        assert!(package(b"no json").is_err() && package(b"{}") == Ok(None));
     }
 }

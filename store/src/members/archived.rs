@@ -116,4 +116,3 @@ fn chosen(contents: &Shared, kept: &KeptImage, platform: &Platform) -> Result<Op
         found => Ok(found),
     }
 }
-

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::Layer;
 use super::scan::{Keep, Scan};
-use super::state::{Kind, Node, State, below, names};
+use super::state::{Content, Kind, Node, State, below, names};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::tree::{join, split};
@@ -35,6 +35,7 @@ impl std::fmt::Debug for Search<'_> {
 pub struct Answer<'l> {
     pub(super) layers: &'l [Layer],
     pub(super) state: State,
+    passed: Vec<(Vec<u8>, Content)>,
 }
 
 impl<'a> Search<'a> {
@@ -85,16 +86,19 @@ impl<'a> Search<'a> {
         for _ in 0..MAX_PASSES {
             let keep = |path: &[u8]| {
                 let (parent, name) = split(path);
-                let by_rule = if self.rule.is_some_and(|rule| rule(path)) { Keep::Content } else { Keep::Nothing };
+                let by_rule =
+                    if self.rule.is_some_and(|rule| rule(path)) { Keep::Content } else { Keep::Nothing };
                 let listed = if inside.contains(parent) { Keep::Node } else { Keep::Nothing };
-                let said = |all: &BTreeMap<Vec<u8>, Keep>, key: &[u8]| all.get(key).copied().unwrap_or(Keep::Nothing);
+                let said = |all: &BTreeMap<Vec<u8>, Keep>, key: &[u8]| {
+                    all.get(key).copied().unwrap_or(Keep::Nothing)
+                };
                 by_rule.max(listed).max(said(&wanted, path)).max(said(&last_names, name))
             };
             let mut scan = Scan::new(&keep);
             for layer in layers {
                 scan.layer(layer, cancel)?;
             }
-            let (state, lacking) = (scan.state, scan.lacking);
+            let Scan { state, lacking, passed, .. } = scan;
             let mut more: Vec<_> = lacking.into_iter().map(|path| (path, Keep::Content)).collect();
             more.extend(self.ends(&state).into_iter().filter(|(path, needed)| keep(path) < *needed));
             let listed = self.directories.iter().filter_map(|path| state.resolve(path, true).ok());
@@ -102,7 +106,7 @@ impl<'a> Search<'a> {
             let before = wanted.clone();
             more.into_iter().for_each(|(path, needed)| raise(&mut wanted, path, needed));
             if wanted == before && new.is_empty() {
-                return Ok(Answer { layers, state });
+                return Ok(Answer { layers, state, passed });
             }
             inside.extend(new);
         }
@@ -143,8 +147,21 @@ impl Answer<'_> {
         let prefix = if at.is_empty() { 0 } else { at.len() + 1 };
         let inside = below(&self.state.nodes, &at).map(|(path, node)| (&path[prefix..], node));
         let names: Vec<_> = inside.filter(|(name, _)| !name.contains(&b'/')).collect();
-        let is_there = !names.is_empty() || self.state.nodes.get(&at).is_some_and(|node| node.kind == Kind::Directory);
+        let is_there =
+            !names.is_empty() || self.state.nodes.get(&at).is_some_and(|node| node.kind == Kind::Directory);
         is_there.then_some(names)
+    }
+
+    /// Where the file is that a path leads to, without links on the way; `None` where there is none.
+    pub fn real(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let at = self.state.resolve(path, true).ok()?;
+        matches!(self.state.nodes.get(&at)?.kind, Kind::File(_)).then_some(at)
+    }
+
+    /// Every file at a path (without links on the way) that a layer brought and whose content was asked for, lowest first:
+    /// also those that later layers hide.
+    pub fn versions<'s>(&'s self, real: &'s [u8]) -> impl Iterator<Item = &'s Content> {
+        self.passed.iter().filter(move |(path, _)| path == real).map(|(_, content)| content)
     }
 
     /// All files that the rule takes, by path.
@@ -166,5 +183,8 @@ fn plain(path: &[u8]) -> Vec<u8> {
 
 /// Where a path would lead if no link were on its way.
 fn lexical(path: &[u8]) -> Vec<u8> {
-    names(path).fold(Vec::new(), |path, name| if name == b".." { split(&path).0.to_vec() } else { join(&path, name) })
+    names(path).fold(
+        Vec::new(),
+        |path, name| if name == b".." { split(&path).0.to_vec() } else { join(&path, name) },
+    )
 }

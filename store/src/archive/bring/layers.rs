@@ -211,10 +211,7 @@ impl Bring<'_, '_> {
 }
 
 /// The plain bytes of a layer that may be compressed; some tools put gzip'd layers into docker-archives.
-pub(crate) fn plain<'r>(
-    mut source: impl Read + Send + 'r,
-    size: u64,
-) -> Result<Box<dyn Read + Send + 'r>> {
+pub(crate) fn plain<'r>(mut source: impl Read + Send + 'r, size: u64) -> Result<Box<dyn Read + Send + 'r>> {
     let failed = |e| from_io(e, Error::io("read", "the archive"));
     let mut head = Vec::new();
     source.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
