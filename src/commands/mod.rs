@@ -32,12 +32,14 @@ mod pull;
 mod push;
 mod resolve;
 mod rm;
+mod sbom;
 mod signed;
 mod sync;
 mod tag;
 mod to_docker;
 mod to_tree;
 mod verify;
+mod with_package;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "ls")]
     Images(images::Args),
     Inspect(inspect::Args),
+    Sbom(sbom::Args),
     Df(df::Args),
     Tag(tag::Args),
     Rm(rm::Args),
@@ -103,6 +106,7 @@ impl Verb {
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),
+            Verb::Sbom(args) => sbom::run(context, args),
             Verb::Df(args) => df::run(context, args),
             Verb::Tag(args) => tag::run(context, args),
             Verb::Rm(args) => rm::run(context, args),

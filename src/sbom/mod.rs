@@ -3,20 +3,52 @@
 //! [`read`] takes what package managers wrote apart, [`spdx`] and [`cyclonedx`] are documents of an [`inventory`],
 //! [`version`] compares by the rules of each ecosystem, [`query`] is `openssl<3.0.14`. Values in, values out.
 
-pub(crate) mod cyclonedx;
-pub(crate) mod gather;
+pub(crate) mod attach;
+mod cyclonedx;
+pub(crate) mod diff;
+mod gather;
 pub(crate) mod inventory;
+pub(crate) mod kept;
 pub(crate) mod kind;
-pub(crate) mod licence;
+mod licence;
 pub(crate) mod package;
-pub(crate) mod purl;
+mod purl;
 pub(crate) mod query;
-pub(crate) mod read;
-pub(crate) mod spdx;
+mod read;
+mod spdx;
 pub(crate) mod version;
 
-use inventory::Subject;
+use inventory::{Inventory, Subject};
 use jiff::Timestamp;
+
+/// A kind of document.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Spec {
+    /// SPDX 2.3
+    #[default]
+    Spdx,
+    /// CycloneDX 1.6
+    Cyclonedx,
+}
+
+impl Spec {
+    /// Its media type, as IANA lists it.
+    fn media_type(self) -> &'static str {
+        match self {
+            Spec::Spdx => "application/spdx+json",
+            Spec::Cyclonedx => "application/vnd.cyclonedx+json",
+        }
+    }
+
+    /// An inventory as such a document, with a line feed at its end.
+    pub(crate) fn document(self, subject: &Subject, inventory: &Inventory) -> String {
+        let document = match self {
+            Spec::Spdx => spdx::document(subject, inventory),
+            Spec::Cyclonedx => cyclonedx::document(subject, inventory),
+        };
+        format!("{document:#}\n")
+    }
+}
 
 /// What an image is called in a document.
 fn title(subject: &Subject) -> String {
