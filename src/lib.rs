@@ -12,6 +12,7 @@ mod docker;
 #[cfg(test)]
 mod floors;
 mod registry;
+mod report;
 mod sbom;
 mod trust;
 

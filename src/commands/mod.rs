@@ -30,6 +30,7 @@ mod platform;
 mod prune;
 mod pull;
 mod push;
+mod report;
 mod resolve;
 mod rm;
 mod sbom;
@@ -68,6 +69,7 @@ pub(crate) enum Verb {
     Inspect(inspect::Args),
     Sbom(sbom::Args),
     Df(df::Args),
+    Report(report::Args),
     Tag(tag::Args),
     Rm(rm::Args),
     Annotate(annotate::Args),
@@ -108,6 +110,7 @@ impl Verb {
             Verb::Inspect(args) => inspect::run(context, args),
             Verb::Sbom(args) => sbom::run(context, args),
             Verb::Df(args) => df::run(context, args),
+            Verb::Report(args) => report::run(context, args),
             Verb::Tag(args) => tag::run(context, args),
             Verb::Rm(args) => rm::run(context, args),
             Verb::Annotate(args) => annotate::run(context, args),

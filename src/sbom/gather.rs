@@ -117,7 +117,7 @@ fn plain(kind: Kind, database: databases::Database) -> (Vec<Package>, Option<Str
 }
 
 fn package(kind: Kind, installed: &Installed) -> Option<Package> {
-    let Installed { package, source, licences } = installed;
+    let Installed { package, source, licences, size } = installed;
     let mut found =
         Package::new(kind, &package.name, &package.version)?.with_architecture(&package.architecture);
     found.add_licences(licences.iter().map(String::as_str));
@@ -127,6 +127,7 @@ fn package(kind: Kind, installed: &Installed) -> Option<Package> {
     });
     found.source =
         is_word(name).then(|| (name.to_owned(), version.filter(|word| is_word(word)).map(str::to_owned)));
+    found.size = *size;
     Some(found)
 }
 

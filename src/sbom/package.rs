@@ -26,6 +26,9 @@ pub(crate) struct Package {
     pub(crate) source: Option<(String, Option<String>)>,
     /// What it says of its licences, in its own words.
     pub(crate) licences: Vec<String>,
+    /// Bytes that it takes when it is installed, as its ecosystem says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) size: Option<u64>,
 }
 
 /// Whether text may be a name or a version: printable ASCII without spaces, and not over its length.
@@ -44,6 +47,7 @@ impl Package {
             architecture: None,
             source: None,
             licences: Vec::new(),
+            size: None,
         })
     }
 

@@ -80,9 +80,13 @@ const RELEASE: u32 = 1002;
 const EPOCH: u32 = 1003;
 const LICENSE: u32 = 1014;
 const ARCH: u32 = 1022;
+const SIZE: u32 = 1009;
 const SOURCE_RPM: u32 = 1044;
+/// Where the first one has not enough bits.
+const LONG_SIZE: u32 = 5009;
 /// Types of values.
 const INT32: u32 = 4;
+const INT64: u32 = 5;
 const STRING: u32 = 6;
 
 /// Reads a header: two numbers, an index, and the values that it points into. All numbers are big-endian.
@@ -111,6 +115,8 @@ fn package(header: &[u8]) -> Option<Package> {
         let (name, version) = rest.rsplit_once('-')?;
         Some((name.to_owned(), Some(format!("{version}-{release}"))))
     });
+    let long = find(LONG_SIZE, INT64).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
+    package.size = long.or_else(|| find(SIZE, INT32).and_then(number).map(|(size, _)| u64::from(size)));
     // Keys that rpm trusts are packages without an architecture.
     Some(package.with_architecture(text(ARCH).unwrap_or_default()))
 }

@@ -44,6 +44,8 @@ pub struct Installed {
     pub source: String,
     /// Its licences; dpkg has them elsewhere.
     pub licences: Vec<String>,
+    /// Bytes that it takes, as its database says.
+    pub size: Option<u64>,
 }
 
 /// What was read of a database.
@@ -62,6 +64,7 @@ impl Database {
         [name, version, architecture]: [&str; 3],
         source: &str,
         licences: Vec<String>,
+        size: Option<u64>,
     ) {
         let is_word = |word: &str| {
             (1..=MAX_WORD).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic())
@@ -69,7 +72,7 @@ impl Database {
         if self.packages.len() < MAX_PACKAGES && [name, version, architecture].into_iter().all(is_word) {
             let [name, version, architecture] = [name, version, architecture].map(str::to_owned);
             let package = Package { name, version, architecture, kind };
-            self.packages.push(Installed { package, source: source.to_owned(), licences });
+            self.packages.push(Installed { package, source: source.to_owned(), licences, size });
         } else {
             self.skipped += 1;
         }
@@ -89,8 +92,9 @@ pub fn dpkg(bytes: &[u8]) -> Database {
         let status = field("Status");
         let state = status.split_ascii_whitespace().nth(2);
         if status.is_empty() || matches!(state, Some("installed" | "triggers-awaited" | "triggers-pending")) {
+            let kib = field("Installed-Size").parse().ok().and_then(|kib: u64| kib.checked_mul(1024));
             let words = ["Package", "Version", "Architecture"].map(field);
-            database.add(PackageKind::Dpkg, words, field("Source"), Vec::new());
+            database.add(PackageKind::Dpkg, words, field("Source"), Vec::new(), kib);
         } else if !matches!(
             state,
             Some("not-installed" | "config-files" | "half-installed" | "unpacked" | "half-configured")
@@ -101,13 +105,19 @@ pub fn dpkg(bytes: &[u8]) -> Database {
     database
 }
 
-/// Reads apk's `installed` (apk-package(5): `P`, `V`, `A`, `o` and `L` of each package).
+/// Reads apk's `installed` (apk-package(5): `P`, `V`, `A`, `o`, `L` and `I` of each package).
 pub fn apk(bytes: &[u8]) -> Database {
     let mut database = Database::default();
     for stanza in stanzas(bytes) {
         let field = |key: &str| stanza.iter().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
         let licences = Some(field("L:").to_owned()).filter(|licence| !licence.is_empty());
-        database.add(PackageKind::Apk, ["P:", "V:", "A:"].map(field), field("o:"), Vec::from_iter(licences));
+        database.add(
+            PackageKind::Apk,
+            ["P:", "V:", "A:"].map(field),
+            field("o:"),
+            Vec::from_iter(licences),
+            field("I:").parse().ok(),
+        );
     }
     database
 }
@@ -127,6 +137,7 @@ pub fn pacman(bytes: &[u8]) -> Database {
         ["%NAME%", "%VERSION%", "%ARCH%"].map(field),
         field("%BASE%"),
         licences,
+        field("%SIZE%").parse().ok(),
     );
     database
 }
