@@ -7,6 +7,7 @@ mod bundle;
 mod catalog;
 mod completions;
 mod df;
+mod df_tree;
 mod doctor;
 mod ensure;
 mod export;
