@@ -8,12 +8,14 @@ mod bundle;
 mod catalog;
 mod cli;
 mod commands;
+mod def;
 mod docker;
 #[cfg(test)]
 mod floors;
 mod registry;
 mod report;
 mod sbom;
+mod structure;
 mod trust;
 
 use std::path::PathBuf;
@@ -35,7 +37,7 @@ use crate::commands::Verb;
 #[command(name = "larder", version, max_term_width = 100, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done · 1 failed · 2 usage · 3 no such image · 4 a limit of prune cannot be reached · 5 content is damaged or does not \
-verify · 6 a lock was not had in time · 7 done in part · 128 and more: stopped by a signal (`hold` has its own)"
+verify · 6 a lock was not had in time · 7 done in part, or tests skipped · 128 and more: stopped by a signal (`hold` has its own)"
 )]
 pub(crate) struct Cli {
     /// The store [default: LARDER_STORE, else larder in XDG_DATA_HOME, else ~/.local/share/larder; made on first use, but for prune, verify, holds]

@@ -51,6 +51,12 @@ impl Ignore {
         }
     }
 
+    /// Whatever else it says, what another one says as well.
+    pub(crate) fn and(mut self, other: Ignore) -> Ignore {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Whether a path below the context, clean and without `/` at its head, is left out.
     pub(crate) fn leaves_out(&self, path: &str) -> bool {
         let above = || path.match_indices('/').map(|(at, _)| &path[..at]);

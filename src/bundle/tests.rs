@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder_store::cancel::Cancel;
 use larder_store::store::Store;
 
-use super::apply::{Applied, Failure, Options, apply};
+use super::apply::{Applied, Failure, Options, apply, open};
 use super::{FileSource, Input};
 use crate::trust::Trust;
 
@@ -35,11 +35,8 @@ fn try_to_apply(store: &Store, file: &Path) -> Result<Applied, Failure> {
         cancel: &cancel,
         watch: &|_| {},
     };
-    apply(
-        store,
-        vec![Input::File(FileSource::new(std::fs::File::open(file).unwrap(), file.to_path_buf()).unwrap())],
-        &options,
-    )
+    let file = FileSource::new(std::fs::File::open(file).unwrap(), file.to_path_buf()).unwrap();
+    apply(store, open(vec![Input::File(file)], &options)?, &options)
 }
 
 /// Flips one bit after the other, of those that are `step` apart.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::meant;
+
 /// An architecture: `amd64`, `386`, `arm64`, `arm/v7` …
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Arch(String);
@@ -73,7 +75,8 @@ impl FromStr for Arch {
         }
         let (name, variant) = lower.split_once('/').map_or((&*lower, None), |(name, of)| (name, Some(of)));
         if !KNOWN.contains(&name) {
-            let hint = meant(name).map_or_else(String::new, |name| format!("; did you mean {name}?"));
+            let known = KNOWN.into_iter().chain(NAMES.map(|(theirs, _)| theirs));
+            let hint = meant(name, known).map_or_else(String::new, |name| format!("; did you mean {name}?"));
             return Err(format!(
                 "{text:?} is no architecture: expected one such as amd64, arm64 or 386{hint}"
             ));
@@ -83,30 +86,6 @@ impl FromStr for Arch {
         }
         Ok(Arch(lower))
     }
-}
-
-/// The one that a misspelt word was to be.
-fn meant(word: &str) -> Option<&'static str> {
-    // Nobody means what takes more than two changes.
-    let near = KNOWN.into_iter().chain(NAMES.map(|(theirs, _)| theirs)).map(|name| {
-        // Letters that changed places are more likely than some that are left out.
-        (changes(word, name), word.len().abs_diff(name.len()), name)
-    });
-    near.min().filter(|(changes, ..)| *changes <= 2 && word.len() > 2).map(|(.., name)| name)
-}
-
-/// How many letters have to be added, removed or replaced (Levenshtein).
-fn changes(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, x) in a.bytes().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], at + 1);
-        for (next, y) in b.bytes().enumerate() {
-            let same = before + usize::from(x != y);
-            before = row[next + 1];
-            row[next + 1] = same.min(row[next] + 1).min(before + 1);
-        }
-    }
-    row[b.len()]
 }
 
 impl fmt::Display for Arch {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use larder_store::error::{Error, Kind};
 
 use super::output::safe;
-use crate::{build, docker, registry, trust};
+use crate::{build, def, docker, registry, trust};
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, CommandError>;
@@ -255,6 +255,22 @@ impl From<build::engine::Error> for CommandError {
             Built::Problems { .. } | Built::Failed { .. } => ErrorKind::Failed,
         };
         CommandError { message, more, hint, kind }
+    }
+}
+
+impl From<def::Error> for CommandError {
+    fn from(error: def::Error) -> CommandError {
+        let hint = error.hint().map(str::to_owned);
+        match error {
+            def::Error::Store(error) => error.into(),
+            def::Error::Wrong(mut lines) if !lines.is_empty() => {
+                let message = lines.remove(0);
+                CommandError { message, more: lines, hint, kind: ErrorKind::Failed }
+            }
+            error => {
+                CommandError { message: error.to_string(), more: Vec::new(), hint, kind: ErrorKind::Failed }
+            }
+        }
     }
 }
 

@@ -56,6 +56,11 @@ impl Context {
         Ok(Store::open(&self.store_path, self.lock_timeout)?.with_cancel(&self.cancel))
     }
 
+    /// Whether there is a store, so that opening it makes none.
+    pub(crate) fn has_store(&self) -> bool {
+        self.store_path.join("oci-layout").exists()
+    }
+
     /// Opens the store for a verb that has nothing to do in a new one: there, all is well with a path that is misspelt.
     pub(crate) fn existing_store(&self) -> Result<Store, CommandError> {
         match self.store_path.try_exists() {

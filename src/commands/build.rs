@@ -302,7 +302,7 @@ pub(super) fn register(built: Built<'_>, names: &[Named]) -> Outcome<Vec<Option<
     })?)
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     match quantity::seconds(text)? {
         0 => Err("no command is that fast".to_owned()),
         seconds => Ok(Duration::from_secs(seconds)),

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::platform::{self, Wanted, choose};
 use super::to_docker::{self, HandOvers};
 use super::to_tree;
-use crate::cli::{Bar, Context, Format, Outcome, fail, human, line, note, print_json};
+use crate::cli::{Bar, CommandError, Context, Format, Outcome, fail, human, line, note, print_json};
 use crate::docker::Engine;
 
 /// Write images into one archive or into a folder, or hand them over to Docker
@@ -28,6 +28,9 @@ use crate::docker::Engine;
 /// The archive (-o) is an OCI layout with Docker's manifest.json in it; Docker, containerd, podman
 /// and skopeo load it. Engines older than Docker 23 read no zstd layers: give them `--layers plain`
 /// or `--layers gzip`.
+///
+/// For a file, a line for each image is printed: its name in the archive and its digest, which
+/// `import --expect` takes on the other side.
 ///
 /// A folder (--to-tree) gets an archive for each image, and a registry of them: docs/catalog.md.
 ///
@@ -84,8 +87,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,
 
-    /// How to print what was handed over
-    #[arg(long, value_enum, default_value_t, conflicts_with = "output")]
+    /// How to print what was handed over or written
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
@@ -218,6 +221,11 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
             .with_hint("-o FILE, or a pipe: larder export REF -o - | docker load")
             .usage());
     }
+    if is_stdout && args.format == Format::Json {
+        return Err(fail("--format json says what was written, and stdout is the archive")
+            .with_hint("-o FILE")
+            .usage());
+    }
     let (_protection, entries) = store.protect(&args.images, "export")?;
     let names = to_docker::names(&args.names, &entries);
     let mut items = Vec::new();
@@ -249,10 +257,34 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     for entry in &entries {
         store.record_use(&entry.digest, now)?;
     }
-    if !is_stdout {
-        note(format_args!("{}: {}", output.display(), human(archive.size())));
+    if is_stdout {
+        return Ok(());
     }
-    Ok(())
+    note(format_args!("{}: {}", output.display(), human(archive.size())));
+    if args.format == Format::Json {
+        let row = |item: &Item| json!({"name": item.name.as_ref().map(Reference::familiar), "digest": item.root.digest});
+        return print_json(&items.iter().map(row).collect::<Vec<_>>());
+    }
+    items.iter().try_for_each(|item| line(told(item)))
+}
+
+/// What `import --expect` takes.
+fn told(item: &Item) -> String {
+    let digest = item.root.digest;
+    match item.name.clone().and_then(Reference::without_digest) {
+        Some(name) => format!("{name}@{digest}"),
+        None => digest.to_string(),
+    }
+}
+
+/// The disk that is full is not the store's.
+fn unwritten(error: Error) -> CommandError {
+    match &error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            fail(error.to_string()).with_hint("free space there, or give -o another place")
+        }
+        _ => error.into(),
+    }
 }
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive. Returns where it is and what it is now;
@@ -270,7 +302,7 @@ pub(super) fn write_file(
     };
     if is_special {
         let mut out = OpenOptions::new().write(true).open(path).map_err(Error::io("open", path))?;
-        stream(Sink::Stream(&mut out), path)?;
+        stream(Sink::Stream(&mut out), path).map_err(unwritten)?;
         return Ok(None);
     }
     let name = path
@@ -300,7 +332,7 @@ pub(super) fn write_file(
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    written?;
+    written.map_err(unwritten)?;
     dir.sync()?;
     // Whoever looks for it later comes by another way, perhaps.
     let real =

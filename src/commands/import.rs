@@ -7,8 +7,10 @@ use larder_store::archive::import::{import, open, seal};
 use larder_store::archive::options::{Existing, Imported, Input, Options, Outcome as Became, Source};
 use larder_store::codec::Encoding;
 use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
 use larder_store::prune::Judged;
 use larder_store::quantity::shown_seconds;
+use larder_store::reference::Reference;
 use larder_store::store::Store;
 use serde_json::{Value, json};
 
@@ -35,6 +37,10 @@ pub(crate) struct Args {
     /// Name the image so, whatever the archive says
     #[arg(long, value_name = "REF")]
     name: Option<Given>,
+
+    /// Take the archive only if it has just these images, as `export -o` printed them when it wrote it
+    #[arg(long, value_name = "NAME:TAG@DIGEST", value_delimiter = ',', value_parser = expected)]
+    expect: Option<Vec<(Reference, Digest)>>,
 
     /// Names are <project>-<os>-<variant>; one that is not gives way to the nearest one that is
     #[arg(long)]
@@ -98,7 +104,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.signature.is_some() && args.archives.len() > 1 {
         return Err(fail("--signature is of one archive").usage());
     }
+    if args.expect.is_some() && args.archives.len() > 1 {
+        return Err(fail("--expect is of one archive").usage());
+    }
     let trust = signed::trust()?;
+    // No store is made for an archive that is not trusted.
+    let mut first = match (context.has_store(), args.archives.first()) {
+        (false, Some(path)) => Some(input(context, args, None, &trust, path)?),
+        _ => None,
+    };
     let store = context.store()?;
     let names = Names::of(&store, args.declared.declared(), args.normalize)?;
     let name = args.name.as_ref().map(|name| names.take_given(name)).transpose()?;
@@ -115,13 +129,15 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let mut said = Ok(());
     for (at, path) in args.archives.iter().enumerate() {
         let bar = Bar::new(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
-        let (input, source) = match input(context, args, &store, &trust, path) {
+        let opened = first.take().map_or_else(|| input(context, args, Some(&store), &trust, path), Ok);
+        let (input, source) = match opened {
             Ok((input, source)) => (Ok(input), source),
             Err(error) => (Err(error), Source::Kept),
         };
         let options = Options {
             image: args.image.clone(),
             name: name.as_ref().map(|name| name.reference.clone()),
+            expected: args.expect.clone(),
             naming: &named,
             upon: base.as_ref().map(|(_, image)| image.stacks.clone()),
             replace: args.replace,
@@ -161,11 +177,23 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if args.taking.format == Format::Json { print_json(&rows) } else { said }
 }
 
+/// `app:1@sha256:…`.
+fn expected(text: &str) -> Result<(Reference, Digest), String> {
+    if text.is_empty() {
+        return Err("nobody said what the archive has".to_owned());
+    }
+    let reference: Reference = text.parse().map_err(|why| format!("{why}"))?;
+    match (reference.digest(), reference.without_digest()) {
+        (Some(digest), Some(name)) => Ok((name, digest)),
+        _ => Err("expected NAME:TAG@DIGEST".to_owned()),
+    }
+}
+
 /// An archive that is signed as this host demands, and what becomes of it.
 fn input(
     context: &Context,
     args: &Args,
-    store: &Store,
+    store: Option<&Store>,
     trust: &Trust,
     path: &Path,
 ) -> Outcome<(Input, Source)> {

@@ -6,6 +6,7 @@ mod build;
 mod bundle;
 mod catalog;
 mod completions;
+mod def;
 mod df;
 mod df_tree;
 mod doctor;
@@ -35,9 +36,11 @@ mod report;
 mod resolve;
 mod rm;
 mod sbom;
+mod schema;
 mod signed;
 mod sync;
 mod tag;
+mod test;
 mod to_docker;
 mod to_tree;
 mod verify;
@@ -77,6 +80,8 @@ pub(crate) enum Verb {
     Resolve(resolve::Args),
     Ensure(Box<ensure::Args>),
     Build(build::Args),
+    Def(def::Args),
+    Test(test::Args),
     /// Protect names, and the images that they mean, from `rm` and `prune`
     ///
     /// A pin belongs to the name and moves with it when the name gets another image.
@@ -93,6 +98,7 @@ pub(crate) enum Verb {
     Login(login::Args),
     Logout(logout::Args),
     Doctor(doctor::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -118,6 +124,8 @@ impl Verb {
             Verb::Resolve(args) => resolve::run(context, args),
             Verb::Ensure(args) => ensure::run(context, args),
             Verb::Build(args) => build::run(context, args),
+            Verb::Def(args) => def::run(context, args),
+            Verb::Test(args) => test::run(context, args),
             Verb::Pin(args) => pin::run(context, args, pin::Change::Pin),
             Verb::Unpin(args) => pin::run(context, args, pin::Change::Unpin),
             Verb::Export(args) => export::run(context, args),
@@ -130,6 +138,7 @@ impl Verb {
             Verb::Login(args) => login::run(context, args),
             Verb::Logout(args) => logout::run(context, args),
             Verb::Doctor(args) => doctor::run(context, args),
+            Verb::Schema(args) => schema::run(args),
             Verb::Completions(args) => completions::run(args),
             Verb::Man(args) => man::run(args),
         };

@@ -167,6 +167,7 @@ pub(super) fn options<'a>(
         image: None,
         name: None,
         naming,
+        expected: None,
         upon: None,
         replace,
         existing: Existing::Trusted,

@@ -14,6 +14,7 @@ use super::plain_http::PlainHttp;
 use super::platform::{self, Wanted, choose};
 use super::pull::{MOST_JOBS, registries};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, human, line, note, print_json};
+use crate::registry::Registries;
 use crate::registry::push::{self, Delivery, Notice, Parcel, Pushed, Request, Tally};
 
 /// Bring an image to registries
@@ -144,6 +145,30 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let Some(last) = failures.pop() else { return said };
     failures.iter().for_each(|failure| failure.tell(""));
     Err(if is_part { last.in_part() } else { last })
+}
+
+/// Brings an image under these names to registries, the first failure being the last.
+pub(super) fn bring(
+    context: &Context,
+    store: &Store,
+    registries: &Registries,
+    image: &str,
+    places: &[Reference],
+) -> Outcome {
+    let (_protection, entries) = store.protect(&[image.to_owned()], "push")?;
+    let Some(root) = entries.first() else { return Ok(()) };
+    let request = Request { root, layers: push::Layers::Stored, referrers: true };
+    let mut parcel = Parcel::pack(store, &request, &say, &context.cancel)?;
+    for place in places {
+        let bar = Bar::new(&place.familiar());
+        let watch = |event| bar.on(event);
+        let pushed = parcel.deliver(place, Delivery { registries, jobs: MOST_JOBS, watch: &watch });
+        drop(bar);
+        let pushed = pushed.map_err(|error| CommandError::from(error).of(place))?;
+        note(format_args!("{place}: {}", describe(&pushed)));
+    }
+    store.record_use(&root.digest, super::now())?;
+    Ok(())
 }
 
 /// The destinations with their tags, each once.

@@ -141,7 +141,7 @@ mod tests {
         fn what_is_kept_is_what_was_found(names in proptest::collection::vec("[a-c+.-]{1,4}", 0..40), asked in "[a-c+.-]{1,3}") {
             let inventory = inventory(&names);
             let bytes = to_bytes(&inventory);
-            prop_assert_eq!(from_bytes(&bytes).as_ref(), Some(&inventory));
+            prop_assert_eq!(from_bytes(&bytes), Some(inventory.clone()));
             let named: Vec<_> = inventory.found.iter().filter(|found| found.package.name == asked).cloned().collect();
             let mut found = packages(&bytes, Some(&asked));
             found.sort();

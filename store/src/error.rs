@@ -73,6 +73,12 @@ pub enum Error {
         /// The names that there are.
         known: String,
     },
+    /// The archive is not the one that somebody told.
+    #[error("is not what was expected: {}", differences.join("; "))]
+    NotExpected {
+        /// What differs, a phrase each; at least one.
+        differences: Vec<String>,
+    },
     /// Several entries answer to the reference and none of them exactly.
     #[error("{reference}: ambiguous: {}", candidates.join(", "))]
     Ambiguous {
@@ -204,7 +210,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Error::NoSuchImage { .. } | Error::NotInArchive { .. } => Kind::NoSuchImage,
-            Error::Damaged { .. } => Kind::Damaged,
+            Error::Damaged { .. } | Error::NotExpected { .. } => Kind::Damaged,
             Error::LockTimeout { .. } => Kind::LockTimeout,
             Error::Interrupted => Kind::Interrupted,
             Error::Within { source, .. } => source.kind(),
@@ -216,6 +222,9 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         Some(match self {
             Error::NoSuchImage { .. } => "`larder images` lists what is there",
+            Error::NotExpected { .. } => {
+                "names and digests have to be those that `larder export` printed when it wrote the archive"
+            }
             Error::Ambiguous { .. } => "give the full reference, or more of the digest",
             Error::NameTaken { .. } => "--replace moves the name; the displaced image stays, without a name",
             Error::NameRefused { hint, .. } => hint,

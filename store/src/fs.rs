@@ -407,6 +407,12 @@ pub fn disk_space(dir: &Dir) -> Result<(u64, u64)> {
     Ok((stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
+/// Whether a file has holes before its end. It is read from anywhere afterwards, or by position.
+pub fn has_holes(file: &File) -> bool {
+    let size = file.metadata().map_or(0, |meta| meta.len());
+    sys::seek(file, sys::SeekFrom::Hole(0)).is_ok_and(|at| at < size)
+}
+
 /// Makes all of the file system of an open directory durable.
 pub fn sync_all(dir: &Dir) -> Result<()> {
     sys::syncfs(dir.fd.as_fd()).map_err(|e| Error::io("sync the disk of", &dir.path)(e.into()))

@@ -47,6 +47,8 @@ pub const TOOLS: &str = "dev.larder.tools";
 pub const DOCKERFILE: &str = "dev.larder.dockerfile";
 /// Beside [`DOCKERFILE`], where that is the project's own: the digest of what it was built with and of the files that it copies.
 pub const MADE_OF: &str = "dev.larder.made-of";
+/// Of an image from a definition: the digest of all that it was made of, its bases included.
+pub const DEFINITION: &str = "dev.larder.definition";
 /// What somebody may declare of an image: these keys below [`OURS`].
 pub const DECLARED: [&str; 7] = ["project", "os", "arch", "variant", "compilers", "tools", "packages"];
 /// On an entry, what a registry of a folder had of it, as it was there; on the index itself, such a registry's other keys. One line of

@@ -17,6 +17,8 @@ use crate::media_type::Compression;
 
 /// Bytes of what is kept of one layer's listing, or of one image.
 const MAX_FACTS: u64 = 128 << 20;
+/// Bytes of what is kept of a layer to compare it.
+const MAX_SKETCH: u64 = 1 << 20;
 
 /// A layer blob, decoded once in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct LayerCache {
     images: Option<Dir>,
     briefs: Option<Dir>,
     inventories: Option<Dir>,
+    proofs: Option<Dir>,
+    sketches: Option<Dir>,
 }
 
 impl LayerCache {
@@ -100,19 +104,19 @@ impl LayerCache {
         // A store of an older larder that can only be read has the others all the same.
         let younger = |name| if_possible(cache.ensure_dir(name).map(Some));
         let [listings, images, briefs] = [younger("listings")?, younger("facts")?, younger("briefs")?];
+        let [proofs, sketches] = [younger("proofs")?, younger("sketches")?];
         let inventories = younger("inventories")?;
         if !is_home {
-            for dir in [&diffs, &blobs]
-                .into_iter()
-                .chain([&listings, &images, &briefs, &inventories].into_iter().flatten())
-            {
+            let others = [&listings, &images, &briefs, &inventories, &proofs, &sketches];
+            for dir in [&diffs, &blobs].into_iter().chain(others.into_iter().flatten()) {
                 for name in dir.names()? {
                     dir.unlink(&name)?;
                 }
             }
             cache.replace_lossy("home", home.as_bytes())?;
         }
-        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs), listings, images, briefs, inventories })
+        let (diffs, blobs) = (Some(diffs), Some(blobs));
+        Ok(LayerCache { diffs, blobs, listings, images, briefs, inventories, proofs, sketches })
     }
 
     /// The blob that was seen to hold a diff ID. Whether it is still there is another question.
@@ -128,9 +132,12 @@ impl LayerCache {
     /// Remembers a layer. The blob that was known for the diff ID before stays the one to use while it is kept.
     pub fn learn(&self, facts: &LayerFacts, preferred: bool) -> Result<()> {
         let (Some(diffs), Some(blobs)) = (&self.diffs, &self.blobs) else { return Ok(()) };
-        let line = facts.to_line();
+        let known = self.by_blob(&facts.blob);
+        // Frames that were checked once stay so: the digest is the same.
+        let seekable = facts.seekable || known.is_some_and(|known| known.seekable);
+        let line = LayerFacts { seekable, ..*facts }.to_line();
         let learned = blobs.replace_lossy(&facts.blob.hex(), line.as_bytes()).and_then(|()| {
-            match preferred || self.by_diff_id(&facts.diff_id).is_none() {
+            match preferred || self.by_diff_id(&facts.diff_id).is_none_or(|known| known.blob == facts.blob) {
                 true => diffs.replace_lossy(&facts.diff_id.0.hex(), line.as_bytes()),
                 false => Ok(()),
             }
@@ -150,6 +157,26 @@ impl LayerCache {
     pub(crate) fn learn_listing(&self, diff_id: &DiffId, bytes: &[u8]) {
         let write = |dir: &Dir| dir.replace_lossy(&diff_id.0.hex(), bytes);
         let _ = self.listings.as_ref().map(write);
+    }
+
+    /// Which encoder makes a blob, as `codec` wrote it.
+    pub(crate) fn proof(&self, blob: &Digest) -> Option<Vec<u8>> {
+        own_bytes(self.proofs.as_ref()?, blob, 512)
+    }
+
+    /// Keeps which encoder makes a blob.
+    pub(crate) fn learn_proof(&self, blob: &Digest, bytes: &[u8]) {
+        let _ = self.proofs.as_ref().map(|dir| dir.replace_lossy(&blob.hex(), bytes));
+    }
+
+    /// What a layer is compared to others by, as `delta` wrote it.
+    pub(crate) fn sketch(&self, diff_id: &DiffId) -> Option<Vec<u8>> {
+        own_bytes(self.sketches.as_ref()?, &diff_id.0, MAX_SKETCH)
+    }
+
+    /// Keeps what a layer is compared to others by.
+    pub(crate) fn learn_sketch(&self, diff_id: &DiffId, bytes: &[u8]) {
+        let _ = self.sketches.as_ref().map(|dir| dir.replace_lossy(&diff_id.0.hex(), bytes));
     }
 
     /// What was read from an image (`facts`), as it was written.
@@ -197,8 +224,10 @@ impl LayerCache {
         for of_image in [&self.images, &self.inventories].into_iter().flatten() {
             of_image.unlink(&blob.hex())?;
         }
-        if let (Some(listings), Some(facts)) = (&self.listings, self.by_blob(blob)) {
-            listings.unlink(&facts.diff_id.0.hex())?;
+        if let Some(facts) = self.by_blob(blob) {
+            for dir in [&self.listings, &self.sketches].into_iter().flatten() {
+                dir.unlink(&facts.diff_id.0.hex())?;
+            }
         }
         Ok(())
     }

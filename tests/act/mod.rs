@@ -1,6 +1,7 @@
 //! The line that larder is for, with the real act: import, hand over, run the job.
 
 mod airgap;
+mod definitions;
 mod jobs;
 mod large;
 mod refused;

@@ -52,6 +52,8 @@ fn what_is_cut_or_longer_is_refused() {
         std::fs::write(gap.path("bad"), &bytes[..length]).unwrap();
         let output = gap.sandbox.larder(["--store", "in", "bundle", "apply", "bad"]);
         assert!(matches!(output.status.code(), Some(1 | 5)), "{length}");
+        let output = gap.sandbox.larder(["--store", "none", "bundle", "apply", "bad"]);
+        assert!(matches!(output.status.code(), Some(1 | 5)) && !gap.store("none").exists(), "{length}");
         let (code, said) = gap.apply_stdin(&bytes[..length], &[]);
         assert!(matches!(code, Some(1 | 5)), "{length}: {said}");
     }

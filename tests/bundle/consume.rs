@@ -26,6 +26,9 @@ fn the_files_are_gone_and_the_image_is_there() {
     let before = gap.path(&path(1)).metadata().unwrap().blocks();
     gap.fail("other", ["bundle", "apply", &path(1), "--consume"], 1);
     assert!(gap.path(&path(1)).metadata().unwrap().blocks() < before / 2, "its space is freed");
+    let said = gap.fail("third", ["bundle", "apply", &path(1)], 5);
+    assert!(said.contains("was consumed in part") && said.contains("--consume again"), "{said}");
+    assert!(!gap.store("third").exists());
     let rest: Vec<_> = (1..=parts).map(path).collect();
     gap.at("other", ["bundle", "apply", "--consume"].into_iter().chain(rest.iter().map(String::as_str)));
     assert!(rest.iter().all(|part| !gap.path(part).exists()));

@@ -118,3 +118,16 @@ fn one_platform_and_what_refers_to_it() {
         "it belongs to its subject"
     );
 }
+
+#[test]
+fn a_device_that_takes_no_more_is_not_the_store() {
+    let gap = Gap::new();
+    gap.image("out", "ci:1", &[1]);
+    for verb in
+        [&["bundle", "create", "--all", "-o", "/dev/full"][..], &["export", "ci:1", "-o", "/dev/full"]]
+    {
+        let said = gap.fail("out", verb.iter().copied(), 1);
+        assert!(said.contains("/dev/full") && said.contains("give -o another place"), "{said}");
+        assert!(!said.contains("store"), "{said}");
+    }
+}

@@ -71,3 +71,20 @@ fn with_room_again_it_goes_on() {
         }
     }
 }
+
+/// The disk of a store that does not exist yet is looked at as well.
+#[test]
+fn no_store_is_made_where_there_is_no_room_for_it() {
+    let gap = Gap::new();
+    gap.image_of("out", "ci:1", &[1], 10_000_000, &[]);
+    gap.at("out", ["bundle", "create", "--all", "-o", "bundle"]);
+    for (name, disk) in DISKS {
+        let sandbox = Sandbox::new();
+        std::fs::copy(gap.path("bundle"), sandbox.path("bundle")).unwrap();
+        let script = "leave 9000000; try larder --store store/new/in bundle apply bundle; ls store
+            unfill; try larder --store store/new/in bundle apply bundle";
+        let said = text(&need!(on_disk(&sandbox, disk, script), "root"));
+        assert!(said.starts_with("1\n") && said.contains("bytes are needed"), "{name}: {said}");
+        assert!(said.contains("\nfiller\n0\nci:1 "), "{name}: something was made: {said}");
+    }
+}

@@ -35,6 +35,12 @@ fn only_what_is_missing_is_sent() {
     assert_eq!(carried(&gap, "february"), new);
     assert_eq!(named(&gap.store("in"), "ci:1"), named(&gap.store("out"), "ci:1"));
     assert_sound(&gap.store("in"));
+    // Where there is no store, none is made for it.
+    let said = gap.fail("nowhere", ["bundle", "apply", "february"], 1);
+    assert!(said.contains("lacks 1 blob"), "{said}");
+    let (code, said) = gap.apply_stdin_to("nowhere", &std::fs::read(gap.path("february")).unwrap());
+    assert!(code == Some(1) && said.contains("lacks 1 blob"), "{said}");
+    assert!(!gap.store("nowhere").exists());
     // Another store lacks what it presumes: said by image, before anything is written.
     gap.at("empty", ["init"]);
     let before = tree(&gap.store("empty").join("blobs"));

@@ -7,6 +7,7 @@ mod create;
 mod delta;
 mod full;
 mod have;
+mod lists;
 mod mutations;
 mod parts;
 mod peers;
@@ -73,7 +74,16 @@ impl Gap {
 
     /// What `in` says of stdin that is these bytes: the exit code and all that a person sees.
     pub(super) fn apply_stdin(&self, bytes: &[u8], args: &[&str]) -> (Option<i32>, String) {
-        let words = ["--store", "in", "bundle", "apply", "-"].into_iter().chain(args.iter().copied());
+        self.feed("in", bytes, args)
+    }
+
+    /// The same of another store.
+    pub(super) fn apply_stdin_to(&self, store: &str, bytes: &[u8]) -> (Option<i32>, String) {
+        self.feed(store, bytes, &[])
+    }
+
+    fn feed(&self, store: &str, bytes: &[u8], args: &[&str]) -> (Option<i32>, String) {
+        let words = ["--store", store, "bundle", "apply", "-"].into_iter().chain(args.iter().copied());
         let mut command = self.sandbox.command(words);
         let output = crate::support::feed(&mut command, bytes);
         (output.status.code(), describe(&command, &output))

@@ -189,3 +189,29 @@ fn yesterdays_bundle_is_taken() {
     assert_eq!(entries(&signing.sandbox.store()).len(), 1);
     assert_sound(&signing.sandbox.store());
 }
+
+#[test]
+fn no_store_is_made_for_what_is_not_trusted() {
+    let signing = need!(with_image(REQUIRED), "minisign");
+    signing.create(&["-o", "unsigned"]);
+    signing.create(&["--sign", "trusted.key", "-o", "signed"]);
+    let mut changed = std::fs::read(signing.sandbox.path("signed")).unwrap();
+    let at = of_signature(&changed) - 600;
+    changed[at] ^= 1;
+    std::fs::write(signing.sandbox.path("changed"), &changed).unwrap();
+    std::fs::create_dir(signing.sandbox.path("empty")).unwrap();
+    let store = |name: &str| signing.sandbox.path(name);
+    for file in ["unsigned", "changed"] {
+        for place in ["in", "deep/in", "empty"] {
+            signing.sandbox.fail(["--store", place, "bundle", "apply", file], 5);
+            let mut command = signing.sandbox.command(["--store", place, "bundle", "apply", "-"]);
+            let output = feed(&mut command, &std::fs::read(signing.sandbox.path(file)).unwrap());
+            assert_eq!(output.status.code(), Some(5), "{}", describe(&command, &output));
+        }
+    }
+    signing.sandbox.fail(["--store", "in", "import", "image.tar"], 5);
+    assert!(!store("in").exists() && !store("deep").exists(), "something was made");
+    assert_eq!(std::fs::read_dir(store("empty")).unwrap().count(), 0, "something was written");
+    signing.sandbox.ok(["--store", "deep/in", "bundle", "apply", "signed"]);
+    assert_sound(&store("deep/in"));
+}

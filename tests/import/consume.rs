@@ -58,6 +58,8 @@ fn a_half_eaten_archive_completes_when_it_is_imported_again() {
     assert_eq!(after.len(), whole.len() as u64, "its size stays");
     assert!(after.blocks() * 512 + 7 * MIB as u64 <= before * 512, "{} of {before} blocks", after.blocks());
     assert_eq!(journals(&sandbox.store()), 1);
+    let said = sandbox.fail(["--store", "other", "import", "large.tar"], 5);
+    assert!(said.contains("was consumed in part") && said.contains("--consume again"), "{said}");
     assert_nothing_pending(&sandbox.store());
 
     // Mended in place: the same headers and documents, and the first layer is still a hole.

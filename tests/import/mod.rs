@@ -2,6 +2,7 @@
 
 mod bounds;
 mod consume;
+mod expected;
 mod fidelity;
 mod forms;
 mod healing;
@@ -12,6 +13,7 @@ mod outer;
 mod reuse;
 mod signed;
 mod streams;
+mod tight;
 mod unpacked;
 
 use std::ffi::OsString;

@@ -75,6 +75,7 @@ const HARMLESS: &[&str] = &[
     "fstat",
     "fstatfs",
     "futex",
+    "getcwd",
     "getdents64",
     "getegid",
     "geteuid",

@@ -77,6 +77,9 @@ const DECLARE: Scenario = Scenario {
     command: &["import", "docker20.tar", "--jobs", "1", "--project", "capy"],
     can_repeat: true,
 };
+/// An image of a definition, with its aliases.
+const DEFINED: Scenario =
+    Scenario { prepare: &[IMPORT_ONE], command: &["def", "build", "--all", "--jobs", "1"], can_repeat: true };
 /// What a name let go is swept; the names stay as they are.
 const GC: Scenario = Scenario { prepare: &[IMPORT_TWO, &["rm", GCC]], command: &["gc"], can_repeat: true };
 /// A version that lost its name goes, in one piece with the names of all others.
@@ -145,6 +148,7 @@ kill! {
     unpin: UNPIN, 5;
     annotate: ANNOTATE, 5;
     an_import_that_declares: DECLARE, 5;
+    a_build_of_definitions: DEFINED, 10;
     gc: GC, 5;
     prune: PRUNE, 8;
     export: EXPORT, 5;

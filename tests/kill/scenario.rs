@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::points::Point;
+use crate::import::GCC;
 use crate::support::image::Image;
 use crate::support::store::{
     REF_NAME, assert_blobs_match, assert_nothing_pending, assert_sound, blobs, entries, reachable,
@@ -29,7 +30,13 @@ pub(super) type Meaning = Vec<(String, String)>;
 impl Scenario {
     /// A sandbox with the archives, in memory: a killed process needs no disk to be forgotten by.
     pub(super) fn sandbox() -> Sandbox {
-        let sandbox = Sandbox::in_memory();
+        let mut sandbox = Sandbox::in_memory();
+        // What is built is the same at each try.
+        sandbox.set("SOURCE_DATE_EPOCH", "1700000000");
+        let definition = sandbox.path("images/defined/1");
+        std::fs::create_dir_all(&definition).unwrap();
+        std::fs::write(definition.join("image.yml"), "tags: [{name: 1.0.0}]").unwrap();
+        std::fs::write(definition.join("Dockerfile.jinja2"), format!("FROM {GCC}\nENV DEFINED=1\n")).unwrap();
         for file in ["docker20.tar", "docker20-two.tar", "skopeo-oci.tar", "multiarch-oci.tar"] {
             std::fs::copy(fixture(file), sandbox.path(file)).unwrap();
         }

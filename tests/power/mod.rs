@@ -36,6 +36,11 @@ impl Desk {
         std::fs::create_dir(sandbox.path("context")).unwrap();
         let dockerfile = format!("FROM {GCC}\nCOPY Dockerfile /from/\nWORKDIR /work\n");
         std::fs::write(sandbox.path("context/Dockerfile"), dockerfile).unwrap();
+        let definition = sandbox.path("images/defined/1");
+        std::fs::create_dir_all(&definition).unwrap();
+        std::fs::write(definition.join("image.yml"), "tags: [{name: 1.0.0}]").unwrap();
+        std::fs::write(definition.join("Dockerfile.jinja2"), format!("FROM {GCC}\nWORKDIR /defined\n"))
+            .unwrap();
         Self { sandbox, disk }
     }
 
@@ -82,6 +87,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import", "docker20-two.tar", "--replace"],
     &["gc", "--grace", "0s"],
     &["build", "context", "-t", "built:1"],
+    &["def", "build", "--all"],
     &["import", "skopeo-oci.tar", "--replace"],
     &["prune", "--unused-for", "0s", "--min-age", "0s"],
 ];

@@ -160,6 +160,11 @@ pub fn act() -> Option<Command> {
     setting("LARDER_TEST_ACT").map(Command::new)
 }
 
+/// container-structure-test, of which `larder test` takes the files.
+pub fn structure_test() -> Option<Command> {
+    setting("LARDER_TEST_STRUCTURE").map(Command::new)
+}
+
 /// Root's rights, for mounts and for commands as other users.
 pub fn root() -> Option<()> {
     rustix::process::geteuid().is_root().then_some(())

@@ -64,7 +64,16 @@ fn wrong_usage_is_exit_2_and_touches_nothing() {
         &["export", "x", "-o", "a", "--to-docker"],
         &["export", "x", "--to-docker", "--archive", "oci"],
         &["export", "x", "--to-docker", "--layers", "plain"],
-        &["export", "x", "-o", "a", "--format", "json"],
+        &["export", "x", "-o", "-", "--format", "json"],
+        &["import", "x", "--expect", ""],
+        &["import", "x", "--expect", "a:1"],
+        &[
+            "import",
+            "x",
+            "y",
+            "--expect",
+            "a:1@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        ],
         &["import", "x", "--jobs", "many"],
         &["--lock-timeout", "soon", "images"],
     ] {

@@ -37,7 +37,7 @@ use larder_store::store::Store;
 use larder_store::transaction::Transaction;
 
 pub(crate) use error::{Error, Result};
-pub(crate) use made_of::made_of;
+pub(crate) use made_of::{images, made_of};
 pub(crate) use source::{Source, text_of};
 
 use super::args::Given;
@@ -161,7 +161,7 @@ pub(crate) fn build<'s>(
 }
 
 /// Where steps of a store have what they need while they run.
-fn runs(store: &Store) -> larder_store::Result<PathBuf> {
+pub(crate) fn runs(store: &Store) -> larder_store::Result<PathBuf> {
     let runs = store.layout().private().path().join("building/run");
     std::path::absolute(&runs).map_err(StoreError::io("look at", &runs))
 }

@@ -59,6 +59,13 @@ impl Source {
         }
         Ok(Source { name, text, ignore: Ignore::default() })
     }
+
+    /// The same, without files that a pattern of `.dockerignore` names.
+    pub(crate) fn without(self, pattern: &str) -> Result<Source> {
+        let of = |problems| Error::Problems { file: self.name.clone(), problems };
+        let more = Ignore::parse(pattern).map_err(of)?;
+        Ok(Source { ignore: self.ignore.and(more), ..self })
+    }
 }
 
 /// Without waiting: a pipe may have nobody who writes.

@@ -112,6 +112,13 @@ pub(crate) enum Network {
     Host,
 }
 
+/// Where a step writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Out,
+    Err,
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {

@@ -62,7 +62,10 @@ impl Work<'_, '_> {
         };
         let rebuilt = rebuild(&mut base, &mut BufReader::new(file), &wanted, self.tx.writer()?, cancel)?;
         watch(Event::Done(blob.size));
-        self.came(at, rebuilt.staged)
+        let learned = rebuilt.learned();
+        self.came(at, rebuilt.staged)?;
+        // Next month it is the base, and need not be unpacked to be known.
+        learned.keep(&self.store.layers()?)
     }
 
     /// Bytes that a difference takes on the disk while it is made into a blob, beside that: itself, and its base where that has to be unpacked.

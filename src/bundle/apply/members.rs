@@ -16,6 +16,7 @@ use larder_store::media_type::Compression;
 use larder_store::progress::Event;
 use larder_store::store::Store;
 
+use super::super::source::FileSource;
 use super::work::Work;
 
 pub(super) const PIECE: usize = 1 << 20;
@@ -231,7 +232,7 @@ pub(super) trait Place {
     fn go_back(&mut self, place: u64);
 }
 
-impl Place for Frames<super::FileSource> {
+impl Place for Frames<FileSource> {
     fn place(&mut self) -> u64 {
         self.source().position()
     }

@@ -66,6 +66,7 @@ pub(super) fn give(work: &mut Work<'_, '_>, images: &[usize]) -> Result<Vec<Impo
         image: None,
         name: None,
         naming: &naming,
+        expected: None,
         upon: None,
         replace: options.replace,
         existing: Existing::Trusted,

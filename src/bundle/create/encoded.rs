@@ -1,11 +1,11 @@
 //! A layer that the target has in another blob: where its encoder makes our blob of it, bit for bit, nothing need be sent.
 //!
-//! That is proven here, by making it: the same encoder gives the same bytes for the same content. The copy that this takes is in the
-//! store's ingest, and gone when it was looked at.
+//! That is proven here, by making it, unless it is known from when it was made: the same encoder gives the same bytes for the same content.
+//! The copy that this takes is in the store's ingest, and gone when it was looked at.
 
 use larder_store::blob::from_io;
 use larder_store::bundle::manifest::Made;
-use larder_store::codec::{Encoder, Encoding, Limits, decoder};
+use larder_store::codec::{Encoder, Encoding, Limits, decoder, remembered};
 use larder_store::error::{Error, Result};
 use larder_store::media_type::Compression;
 use larder_store::store::Store;
@@ -31,6 +31,15 @@ pub(super) fn made(store: &Store, found: &Found, wanted: &Wanted<'_>, encoder: &
     else {
         return Ok(None);
     };
+    let made = |encoding: Encoding, plain_size: u64| {
+        let encoding = encoding.to_string();
+        Made { from, from_diff_id: diff_id, diff_id, encoding, plain_size }
+    };
+    let layers = store.layers()?;
+    let facts = layers.by_blob(&found.digest).filter(|facts| facts.diff_id == diff_id);
+    if let (Some(facts), Some(encoding)) = (facts, remembered(&layers, &found.digest)) {
+        return Ok(Some(made(encoding, facts.plain_size)));
+    }
     let encoding = Encoding::of(compression);
     let missing = || Error::damaged(format!("blob {}", found.digest), "is missing");
     let blob = store.blobs().open(&found.digest)?.ok_or_else(missing)?;
@@ -40,13 +49,7 @@ pub(super) fn made(store: &Store, found: &Found, wanted: &Wanted<'_>, encoder: &
     let shown = store.path().to_path_buf();
     let mut encoder = Encoder::new(encoding, wanted.jobs, wanted.cancel.clone(), shown)?;
     encoder.layer(&mut plain, tx.writer()?, &|_| {})?;
-    let Some(made) = encoder.finish()?.pop() else { return Ok(None) };
-    let is_same = made.staged.digest() == found.digest && made.plain.diff_id == diff_id;
-    Ok(is_same.then(|| Made {
-        from,
-        from_diff_id: diff_id,
-        diff_id,
-        encoding: encoding.to_string(),
-        plain_size: made.plain.size,
-    }))
+    let Some(encoded) = encoder.finish()?.pop() else { return Ok(None) };
+    let is_same = encoded.staged.digest() == found.digest && encoded.plain.diff_id == diff_id;
+    Ok(is_same.then(|| made(encoding, encoded.plain.size)))
 }

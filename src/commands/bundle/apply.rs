@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::super::import::{row, say_gone, say_replaced, value};
 use super::super::signed::trust;
-use crate::bundle::apply::{Applied, Failure, Options, apply};
+use crate::bundle::Input;
+use crate::bundle::apply::{Applied, Failure, Options, apply, open};
 use crate::cli::{Bar, CommandError, Context, Format, Outcome, count, fail, line, note, print_json};
 use crate::trust::Signed;
 
@@ -49,7 +50,6 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         inputs.push(super::open(context, path, args.consume)?);
     }
     let trust = trust()?;
-    let store = context.store()?;
     let bar = Bar::new(&args.files.first().map(|path| path.to_string_lossy()).unwrap_or_default());
     let authority = |what: &str, manifest: &[u8], signature: Option<&[u8]>| {
         let signed = trust.check_inner(what, manifest, signature)?;
@@ -70,14 +70,24 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         cancel: &context.cancel,
         watch: &|event| bar.on(event),
     };
-    let applied = apply(&store, inputs, &options);
+    let applied = take_in(context, inputs, &options);
     drop(bar);
-    let applied = applied.map_err(failed)?;
+    let applied = applied?;
     let said = say(args, &applied);
     match missing(&applied) {
         Some(error) => Err(error),
         None => said,
     }
+}
+
+/// No store is made for what it would refuse.
+fn take_in(context: &Context, inputs: Vec<Input>, options: &Options<'_>) -> Outcome<Applied> {
+    let mut opened = open(inputs, options).map_err(failed)?;
+    if !context.has_store() {
+        opened.fits_a_new_store(&context.store_path, options).map_err(failed)?;
+    }
+    let store = context.store()?;
+    apply(&store, opened, options).map_err(failed)
 }
 
 fn say(args: &Args, applied: &Applied) -> Outcome {

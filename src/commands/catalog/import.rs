@@ -306,6 +306,7 @@ impl Asked<'_> {
             name: Some(self.named.reference.clone()),
             naming: &|_| Ok(self.named.clone()),
             replace: self.args.replace,
+            expected: None,
             upon: None,
             existing: Existing::Trusted,
             source: Source::Kept,

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
-use crate::fs::Dir;
+use crate::error::{Error, Kind, Result};
+use crate::fs::{Dir, has_holes};
 use crate::journal::Journal;
 use crate::json::MAX_DOCUMENT;
 use crate::store::Store;
@@ -136,6 +136,17 @@ impl Consume {
         self.eaten.finish()?;
         self.journal.remove()
     }
+}
+
+/// Why the content of a file that is not to be consumed is not what it was: what is gone from it where an earlier run with `--consume` has begun with it.
+pub fn half_eaten(error: Error, file: &File, path: &Path) -> Error {
+    if error.kind() != Kind::Damaged || !has_holes(file) {
+        return error;
+    }
+    error.within(format!(
+        "{} was consumed in part (its content is gone where it has holes; go on with --consume again, into the same store)",
+        path.display()
+    ))
 }
 
 fn parent_of(path: &Path) -> &Path {

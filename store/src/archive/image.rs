@@ -233,7 +233,13 @@ pub(crate) fn facts_of(
         }
         Error::damaged(what(), "is missing")
     })?;
-    let codec::Plain { diff_id: found, size: plain_size, .. } = codec::measure(&blob, compression, cancel)?;
+    let by_frames = match compression {
+        Compression::None => None,
+        _ => codec::measure_frames(&blob, cancel)?.filter(|plain| plain.diff_id == diff_id),
+    };
+    let seekable = by_frames.is_some();
+    let plain = by_frames.map_or_else(|| codec::measure(&blob, compression, cancel), Ok)?;
+    let (found, plain_size) = (plain.diff_id, plain.size);
     if found != diff_id {
         return Err(Error::damaged(
             what(),
@@ -241,14 +247,8 @@ pub(crate) fn facts_of(
         ));
     }
     let compression = found_compression(&blob, compression)?;
-    let facts = LayerFacts {
-        blob: layer.digest,
-        size: layer.size,
-        compression,
-        diff_id,
-        plain_size,
-        seekable: false,
-    };
+    let facts =
+        LayerFacts { blob: layer.digest, size: layer.size, compression, diff_id, plain_size, seekable };
     cache.learn(&facts, false)?;
     Ok(facts)
 }

@@ -11,10 +11,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::bring::Bring;
-use super::consume::Consume;
+use super::consume::{Consume, half_eaten};
 use super::contents::Contents;
 use super::directory::DirectoryArchive;
 use super::entry::Ready;
+use super::expected;
 use super::naming::{declare, rename};
 use super::options::{Existing, Imported, Input, Named, Options, Outcome, Source};
 use super::plan::{Planned, PlannedImage, plan};
@@ -69,6 +70,10 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
             let is_file = file.metadata().map_err(Error::io("stat", &path))?.is_file();
             if is_file && outer_of(&file, &path)? == Outer::Plain {
                 let eaten = file.try_clone().map_err(Error::io("open", &path))?;
+                let kept = match options.source {
+                    Source::Kept => Some(file.try_clone().map_err(Error::io("open", &path))?),
+                    Source::Consumed { .. } => None,
+                };
                 let mut archive = SeekableArchive::open(file, &path, &options.cancel)?;
                 let consume = match options.source {
                     Source::Kept => None,
@@ -76,7 +81,11 @@ fn import_from(store: &Store, input: Input, options: &Options<'_>) -> Result<Vec
                         Some(Consume::begin(store, eaten, &path, &archive.identity()?, seal)?)
                     }
                 };
-                return import_at_hand(store, &mut archive, consume, options);
+                let brought = import_at_hand(store, &mut archive, consume, options);
+                return match kept {
+                    Some(file) => brought.map_err(|error| half_eaten(error, &file, &path)),
+                    None => brought,
+                };
             }
             (Box::new(file), path)
         }
@@ -102,9 +111,10 @@ pub fn open(path: &Path, is_consumed: bool) -> Result<File> {
 }
 
 /// What a signature that was checked stands for when the archive is half eaten: itself, and all that stays of the archive, which says by digests what
-/// the rest is. And whether an import began to consume it under just this. `None`: it is no file that can be consumed.
+/// the rest is. And whether an import into the store, if there is one yet, began to
+/// consume it under just this. `None`: it is no file that can be consumed.
 pub fn seal(
-    store: &Store,
+    store: Option<&Store>,
     file: &File,
     path: &Path,
     signature: &[u8],
@@ -117,8 +127,9 @@ pub fn seal(
     let file = file.try_clone().map_err(Error::io("open", path))?;
     let archive = SeekableArchive::open(file, path, cancel)?;
     let seal = archive.seal(signature, cancel)?;
-    let begun = journal::seal_of(store.layout().private(), &archive.identity()?)?;
-    Ok(Some((seal, begun == Some(seal))))
+    let identity = archive.identity()?;
+    let begun = store.map(|store| journal::seal_of(store.layout().private(), &identity)).transpose()?;
+    Ok(Some((seal, begun.flatten() == Some(seal))))
 }
 
 fn refuse_to_consume(options: &Options<'_>, why: &str) -> Result<()> {
@@ -287,6 +298,9 @@ pub(super) fn select(mut images: Vec<PlannedImage>, options: &Options<'_>) -> Re
     {
         let why = format!("holds {}, which does not begin with the layers of that base", image.label());
         return Err(Error::invalid("the archive", why));
+    }
+    if let Some(expected) = &options.expected {
+        expected::check(&images, expected)?;
     }
     rename(&mut images, options)?;
     let roots: Vec<_> = images.iter().filter_map(PlannedImage::root).collect();

@@ -14,6 +14,7 @@ pub mod consume;
 pub mod contents;
 pub mod directory;
 mod entry;
+mod expected;
 pub mod fetched;
 pub mod image;
 pub mod import;

@@ -30,6 +30,8 @@ pub struct Options<'a> {
     pub image: Option<String>,
     /// The name to give to the one image that is imported.
     pub name: Option<Reference>,
+    /// All names that the archive has to have, and their digests; nothing, where anything may come.
+    pub expected: Option<Vec<(Reference, Digest)>>,
     /// What each name is taken for.
     pub naming: &'a dyn Fn(&Reference) -> Result<Named>,
     /// Every image must begin with the layers of one of these, lowest first: those of its base.

@@ -4,7 +4,6 @@ use super::Changes;
 use crate::codec::{Encoder, Encoding};
 use crate::error::Result;
 use crate::layers::LayerFacts;
-use crate::media_type::Compression;
 use crate::transaction::Transaction;
 
 /// Compresses the changes with so many jobs and makes them a blob of the store, leased by the transaction; `None` where there are none. A blob
@@ -22,22 +21,13 @@ pub fn store_changes(
         return Ok(None);
     }
     let Some(encoded) = encoder.finish()?.pop() else { return Ok(None) };
-    let (layers, plain) = (store.layers()?, encoded.plain);
-    if let Some(known) = layers.by_diff_id(&plain.diff_id)
+    let (layers, learned) = (store.layers()?, encoded.learned());
+    if let Some(known) = layers.by_diff_id(&learned.facts.diff_id)
         && tx.reuse(&[(known.blob, known.size)])?.contains(&known.blob)
     {
         return Ok(Some(known));
     }
-    let facts = LayerFacts {
-        blob: encoded.staged.digest(),
-        size: encoded.staged.size(),
-        compression: encoding.compression,
-        diff_id: plain.diff_id,
-        plain_size: plain.size,
-        seekable: encoding.compression == Compression::Zstd,
-    };
     tx.publish(encoded.staged)?;
-    layers.learn(&facts, true)?;
-    layers.learn_listing(&facts.diff_id, &plain.listing);
-    Ok(Some(facts))
+    learned.keep(&layers)?;
+    Ok(Some(learned.facts))
 }

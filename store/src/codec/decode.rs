@@ -25,7 +25,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn of(self, compressed: u64) -> u64 {
+    pub(super) fn of(self, compressed: u64) -> u64 {
         self.floor.saturating_add(self.ratio.saturating_mul(compressed))
     }
 }

@@ -25,6 +25,8 @@ pub struct EncodedLayer {
     pub staged: Staged,
     /// What was read.
     pub plain: Plain,
+    /// How it was compressed.
+    pub encoding: Encoding,
 }
 
 /// Compresses layers, one after the other. With one job it all happens on the caller's thread.
@@ -114,7 +116,7 @@ impl Encoder {
                 }
                 let plain = passing.finish();
                 let staged = frames.finish().map_err(failed)?.finish()?;
-                done.push(EncodedLayer { staged, plain });
+                done.push(EncodedLayer { staged, plain, encoding: self.encoding });
                 Ok(())
             }
             Engine::Threads(threads) => threads.layer(source, writer, read, &self.cancel),
@@ -178,7 +180,7 @@ impl Threads {
         drop(order);
         let write = move || write_in_order(encoding, &steps, &recycle, &commit, &path);
         threads.writer = Some(thread().spawn(write)?);
-        threads.committer = Some(thread().spawn(move || make_durable(&commits, &finished))?);
+        threads.committer = Some(thread().spawn(move || make_durable(encoding, &commits, &finished))?);
         Ok(threads)
     }
 
@@ -320,12 +322,12 @@ fn write_in_order(
     }
 }
 
-fn make_durable(commits: &Receiver<Commit>, done: &Sender<EncodedLayer>) -> Result<()> {
+fn make_durable(encoding: Encoding, commits: &Receiver<Commit>, done: &Sender<EncodedLayer>) -> Result<()> {
     while let Ok(commit) = commits.recv() {
         match commit {
             Commit::Finish(writer, plain) => {
                 // Nobody listens where the work was given up.
-                let _ = done.send(EncodedLayer { staged: writer.finish()?, plain });
+                let _ = done.send(EncodedLayer { staged: writer.finish()?, plain, encoding });
             }
             Commit::Failed(error) => return Err(error),
         }

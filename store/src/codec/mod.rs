@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod frame_reader;
 mod frames;
+mod learned;
 mod outer;
 mod plain;
 mod prove;
@@ -22,11 +23,13 @@ pub use decode::{Limits, decoder};
 pub use encode::{EncodedLayer, Encoder};
 pub use frame_reader::FrameReader;
 pub use frames::CHUNK;
+pub(crate) use learned::remember;
+pub use learned::{Learned, remembered};
 pub use outer::{HEAD, Outer};
 pub use plain::Plain;
 pub use prove::{Proof, prove};
 pub use seek::{Frame, layer_decoder, parse_table};
-pub use verify::{CopiedLayer, Copy, copy_layer, measure};
+pub use verify::{CopiedLayer, Copy, copy_layer, measure, measure_frames};
 
 use crate::media_type::Compression;
 

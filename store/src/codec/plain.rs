@@ -1,10 +1,15 @@
-//! What is learned of a layer while its plain bytes pass: its diff ID, its size, and which of its members matter to facts.
+//! What is learned of a layer while its plain bytes pass: its diff ID, its size, which of its members matter to facts, and what it is
+//! compared to others by.
 
 use std::sync::Arc;
 
 use crate::digest::Hasher;
 use crate::facts::Lister;
 use crate::ids::DiffId;
+use crate::layers::LayerCache;
+
+/// Of smaller layers no sketch is kept before somebody asks for it, bytes: to make one takes no time then.
+const LARGE: u64 = 16 << 20;
 
 /// What a layer is when it is unpacked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +19,19 @@ pub struct Plain {
     /// How many they are.
     pub size: u64,
     /// Its listing, as it is kept.
-    pub(crate) listing: Arc<[u8]>,
+    listing: Arc<[u8]>,
+    /// Its sketch, as it is kept.
+    sketch: Option<Arc<[u8]>>,
+}
+
+impl Plain {
+    /// Keeps what its members say.
+    pub(crate) fn keep(&self, cache: &LayerCache) {
+        cache.learn_listing(&self.diff_id, &self.listing);
+        if let Some(sketch) = &self.sketch {
+            cache.learn_sketch(&self.diff_id, sketch);
+        }
+    }
 }
 
 /// Learns it.
@@ -35,6 +52,8 @@ impl Passing {
 
     pub(super) fn finish(self) -> Plain {
         let (size, diff_id) = (self.hasher.size(), DiffId(self.hasher.finish()));
-        Plain { diff_id, size, listing: self.lister.finish().to_bytes().into() }
+        let (listing, sketch) = self.lister.finish();
+        let sketch = (size >= LARGE).then(|| sketch.to_bytes().into());
+        Plain { diff_id, size, listing: listing.to_bytes().into(), sketch }
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
 
 /// Unpacks the frames of a blob on several threads, and gives their content in order. Memory is bounded by one frame
 /// more than there are threads. What stands between the frames is not looked at.
-struct ParallelDecoder {
+pub(super) struct ParallelDecoder {
     // Closed first, so that the threads end.
     work: Option<Sender<(usize, Frame)>>,
     finished: Receiver<(usize, io::Result<Vec<u8>>)>,
@@ -101,7 +101,7 @@ struct ParallelDecoder {
 }
 
 impl ParallelDecoder {
-    fn new(blob: &Blob, frames: Vec<Frame>, jobs: usize) -> ParallelDecoder {
+    pub(super) fn new(blob: &Blob, frames: Vec<Frame>, jobs: usize) -> ParallelDecoder {
         let (work, to_do) = channel::<(usize, Frame)>();
         let (done, finished) = channel();
         let to_do = Arc::new(Mutex::new(to_do));

@@ -192,6 +192,10 @@ fn read_blob(blob: &Blob, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> 
 /// A layer's plain bytes in a file without a name.
 fn unpacked(blob: &Blob, facts: &LayerFacts, scratch: &Dir, cancel: &Cancel) -> Result<File> {
     let shown = format!("blob {}", blob.digest());
+    let (free, needed) = (fs::disk_space(scratch)?.0, facts.plain_size);
+    if needed > free {
+        return Err(Error::NoSpace { path: scratch.path().to_path_buf(), needed, free });
+    }
     let mut file = nameless(scratch)?;
     let mut plain = layer_decoder(blob, facts, 1).map_err(Error::io("unpack", &shown))?;
     let mut buffer = vec![0; 256 << 10];

@@ -32,6 +32,7 @@ pub use format::Header;
 pub use make::{LEAST_MEMORY, Made, Target, make};
 pub use prepare::{Layer, Prepared, prepare};
 pub use rebuild::{Wanted, rebuild};
+pub(crate) use similar::Sketcher;
 pub use similar::{Sketch, similar};
 
 /// How deltas are made.

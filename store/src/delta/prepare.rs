@@ -15,13 +15,14 @@ use super::{Made, Settings};
 use crate::archive::image::facts_of;
 use crate::blob::Blob;
 use crate::cancel::Cancel;
-use crate::codec::{Encoding, Proof, layer_decoder};
+use crate::codec::{Encoding, Proof, layer_decoder, measure_frames, remember, remembered};
 use crate::descriptor::Descriptor;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::fs::Dir;
 use crate::ids::DiffId;
-use crate::layers::LayerFacts;
+use crate::layers::{LayerCache, LayerFacts};
+use crate::media_type::Compression;
 use crate::store::Store;
 
 /// A layer of a store. Whoever has it keeps it in the store meanwhile (a lease).
@@ -29,16 +30,27 @@ use crate::store::Store;
 pub struct Layer {
     blob: Blob,
     facts: LayerFacts,
+    cache: LayerCache,
 }
 
 impl Layer {
     /// Opens a layer by its descriptor and the diff ID that its image's config says. One that was never unpacked here is, once, to
     /// see that it has this diff ID.
     pub fn open(store: &Store, layer: &Descriptor, diff_id: DiffId, cancel: &Cancel) -> Result<Layer> {
-        let facts = facts_of(store, layer, diff_id, cancel)?;
+        let mut facts = facts_of(store, layer, diff_id, cancel)?;
         let blob = store.blobs().open(&layer.digest)?;
         let blob = blob.ok_or_else(|| Error::damaged(format!("layer {}", layer.digest), "is missing"))?;
-        Ok(Layer { blob, facts })
+        let cache = store.layers()?;
+        // Another larder encoded it, and when it came only its content was looked at: once its frames are checked it is never unpacked
+        // as a whole again.
+        if !facts.seekable
+            && facts.compression == Compression::Zstd
+            && measure_frames(&blob, cancel)?.is_some_and(|plain| plain.diff_id == diff_id)
+        {
+            facts.seekable = true;
+            cache.learn(&facts, false)?;
+        }
+        Ok(Layer { blob, facts, cache })
     }
 
     /// What is known of it.
@@ -48,12 +60,23 @@ impl Layer {
 
     /// Whether larder's encoder seems to have made it: of all others no delta gives the exact blob.
     pub fn is_encoded_here(&self, cancel: &Cancel) -> Result<bool> {
-        Ok(Proof::begin(&self.blob, cancel)?.is_some())
+        Ok(self.proven().is_some() || Proof::begin(&self.blob, cancel)?.is_some())
     }
 
-    /// What it is compared to others by ([`super::similar()`]). All of it is unpacked for that.
+    /// The encoding that is known to make it.
+    fn proven(&self) -> Option<Encoding> {
+        remembered(&self.cache, &self.facts.blob)
+    }
+
+    /// What it is compared to others by ([`super::similar()`]). All of it is unpacked for that, once: the store's cache keeps it.
     pub fn sketch(&self, cancel: &Cancel) -> Result<Sketch> {
-        Sketch::read(&mut self.plain()?, cancel)
+        let diff_id = &self.facts.diff_id;
+        if let Some(known) = self.cache.sketch(diff_id).and_then(|bytes| Sketch::from_bytes(&bytes)) {
+            return Ok(known);
+        }
+        let sketch = Sketch::read(&mut self.plain()?, cancel)?;
+        self.cache.learn_sketch(diff_id, &sketch.to_bytes());
+        Ok(sketch)
     }
 
     /// As what a delta is made, and applied, to. A layer that is not of larder's encoding is unpacked into a file without a name in
@@ -97,7 +120,14 @@ pub fn prepare(
     scratch: &Dir,
     cancel: &Cancel,
 ) -> Result<Option<Prepared>> {
-    let Some(proof) = Proof::begin(&target.blob, cancel)? else { return Ok(None) };
+    let proven = target.proven();
+    let proof = match proven {
+        Some(_) => None,
+        None => match Proof::begin(&target.blob, cancel)? {
+            None => return Ok(None),
+            begun => begun,
+        },
+    };
     let mut base = base.base(scratch, cancel)?;
     let LayerFacts { diff_id, plain_size: size, .. } = target.facts;
     let header = Header { base: base.diff_id(), base_size: base.size(), target: diff_id, target_size: size };
@@ -106,7 +136,9 @@ pub fn prepare(
     let Some(made) = make(&mut base, wanted, settings, Some(most), &mut out, cancel)? else {
         return Ok(None);
     };
-    let Some(encoding) = proof.finish(settings.jobs, cancel)? else { return Ok(None) };
+    let found = proof.map_or(Ok(proven), |proof| proof.finish(settings.jobs, cancel))?;
+    let Some(encoding) = found else { return Ok(None) };
+    remember(&target.cache, &target.facts.blob, encoding);
     let written = out.file.into_inner().map_err(|error| error.into_error());
     let mut file = written.map_err(Error::io("write in", scratch.path()))?;
     file.seek(SeekFrom::Start(0)).map_err(Error::io("seek in a file in", scratch.path()))?;

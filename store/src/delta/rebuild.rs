@@ -41,17 +41,18 @@ pub fn rebuild(
     writer: BlobWriter,
     cancel: &Cancel,
 ) -> Result<EncodedLayer> {
-    encoded(base, delta, wanted, writer, cancel).map_err(|error| base.blame(error, cancel))
+    let rebuilt =
+        Patched::new(base, delta, cancel).and_then(|patched| encode(patched, wanted, writer, cancel));
+    rebuilt.map_err(|error| base.blame(error, cancel))
 }
 
-fn encoded(
-    base: &mut Base,
-    delta: &mut dyn Read,
+/// All cores encode what the delta gives as soon as it does.
+fn encode(
+    mut patched: Patched<'_>,
     wanted: &Wanted<'_>,
     writer: BlobWriter,
     cancel: &Cancel,
 ) -> Result<EncodedLayer> {
-    let mut patched = Patched::new(base, delta, cancel)?;
     let header = patched.header();
     if header != wanted.header {
         let Header { target, target_size, .. } = wanted.header;

@@ -5,17 +5,20 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::chunk::Cutter;
-use super::format::check;
-use super::split::{Part, Splitter};
+use super::split::name;
 use crate::blob::from_io;
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
+use crate::facts::Lister;
 
+/// The version of what is kept; another one is made anew.
+const FORMAT: u32 = 1;
+/// Bytes of what is kept, unpacked.
+const MAX_JSON: usize = 1 << 20;
 /// Members of the sample by path.
 const SAMPLE: usize = 4096;
 /// Members of the sample by size.
@@ -32,31 +35,62 @@ pub struct Sketch {
     large: BTreeMap<u64, u64>,
 }
 
+/// Makes a sketch while a layer's members pass.
+#[derive(Default)]
+pub(crate) struct Sketcher {
+    sketch: Sketch,
+    largest: BinaryHeap<Reverse<(u64, u64)>>,
+}
+
+impl Sketcher {
+    /// Takes a member: its path as it stands there, and the bytes of its content.
+    pub(crate) fn member(&mut self, path: &[u8], size: u64) {
+        let (sketch, path) = (&mut self.sketch, name(path).path);
+        sketch.members += 1;
+        sketch.sample.insert(path, size);
+        if sketch.sample.len() > SAMPLE {
+            sketch.sample.pop_last();
+        }
+        if size > 0 {
+            self.largest.push(Reverse((size, path)));
+        }
+        if self.largest.len() > LARGE {
+            self.largest.pop();
+        }
+    }
+
+    pub(crate) fn finish(self) -> Sketch {
+        let large = self.largest.into_iter().map(|Reverse((size, path))| (path, size)).collect();
+        Sketch { large, ..self.sketch }
+    }
+}
+
 impl Sketch {
     /// Reads a layer's plain bytes. What is no tar has no members.
     pub fn read(plain: &mut dyn Read, cancel: &Cancel) -> Result<Sketch> {
-        let mut pieces = Splitter::new(plain, Cutter::for_size(u64::MAX));
-        let mut sketch = Sketch::default();
-        let mut largest = BinaryHeap::new();
-        let failed = |error| from_io(error, Error::io("read", "the layer"));
+        let (mut lister, mut buffer) = (Lister::default(), vec![0; 256 << 10]);
         loop {
-            check(cancel).map_err(failed)?;
-            let Some(piece) = pieces.next_piece().map_err(failed)? else { break };
-            let Part::Head(name, size) = piece.part else { continue };
-            sketch.members += 1;
-            sketch.sample.insert(name.path, size);
-            if sketch.sample.len() > SAMPLE {
-                sketch.sample.pop_last();
-            }
-            if size > 0 {
-                largest.push(Reverse((size, name.path)));
-            }
-            if largest.len() > LARGE {
-                largest.pop();
+            cancel.check()?;
+            match plain.read(&mut buffer) {
+                Ok(0) => return Ok(lister.finish().1),
+                Ok(count) => lister.feed(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(from_io(error, Error::io("read", "the layer"))),
             }
         }
-        sketch.large = largest.into_iter().map(|Reverse((size, path))| (path, size)).collect();
-        Ok(sketch)
+    }
+
+    /// Reads what [`Sketch::to_bytes`] wrote; nothing of another version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Sketch> {
+        let json = zstd::bulk::decompress(bytes, MAX_JSON).ok()?;
+        let (format, sketch) = serde_json::from_slice::<(u32, Sketch)>(&json).ok()?;
+        (format == FORMAT).then_some(sketch)
+    }
+
+    /// As it is kept.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let json = serde_json::to_vec(&(FORMAT, self)).expect("numbers serialise");
+        zstd::bulk::compress(&json, 1).unwrap_or_default()
     }
 
     /// About how many bytes of this layer the other one has too.

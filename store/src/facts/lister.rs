@@ -11,6 +11,7 @@ use super::listing::{Entry, Interest, Kind, Listing, MAX_DEPTH, Place, clean, is
 use crate::archive::tar::BLOCK;
 use crate::archive::tar::extended::{Extended, pax, set};
 use crate::archive::tar::header::{parse, ustar_size};
+use crate::delta::{Sketch, Sketcher};
 use crate::digest::Hasher;
 use crate::error::{Error, Result};
 
@@ -38,6 +39,7 @@ pub struct Lister {
     extended: Extended,
     state: State,
     broken: Option<String>,
+    sketcher: Sketcher,
 }
 
 #[derive(Default)]
@@ -79,8 +81,8 @@ impl Lister {
         }
     }
 
-    /// The listing, when all has passed.
-    pub fn finish(mut self) -> Listing {
+    /// The listing, when all has passed, and what the layer is compared to others by.
+    pub fn finish(mut self) -> (Listing, Sketch) {
         let is_cut = match self.state {
             State::Header => !self.block.is_empty() || self.position == 0,
             State::Body { .. } => true,
@@ -90,7 +92,7 @@ impl Lister {
         if is_cut && self.position > 0 {
             self.stop(broken("is cut off"));
         }
-        Listing::new(self.entries, self.broken)
+        (Listing::new(self.entries, self.broken), self.sketcher.finish())
     }
 
     fn stop(&mut self, error: Error) {
@@ -183,6 +185,7 @@ impl Lister {
                 EntryType::Symlink | EntryType::Link | EntryType::Char | EntryType::Block | EntryType::Fifo
             );
         let size = if has_content { extended.size.unwrap_or(ustar) } else { 0 };
+        self.sketcher.member(&raw, size);
         let mut sink = Sink::Nothing;
         if raw.len() <= MAX_NAME
             && let Some(path) = clean(&raw)

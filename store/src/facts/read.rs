@@ -178,7 +178,7 @@ impl Reader<'_> {
             let why = format!("diff ID mismatch: it unpacks to {found}");
             return Err(Error::damaged(format!("layer {diff_id}"), why));
         }
-        let listing = lister.finish();
+        let (listing, _) = lister.finish();
         if is_usual {
             self.cache.learn_listing(diff_id, &listing.to_bytes());
         }

@@ -41,7 +41,7 @@ fn layer(members: &[Member<'_>]) -> Vec<u8> {
 fn listed(bytes: &[u8], piece: usize) -> Listing {
     let mut lister = Lister::default();
     bytes.chunks(piece).for_each(|piece| lister.feed(piece));
-    lister.finish()
+    lister.finish().0
 }
 
 fn view(layers: &[&[Member<'_>]]) -> View {
@@ -238,7 +238,7 @@ fn names_of_a_terminal_s_language_and_endless_lists_are_left_out() {
     for number in 0..60_000 {
         lister.feed(&layer(&[(&format!("usr/bin/{number}"), FILE, "")])[..512]);
     }
-    let listing = lister.finish();
+    let (listing, _) = lister.finish();
     assert_eq!((listing.entries.len(), listing.broken.is_some()), (50_000, true));
 }
 

@@ -1,5 +1,6 @@
 //! A search: what is asked for, as many passes over the layers as links on the ways to it need, and the answers.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::Layer;
@@ -11,6 +12,8 @@ use crate::tree::{join, split};
 
 /// Passes over the layers: each one finds at least one link more on the way.
 const MAX_PASSES: usize = 45;
+/// Files that are kept for their names alone, counted each time that one is asked about: a million files may be called `index.js`.
+const MAX_GUESSES: usize = 100_000;
 
 /// Says of a path (components with `/` between, no links on the way) whether its content matters.
 pub type Rule<'a> = &'a dyn Fn(&[u8]) -> bool;
@@ -84,23 +87,35 @@ impl<'a> Search<'a> {
             raise(&mut last_names, split(path).1.to_vec(), *keep);
         }
         for _ in 0..MAX_PASSES {
-            let keep = |path: &[u8]| {
-                let (parent, name) = split(path);
+            let guesses = Cell::new(0);
+            let said =
+                |all: &BTreeMap<Vec<u8>, Keep>, key: &[u8]| all.get(key).copied().unwrap_or(Keep::Nothing);
+            let sure = |path: &[u8]| {
                 let by_rule =
                     if self.rule.is_some_and(|rule| rule(path)) { Keep::Content } else { Keep::Nothing };
-                let listed = if inside.contains(parent) { Keep::Node } else { Keep::Nothing };
-                let said = |all: &BTreeMap<Vec<u8>, Keep>, key: &[u8]| {
-                    all.get(key).copied().unwrap_or(Keep::Nothing)
-                };
-                by_rule.max(listed).max(said(&wanted, path)).max(said(&last_names, name))
+                let listed = if inside.contains(split(path).0) { Keep::Node } else { Keep::Nothing };
+                by_rule.max(listed).max(said(&wanted, path))
+            };
+            let keep = |path: &[u8]| {
+                let (sure, guess) = (sure(path), said(&last_names, split(path).1));
+                if guess <= sure || guesses.get() > MAX_GUESSES {
+                    return sure;
+                }
+                guesses.set(guesses.get() + 1);
+                guess
             };
             let mut scan = Scan::new(&keep);
             for layer in layers {
                 scan.layer(layer, cancel)?;
             }
             let Scan { state, lacking, passed, .. } = scan;
+            if guesses.get() > MAX_GUESSES {
+                // Of some only a part was kept.
+                last_names.clear();
+            }
+            let known = |path: &[u8]| sure(path).max(said(&last_names, split(path).1));
             let mut more: Vec<_> = lacking.into_iter().map(|path| (path, Keep::Content)).collect();
-            more.extend(self.ends(&state).into_iter().filter(|(path, needed)| keep(path) < *needed));
+            more.extend(self.ends(&state).into_iter().filter(|(path, needed)| known(path) < *needed));
             let listed = self.directories.iter().filter_map(|path| state.resolve(path, true).ok());
             let new: Vec<_> = listed.filter(|path| !inside.contains(path)).collect();
             let before = wanted.clone();

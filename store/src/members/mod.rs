@@ -19,6 +19,6 @@ pub use archived::{ArchivedImage, in_archive};
 pub(crate) use layer::Pieces;
 pub use layer::{Layer, of_image};
 pub use look::{Answer, Rule, Search};
-pub use read::Unreadable;
+pub use read::{Each, Unreadable};
 pub use scan::{MAX_CONTENT, MAX_KEPT};
 pub use state::{Content, Kind, Node};

@@ -28,6 +28,9 @@ pub enum Unreadable {
     Large(u64),
 }
 
+/// Is given files' content, or why there is none, by their numbers.
+pub type Each<'e> = dyn FnMut(usize, Result<&[u8], Unreadable>) + 'e;
+
 impl Answer<'_> {
     /// What a path leads to, as a file that can be read.
     fn file(&self, path: &[u8]) -> Result<&Content, Unreadable> {
@@ -44,12 +47,7 @@ impl Answer<'_> {
 
     /// Gives the content of files to `each`, with their numbers among `paths`, layer by layer in the order in which they stand there.
     /// Only one is in memory at a time. Each must have been asked for with its content.
-    pub fn read(
-        &self,
-        paths: &[&[u8]],
-        cancel: &Cancel,
-        each: &mut dyn FnMut(usize, Result<&[u8], Unreadable>),
-    ) -> Result<()> {
+    pub fn read(&self, paths: &[&[u8]], cancel: &Cancel, each: &mut Each<'_>) -> Result<()> {
         let mut files = Vec::new();
         for (number, path) in paths.iter().enumerate() {
             match self.file(path) {

@@ -55,7 +55,11 @@ impl<'a> Scan<'a> {
     /// Takes the next layer, whose bytes must be what its diff ID says.
     pub(super) fn layer(&mut self, layer: &Layer, cancel: &Cancel) -> Result<()> {
         let mut plain = Hashed { inner: layer.plain()?, hasher: Hasher::new() };
-        let failed = |error: Error| error.within(layer.name.clone());
+        let failed = |error: Error| match error {
+            // No answer of the disk: the layer's own bytes are wrong.
+            Error::Io { source, .. } if source.raw_os_error().is_none() => layer.failed(source),
+            error => error.within(layer.name.clone()),
+        };
         let mut members = Members::new(&mut plain);
         while let Some(member) = members.next().map_err(failed)? {
             cancel.check()?;
@@ -77,13 +81,8 @@ impl<'a> Scan<'a> {
 
     fn member(&mut self, member: &Member, content: &mut Members<'_>) -> Result<()> {
         let (parent, name) = split(&member.path);
-        let mut node = Node {
-            kind: Kind::Directory,
-            mode: member.mode,
-            uid: member.uid,
-            gid: member.gid,
-            layer: self.layer,
-        };
+        let node = Node::new(Kind::Directory, member.mode, member.uid, member.gid);
+        let mut node = Node { layer: self.layer, ..node };
         if name.is_empty() {
             if member.what != What::Directory {
                 return Err(Error::invalid("it", "would take the place of the root directory"));
@@ -100,7 +99,10 @@ impl<'a> Scan<'a> {
         let parent = self.directory(parent)?;
         if name == OPAQUE {
             self.parent = None;
-            self.state.remove_below(&parent, self.layer);
+            // Overlayfs merges the root directories of all layers, whatever they are marked as.
+            if !parent.is_empty() {
+                self.state.remove_below(&parent, self.layer);
+            }
             return Ok(());
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
@@ -177,7 +179,11 @@ impl<'a> Scan<'a> {
             Some(Node { kind: Kind::Directory, .. }) => {
                 return Err(Error::invalid("it", "is a hard link to a directory"));
             }
-            Some(node) => Node { layer: self.layer, ..node },
+            Some(node) => {
+                // What is linked to comes into this layer: overlayfs links nothing across layers.
+                self.state.claim(&target, self.layer);
+                Node { layer: self.layer, ..node }
+            }
             // No symbolic link, and nobody asked for it.
             None if keep == Keep::Nothing => {
                 self.parent = None;
@@ -185,7 +191,8 @@ impl<'a> Scan<'a> {
                 return Ok(());
             }
             None => {
-                if (self.keep)(&target) != Keep::Nothing {
+                // What is lacking may be what it is a link to; the next pass has that.
+                if self.lacking.is_empty() && (self.keep)(&target) != Keep::Nothing {
                     let why =
                         format!("is a link to {:?}, which is not there", String::from_utf8_lossy(&target));
                     return Err(Error::invalid("it", why));
@@ -210,8 +217,10 @@ impl<'a> Scan<'a> {
         let path = self.state.resolve(raw, true)?;
         let mut above = path.as_slice();
         while !above.is_empty() {
-            if (self.keep)(above) != Keep::Nothing && !self.state.nodes.contains_key(above) {
-                self.state.nodes.insert(above.to_vec(), implied(self.layer));
+            if (self.keep)(above) != Keep::Nothing {
+                // It is as it is below, and of this layer too from now on.
+                let node = self.state.nodes.entry(above.to_vec()).or_insert_with(|| implied(self.layer));
+                node.layer = self.layer;
             }
             above = split(above).0;
         }
@@ -222,7 +231,7 @@ impl<'a> Scan<'a> {
 
 /// What a directory is like that nobody describes.
 fn implied(layer: usize) -> Node {
-    Node { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, layer }
+    Node { layer, ..Node::new(Kind::Directory, 0o755, 0, 0) }
 }
 
 /// Hashes what passes.

@@ -27,6 +27,13 @@ pub struct Node {
     pub layer: usize,
 }
 
+impl Node {
+    /// One of the lowest layer.
+    pub fn new(kind: Kind, mode: u32, uid: u32, gid: u32) -> Node {
+        Node { kind, mode, uid, gid, layer: 0 }
+    }
+}
+
 /// What a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -110,6 +117,12 @@ impl State {
         if matters {
             self.nodes.insert(path.to_vec(), node);
         }
+    }
+
+    /// Says that a layer has what is at a path.
+    pub(super) fn claim(&mut self, path: &[u8], layer: usize) {
+        let both = [self.nodes.get_mut(path), self.links.get_mut(path)];
+        both.into_iter().flatten().for_each(|node| node.layer = layer);
     }
 
     /// Removes what layers below this one have at a path and below.

@@ -18,7 +18,7 @@ fn put(store: &Store, plain: &[u8], encoding: &str) -> (Descriptor, DiffId) {
     let encoding = encoding.parse().unwrap();
     let mut encoder = Encoder::new(encoding, 2, Cancel::new(), store.path().to_path_buf()).unwrap();
     encoder.layer(&mut &plain[..], tx.writer().unwrap(), &|_| {}).unwrap();
-    let EncodedLayer { staged, plain } = encoder.finish().unwrap().remove(0);
+    let EncodedLayer { staged, plain, .. } = encoder.finish().unwrap().remove(0);
     let (digest, size) = (staged.digest(), staged.size());
     let compression = Encoding::of(Compression::sniff(&{
         let mut head = [0; 4];
@@ -140,4 +140,134 @@ fn no_delta_where_it_saves_too_little_or_cannot_be_proven() {
     cancel.raise();
     assert_eq!(try_it(&new, u64::MAX, &cancel).unwrap_err().kind(), Kind::Interrupted);
     assert_eq!(leftovers(store.path()), Vec::<String>::new());
+}
+
+/// Puts a blob into a store that nothing is known of, as a bundle brings it.
+fn bring(store: &Store, bytes: &[u8], diff_id: DiffId) -> (Descriptor, DiffId) {
+    let mut tx = store.begin("a test").unwrap();
+    let digest = tx.put(bytes).unwrap();
+    (Descriptor::new(format!("{OCI_LAYER}+zstd"), digest, bytes.len() as u64), diff_id)
+}
+
+fn bytes_of(store: &Store, layer: &(Descriptor, DiffId)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    store.blobs().open(&layer.0.digest).unwrap().unwrap().reader().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn frames_that_came_from_elsewhere_are_checked_once_and_a_table_that_lies_is_not_used() {
+    let mut content = noise(4, 9_000_000);
+    content[..1_000_000].fill(7);
+    let outside = directory();
+    let source = open(&outside.path().join("s"));
+    let good = put(&source, &content, "zstd:3");
+    let bytes = bytes_of(&source, &good);
+    // The table stands in front of 9 bytes: three pairs of sizes. The first two frames change places in it, or give bytes away.
+    let table = bytes.len() - 9 - 3 * 8;
+    let lie = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = bytes.clone();
+        change(&mut bytes[table..]);
+        bytes
+    };
+    let fewer = lie(&|table| table[4..8].copy_from_slice(&4_000_000u32.to_le_bytes()));
+    let moved = lie(&|table| table[..16].rotate_left(8));
+    for (name, bytes, is_seekable) in
+        [("ours", &bytes, true), ("fewer bytes", &fewer, false), ("other places", &moved, false)]
+    {
+        let dir = directory();
+        let store = open(&dir.path().join("s"));
+        let there = bring(&store, bytes, good.1);
+        for _ in 0..2 {
+            let opened = layer(&store, &there);
+            assert_eq!(opened.facts().seekable, is_seekable, "{name}");
+            let scratch = private(&store, "ingest");
+            assert_eq!(opened.base(&scratch, &Cancel::new()).unwrap().is_unpacked(), !is_seekable, "{name}");
+        }
+        assert_eq!(store.layers().unwrap().by_blob(&there.0.digest).unwrap().seekable, is_seekable);
+        // Not by what is known alone: another diff ID is another layer.
+        let wrong = Layer::open(&store, &there.0, DiffId(Digest::of(b"other")), &Cancel::new());
+        assert_eq!(wrong.unwrap_err().kind(), Kind::Damaged, "{name}");
+    }
+}
+
+#[test]
+fn a_proof_is_made_once_and_one_that_lies_is_found_by_the_digest() {
+    let (before, after) = month(9);
+    let (outside, inside) = (directory(), directory());
+    let (source, target) = (open(&outside.path().join("s")), open(&inside.path().join("s")));
+    let (old, new) = (put(&source, &before, "zstd:3"), put(&source, &after, "zstd:5"));
+    let there = put(&target, &before, "zstd:3");
+    let proof = |of: &Digest| outside.path().join("s/.larder/cache/proofs").join(of.hex());
+    let scratch = private(&source, "ingest");
+    let make = |to: &(Descriptor, DiffId)| {
+        let made = prepare(
+            &layer(&source, &old),
+            &layer(&source, to),
+            &settings(2),
+            u64::MAX,
+            &scratch,
+            &Cancel::new(),
+        );
+        made.unwrap().map(|mut prepared| {
+            let mut bytes = Vec::new();
+            prepared.file.read_to_end(&mut bytes).unwrap();
+            std::io::Seek::rewind(&mut prepared.file).unwrap();
+            (bytes, prepared)
+        })
+    };
+    assert!(!proof(&new.0.digest).exists());
+    let (first, prepared) = make(&new).expect("a delta");
+    assert!(std::fs::read_to_string(proof(&new.0.digest)).unwrap().ends_with("\nzstd:5\n"));
+    assert_eq!(prepared.encoding.to_string(), "zstd:5");
+    let (second, prepared) = make(&new).expect("a delta");
+    assert!(first == second && prepared.encoding.to_string() == "zstd:5");
+
+    // Of another version: it is proven anew.
+    std::fs::write(proof(&new.0.digest), "larder 0, zstd 1.5.7\nzstd:9\n").unwrap();
+    assert_eq!(make(&new).expect("a delta").1.encoding.to_string(), "zstd:5");
+    // One that lies: nothing comes of it.
+    let foreign = zstd::bulk::compress(&after, 3).unwrap();
+    let foreign = bring(&source, &foreign, new.1);
+    assert!(make(&foreign).is_none());
+    std::fs::copy(proof(&new.0.digest), proof(&foreign.0.digest)).unwrap();
+    let (_, mut prepared) = make(&foreign).expect("a delta that cannot be right");
+    let error = arrive(&target, &there, &mut prepared, &foreign.0).unwrap_err();
+    assert!(error.kind() == Kind::Damaged && error.to_string().contains("another version"), "{error}");
+    assert!(target.blobs().open(&foreign.0.digest).unwrap().is_none());
+    assert_eq!(leftovers(target.path()), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_layer_is_compared_by_is_kept() {
+    let (before, _) = month(10);
+    let dir = directory();
+    let store = open(&dir.path().join("s"));
+    let old = put(&store, &before, "zstd:3");
+    let kept = dir.path().join("s/.larder/cache/sketches").join(old.1.0.hex());
+    let sketch = || layer(&store, &old).sketch(&Cancel::new()).unwrap();
+    let made = sketch();
+    assert_eq!(made, larder_store::delta::Sketch::read(&mut &before[..], &Cancel::new()).unwrap());
+    let bytes = std::fs::read(&kept).unwrap();
+    assert_eq!(sketch(), made);
+    for bad in [&b""[..], b"x", &bytes[..bytes.len() / 2]] {
+        std::fs::write(&kept, bad).unwrap();
+        assert_eq!(sketch(), made);
+        assert!(std::fs::read(&kept).unwrap() == bytes, "it is kept anew");
+    }
+    // What came over an import is kept at once where it is large.
+    let large = tar(&[file("large", noise(3, 17 << 20), 1)]);
+    let mut tx = store.begin("a test").unwrap();
+    let mut encoder =
+        Encoder::new(Encoding::default(), 1, Cancel::new(), store.path().to_path_buf()).unwrap();
+    encoder.layer(&mut &large[..], tx.writer().unwrap(), &|_| {}).unwrap();
+    let encoded = encoder.finish().unwrap().remove(0);
+    let learned = encoded.learned();
+    tx.publish(encoded.staged).unwrap();
+    learned.keep(&store.layers().unwrap()).unwrap();
+    let kept = dir.path().join("s/.larder/cache/sketches").join(learned.facts.diff_id.0.hex());
+    assert!(kept.exists());
+    let opened = Layer::open(&store, &learned.facts.descriptor(), learned.facts.diff_id, &Cancel::new());
+    let read = larder_store::delta::Sketch::read(&mut &large[..], &Cancel::new()).unwrap();
+    assert_eq!(opened.unwrap().sketch(&Cancel::new()).unwrap(), read);
 }

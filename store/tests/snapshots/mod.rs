@@ -9,5 +9,6 @@ mod peers;
 mod picture;
 mod remove;
 mod roundtrip;
+mod searched;
 mod settle;
 mod steps;

@@ -47,7 +47,7 @@ impl Bring<'_, '_> {
                 seekable: false,
             };
             self.layers.learn(&facts, true)?;
-            self.layers.learn_listing(&diff_id, &plain.listing);
+            plain.keep(&self.layers);
             self.made.insert(diff_id, facts);
         }
         Ok(())

@@ -97,23 +97,14 @@ impl Bring<'_, '_> {
     }
 
     fn accept(&mut self, layer: &MadeLayer, encoded: EncodedLayer) -> Result<()> {
-        let plain = encoded.plain;
-        if plain.diff_id != layer.diff_id {
-            return Err(wrong_diff_id(layer.diff_id, plain.diff_id));
+        let learned = encoded.learned();
+        let facts = learned.facts;
+        if facts.diff_id != layer.diff_id {
+            return Err(wrong_diff_id(layer.diff_id, facts.diff_id));
         }
-        let compression = self.options.encoding.compression;
-        let facts = LayerFacts {
-            blob: encoded.staged.digest(),
-            size: encoded.staged.size(),
-            compression,
-            diff_id: plain.diff_id,
-            plain_size: plain.size,
-            seekable: compression == Compression::Zstd,
-        };
-        self.publish(encoded.staged, plain.size)?;
+        self.publish(encoded.staged, facts.plain_size)?;
         // The blob known before was not there: this one is to be used from now on.
-        self.layers.learn(&facts, true)?;
-        self.layers.learn_listing(&facts.diff_id, &plain.listing);
+        learned.keep(&self.layers)?;
         self.made.insert(facts.diff_id, facts);
         Ok(())
     }
@@ -175,15 +166,16 @@ impl Bring<'_, '_> {
 
     fn accept_copy(&mut self, blob: &KeptBlob, copied: CopiedLayer) -> Result<()> {
         let (digest, size) = (blob.descriptor.digest, blob.descriptor.size);
-        let (mut facts, mut listing) = (None, None);
+        let (mut facts, mut unpacked) = (None, None);
         if let Some((compression, expected)) = blob.layer {
             let (diff_id, plain_size) = match compression {
                 Compression::None => (DiffId(digest), size),
                 _ => {
                     let was_not = || Error::damaged(format!("blob {digest}"), "was not unpacked");
                     let plain = copied.plain.ok_or_else(was_not)?;
-                    listing = Some(plain.listing);
-                    (plain.diff_id, plain.size)
+                    let (diff_id, size) = (plain.diff_id, plain.size);
+                    unpacked = Some(plain);
+                    (diff_id, size)
                 }
             };
             if diff_id != expected {
@@ -196,8 +188,8 @@ impl Bring<'_, '_> {
         self.publish(copied.staged, size)?;
         let Some(facts) = facts else { return Ok(()) };
         self.layers.learn(&facts, false)?;
-        if let Some(listing) = listing {
-            self.layers.learn_listing(&facts.diff_id, &listing);
+        if let Some(plain) = unpacked {
+            plain.keep(&self.layers);
         }
         Ok(())
     }

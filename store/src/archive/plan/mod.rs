@@ -122,6 +122,14 @@ impl PlannedImage {
         }
     }
 
+    /// The digest that it keeps in the store, where it came with one.
+    pub(super) fn kept_root(&self) -> Option<Digest> {
+        match &self.content {
+            Planned::Kept(kept) => Some(kept.root.digest),
+            Planned::Made(_) => None,
+        }
+    }
+
     /// The image ID, where it is one container image.
     pub fn image_id(&self) -> Option<ImageId> {
         match &self.content {

@@ -1,0 +1,110 @@
+//! What is wrong with definitions: said with its place, and nothing is written.
+
+use super::put;
+use crate::support::Sandbox;
+
+const ONE: &str = "tags: [{name: '1'}]";
+
+#[test]
+fn what_is_wrong_is_said_and_nothing_is_written() {
+    let cases: &[(&[(&str, &str)], &str)] = &[
+        (&[("a/1/image.yml", "tags: [\n")], "images/a/1/image.yml: line"),
+        (
+            &[("a/1/image.yml", "tags:\n  - nmae: x\n")],
+            "line 2, column 5: unknown key \"nmae\"; did you mean name?",
+        ),
+        (&[("a/1/image.yml", ONE)], "there is no template: Dockerfile.jinja2"),
+        (
+            &[("a/1/image.yml", ONE), ("a/1/Dockerfile.jinja2", "FROM x\nENV A={{ tag.variables.A }}\n")],
+            "images/a/1/Dockerfile.jinja2: line 2: a value is used that is not defined",
+        ),
+        (
+            &[
+                ("a/1/image.yml", ONE),
+                ("a/1/Dockerfile.jinja2", "FROM {{ 'b' | resolve_base_image }}"),
+                ("x/b/image.yml", "is_base_image: true\ntags: [{name: '1'}, {name: '2'}]"),
+                ("x/b/Dockerfile.jinja2", "FROM scratch"),
+            ],
+            "base image \"b\" has several tags (1, 2)",
+        ),
+        (
+            &[
+                ("a/1/image.yml", "tags: [{name: '1'}, {name: 1-x}]\nvariants: [{name: x, tag_suffix: -x}]"),
+                ("a/1/Dockerfile.jinja2", "FROM scratch"),
+            ],
+            "line 2, column 12: a:1-x is there twice",
+        ),
+        (
+            &[
+                ("a/1/image.yml", ONE),
+                (
+                    "a/1/Dockerfile.jinja2",
+                    "{% for x in range(99999) %}{% for y in range(99999) %}a{% endfor %}{% endfor %}",
+                ),
+            ],
+            "does not come to an end",
+        ),
+        (&[("a/1/image.yml", "name: ../x\ntags: [{name: '1'}]")], "\"../x\" is no name of an image"),
+        (&[("a/1/image.yml", "tags: [{name: ../x}]")], "\"../x\" is no tag"),
+        (
+            &[("a/1/image.yml", "tags: [{name: '1'}]\nvariants: [{name: ../../x, tag_suffix: -x}]")],
+            "\"../../x\" is no name of a variant",
+        ),
+        (&[("a/1/image.yml", "name: \"\\e[2J\"\ntags: [{name: '1'}]")], "expected a text of one line"),
+        (
+            &[
+                ("a/1/image.yml", "extends: b\ntags: [{name: '1'}]"),
+                ("a/1/Dockerfile.jinja2", "FROM scratch"),
+                ("b/1/image.yml", "extends: a\ntags: [{name: '1'}]"),
+                ("b/1/Dockerfile.jinja2", "FROM scratch"),
+            ],
+            "a -> b -> a: these need each other",
+        ),
+        (
+            &[
+                ("a/1/image.yml", "tags: [{name: '2'}]"),
+                ("a/1/Dockerfile.jinja2", "FROM scratch"),
+                ("a/2/image.yml", "name: a/2\ntags: [{name: '1'}]"),
+                ("a/2/Dockerfile.jinja2", "FROM scratch"),
+                ("a/3/image.yml", "tags: [{name: '3'}]\naliases: {'2x': '3'}"),
+                ("a/3/Dockerfile.jinja2", "FROM scratch"),
+                ("a/4/image.yml", "name: a/2x\ntags: [{name: '1'}]"),
+                ("a/4/Dockerfile.jinja2", "FROM scratch"),
+            ],
+            "a/2x and a/2x/1/Dockerfile cannot both be files",
+        ),
+    ];
+    for (files, words) in cases {
+        let sandbox = Sandbox::new();
+        let files: Vec<_> = files.iter().map(|(path, text)| (format!("images/{path}"), *text)).collect();
+        put(&sandbox, &files.iter().map(|(path, text)| (path.as_str(), *text)).collect::<Vec<_>>());
+        let told = sandbox.fail(["def", "generate"], 1);
+        assert!(told.contains(words) && !told.contains('\u{1b}'), "{words}: {told}");
+        assert!(!sandbox.path("dist").exists(), "{words}");
+        let told = sandbox.fail(["def", "build", "--all"], 1);
+        assert!(told.contains(words), "{words}: {told}");
+        assert!(!sandbox.store().exists(), "{words}");
+    }
+}
+
+#[test]
+fn what_is_asked_for_has_to_be_there() {
+    let sandbox = Sandbox::new();
+    let told = sandbox.fail(["def", "generate"], 1);
+    assert!(told.contains("images: there is no such directory"), "{told}");
+    put(&sandbox, &[("images/a/1/image.yml", ONE), ("images/a/1/Dockerfile.jinja2", "FROM scratch\n")]);
+    let told = sandbox.fail(["def", "build"], 2);
+    assert!(told.contains("--all"), "{told}");
+    let told = sandbox.fail(["def", "build", "b"], 2);
+    assert!(told.contains("b: no definition makes it") && told.contains("the images are a"), "{told}");
+    let told = sandbox.fail(["def", "build", "a:2"], 2);
+    assert!(told.contains("its tags are 1"), "{told}");
+    let told = sandbox.fail(["def", "build", "a", "--push"], 2);
+    assert!(told.contains("--push does not say where"), "{told}");
+    put(&sandbox, &[(".image-manager.yml", "labels: {vednor: x}\n")]);
+    let told = sandbox.fail(["def", "build", "a"], 1);
+    assert!(
+        told.contains(".image-manager.yml: line 1, column 10: unknown key \"vednor\"; did you mean vendor?"),
+        "{told}"
+    );
+}
