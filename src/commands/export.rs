@@ -161,6 +161,11 @@ impl Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     to_docker::check_names(&args.names, &args.images)?;
+    if args.format == Format::Json && args.output.as_deref() == Some(Path::new("-")) {
+        return Err(fail("--format json says what was written, and stdout is the archive")
+            .with_hint("-o FILE")
+            .usage());
+    }
     let store = context.store()?;
     match &args.to_tree {
         Some(dir) => to_tree::run(context, args, &store, dir, to_tree::Said::AsData),
@@ -219,11 +224,6 @@ fn to_archive(context: &Context, args: &Args, store: &Store) -> Outcome {
     if is_stdout && io::stdout().is_terminal() {
         return Err(fail("an archive is not for a terminal")
             .with_hint("-o FILE, or a pipe: larder export REF -o - | docker load")
-            .usage());
-    }
-    if is_stdout && args.format == Format::Json {
-        return Err(fail("--format json says what was written, and stdout is the archive")
-            .with_hint("-o FILE")
             .usage());
     }
     let (_protection, entries) = store.protect(&args.images, "export")?;

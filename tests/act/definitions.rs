@@ -56,10 +56,13 @@ impl Runner {
         run(larder.current_dir(self.path("project")))
     }
 
-    /// Has act run a pipeline.
-    fn act(&self, pipeline: &str) -> (Output, String) {
-        let file = self.path("project/.github/workflows/images.yml");
-        std::fs::write(file, pipeline).unwrap();
+    /// Makes this the project's pipeline.
+    fn write(&self, pipeline: &str) {
+        std::fs::write(self.path("project/.github/workflows/images.yml"), pipeline).unwrap();
+    }
+
+    /// Has act run the pipeline.
+    fn act(&self) -> (Output, String) {
         let mut act = self.sandbox().enclose(std::process::Command::new("act"));
         act.args(["push", "-P", "self-hosted=-self-hosted", "--pull=false", "--env"]);
         act.arg(format!("LARDER_SOURCE={}", self.path("project").display()));
@@ -114,14 +117,28 @@ fn images_are_built_tested_and_handed_from_job_to_job() {
     let others = runner.path("home/.cache/larder-handover/run-1-another");
     std::fs::create_dir_all(&others).unwrap();
     let before = names(&runner.sandbox().store());
-    let (output, said) = runner.act(&runner.pipeline());
-    assert!(output.status.success(), "{said}");
-    let of = |job| handed_over(&said, job);
+    // Two runs at once, to which act gives the same number.
+    runner.write(&runner.pipeline());
+    let runs = std::thread::scope(|scope| {
+        [scope.spawn(|| runner.act()), scope.spawn(|| runner.act())].map(|run| run.join().unwrap())
+    });
+    for (output, said) in &runs {
+        assert!(output.status.success(), "{said}");
+        check(said);
+    }
+    // They have left nothing, and have touched neither another run's directory nor the runner's store.
+    assert_eq!(runner.runs(), ["run-1-another"]);
+    assert_eq!(names(&runner.sandbox().store()), before);
+}
+
+/// Each job has tested what it made, and took just what others made.
+fn check(said: &str) {
+    let of = |job| handed_over(said, job);
     let both: BTreeMap<_, _> = of("build-base").into_iter().chain(of("build-tool")).collect();
     // Each job took just what the others made, name by name.
-    assert_eq!(imported(&said, "build-base"), of("from-busybox-1"), "{said}");
-    assert_eq!(imported(&said, "build-tool"), of("build-base"), "{said}");
-    assert_eq!(imported(&said, "build-app"), both, "{said}");
+    assert_eq!(imported(said, "build-base"), of("from-busybox-1"), "{said}");
+    assert_eq!(imported(said, "build-tool"), of("build-base"), "{said}");
+    assert_eq!(imported(said, "build-app"), both, "{said}");
     assert_eq!(of("build-base").keys().collect::<Vec<_>>(), ["base:2025.09"]);
     let tool = of("build-tool");
     assert_eq!(tool["tool:1.5-debug"], tool["tool:1.5.1-debug"]);
@@ -131,11 +148,8 @@ fn images_are_built_tested_and_handed_from_job_to_job() {
     for (job, tests) in
         [("build-base", "1 passed, 0 failed, 0 skipped"), ("build-app", "2 passed, 0 failed, 0 skipped")]
     {
-        assert!(printed(&said, job).contains(&tests), "{said}");
+        assert!(printed(said, job).contains(&tests), "{said}");
     }
-    // The run has left nothing, and has touched neither another run's directory nor the runner's store.
-    assert_eq!(runner.runs(), ["run-1-another"]);
-    assert_eq!(names(&runner.sandbox().store()), before);
 }
 
 #[test]
@@ -153,12 +167,13 @@ fn an_archive_that_is_another_one_or_missing_ends_the_run() {
             5,
             "is not what was expected: base:2025.09 is not in it; busybox:1 was not expected",
         ),
-        (String::new(), 2, "nobody said what the archive has"),
+        ("true\n".to_owned(), 2, "nobody said what the archive has"),
     ] {
         let broken = format!("{}{instead}{}  build-tool:{last}", &first[..at], &first[at + told.len()..]);
-        let (output, said) = runner.act(&broken);
+        runner.write(&broken);
+        let (output, said) = runner.act();
         assert!(!output.status.success(), "{said}");
-        assert!(said.contains(word) && said.contains(&format!("exit code '{code}'")), "{said}");
+        assert!(said.contains(word) && said.contains(&format!("exit status {code}\n")), "{said}");
         assert!(
             handed_over(&said, "build-tool").is_empty() && printed(&said, "build-app").is_empty(),
             "{said}"
@@ -170,12 +185,12 @@ fn an_archive_that_is_another_one_or_missing_ends_the_run() {
 #[test]
 fn what_a_runner_lacks_is_said() {
     let runner = need!(Runner::new(), "act, runc and busybox");
-    let pipeline = runner.pipeline();
+    runner.write(&runner.pipeline());
     runner.sandbox().ok(["rm", "busybox:1"]);
-    let (output, said) = runner.act(&pipeline);
+    let (output, said) = runner.act();
     assert!(!output.status.success() && said.contains("busybox:1: no such image"), "{said}");
     std::fs::remove_file(runner.path("bin/larder")).unwrap();
-    let (output, said) = runner.act(&pipeline);
+    let (output, said) = runner.act();
     assert!(!output.status.success() && said.contains("larder is not on the PATH of this runner"), "{said}");
     assert_eq!(runner.runs(), [""; 0]);
 }

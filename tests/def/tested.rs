@@ -50,6 +50,7 @@ fn nothing_else_is_built_where_that_is_said() {
     copy_fixture(sandbox);
     sandbox.fail(["def", "build", "--only", "tool"], 3);
     // Not what the definition would make.
+    std::fs::create_dir(sandbox.path("base/opt")).unwrap();
     builder.import("base:2025.09", &["base"]);
     let before = sandbox.json(["inspect", "base:2025.09"])[0]["digest"].clone();
     let rows = sandbox.json(["def", "build", "--only", "tool:2.0.0"]);

@@ -28,7 +28,8 @@ jobs:
 ";
 
 /// The commit of the run, for pipelines without actions: in a directory that goes with the job, so that nobody's files are in the way.
-const CHECKOUT: &str = r#"git init --quiet "$RUNNER_TEMP/source"
+const CHECKOUT: &str = r#"export GIT_TERMINAL_PROMPT=0
+git init --quiet "$RUNNER_TEMP/source"
 cd "$RUNNER_TEMP/source"
 git remote add origin "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY"
 git fetch --quiet --depth 1 "${LARDER_SOURCE:-origin}" "$GITHUB_SHA"

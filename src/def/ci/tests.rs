@@ -30,7 +30,7 @@ fn three() -> Definitions {
     read(&[
         ("app/1/image.yml", "tags: [{name: 1.0.0}]\nvariants: [{name: x, tag_suffix: -x}]"),
         ("app/1/Dockerfile.jinja2", "FROM {{ 'base' | resolve_base_image }}\nCOPY --from=tools:1.0 /a /b"),
-        ("app/1/Dockerfile.x.jinja2", "FROM {{ base_image }}\nCOPY --from=ghcr.io/a/B-c:2 /a /b"),
+        ("app/1/Dockerfile.x.jinja2", "FROM {{ base_image }}\nCOPY --from=ghcr.io/a/b-c:2 /a /b"),
         ("base/base/image.yml", BASE),
         ("base/base/Dockerfile.jinja2", "FROM debian:12\n"),
         ("tools/1/image.yml", ONE),
