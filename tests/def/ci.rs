@@ -112,6 +112,12 @@ fn jobs_of_github_take_what_others_made() {
         let count = value["jobs"].as_object().unwrap().len();
         assert_eq!(count, if is_dir { 6 } else { 4 });
         assert_eq!(text.contains("uses:"), !is_dir);
+        // What a calling workflow takes is told to it as well.
+        let called = &value["on"]["workflow_call"]["outputs"];
+        match is_dir {
+            true => assert!(called.is_null(), "{called}"),
+            false => assert_eq!(called["build-app"]["value"], "${{ jobs.build-app.outputs.images }}"),
+        }
         if is_dir {
             let end = &value["jobs"]["end"];
             assert_eq!(end["if"], "${{ always() }}");

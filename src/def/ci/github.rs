@@ -11,13 +11,16 @@ const ARTIFACTS_INPUT: &str = "${{ runner.temp }}/handover";
 /// Who runs jobs where nobody says it: runners of GitHub have no larder.
 const RUNNER: &str = "self-hosted";
 
-/// Triggers and rights; no bars where a runner gives a terminal. Another workflow may call this one, on its own conditions.
+/// Triggers. Another workflow may call this one, on its own conditions.
 const TOP: &str = "name: images
 on:
   push:
   workflow_dispatch:
   workflow_call:
-permissions:
+";
+
+/// Rights; no bars where a runner gives a terminal.
+const REST: &str = "permissions:
   contents: read
 env:
   TERM: dumb
@@ -39,6 +42,10 @@ git checkout --quiet FETCH_HEAD
 pub(super) fn text(jobs: &[Job], wanted: &Wanted) -> String {
     let mut file = File { lines: Lines::new(head(wanted)), wanted };
     file.lines.add(0, TOP);
+    if wanted.handover == Handover::Artifact {
+        file.outputs(jobs);
+    }
+    file.lines.add(0, REST);
     if wanted.handover == Handover::Dir {
         file.begin();
     }
@@ -57,6 +64,14 @@ struct File<'a> {
 }
 
 impl File<'_> {
+    /// What each archive has, for a workflow that calls this one and takes archives.
+    fn outputs(&mut self, jobs: &[Job]) {
+        self.lines.add(2, "outputs:");
+        for job in jobs.iter().filter(|job| job.kind != Kind::Foreign) {
+            self.lines.add(3, &format!("{0}:\n  value: ${{{{ jobs.{0}.outputs.images }}}}", job.id));
+        }
+    }
+
     /// The head of a job, up to its steps.
     fn head(&mut self, id: &str, name: &str, needs: &[&str], outputs: &str) {
         let runners = match self.wanted.runners.is_empty() {
