@@ -87,19 +87,15 @@ mod tests {
         ]);
         let images = [("a:1".to_owned(), digest("a")), ("b\x1b[2J".to_owned(), digest("b"))];
         let text = tree(&images, &parts, &usage(&parts));
-        let words: Vec<_> =
-            text.lines().map(|line| line.split_once("  ").map_or("", |(_, words)| words.trim())).collect();
+        let words = text.lines().map(|line| line.trim_start_matches(['█', '▒', '·', ' ']).to_owned());
         let [base, x] = ["base", "x"].map(|name| digest(name).short());
-        assert_eq!(
-            words,
-            [
-                "a:1",
-                &format!("├─ {base}, shared with 1 image"),
-                &format!("└─ {x}"),
-                "b\\u{1b}[2J",
-                &format!("└─ {base}, shared with 1 image")
-            ]
-            .map(|line: &str| line.to_owned())
-        );
+        let expected = [
+            "150 B  a:1".to_owned(),
+            format!("100 B  ├─ {base}, shared with 1 image"),
+            format!("50 B  └─ {x}"),
+            "100 B  b\\u{1b}[2J".to_owned(),
+            format!("100 B  └─ {base}, shared with 1 image"),
+        ];
+        assert_eq!(words.collect::<Vec<_>>(), expected);
     }
 }

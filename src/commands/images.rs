@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::base;
 use super::with_package::{Match, Sought};
 use crate::catalog::Project;
-use crate::cli::{Context, Format, Outcome, Table, human, print_json};
+use crate::cli::{Context, Format, Outcome, Table, fail, human, print_json};
 use crate::sbom::query::Query;
 
 /// List the images
@@ -72,8 +72,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let policy = if args.stale { Some(settings_of(&store)?.policy) } else { None };
     let now = super::now();
     let sought = Sought::new(&store, &args.with_package, &context.cancel)?;
-    let (mut rows, damaged) = super::look(&store, |index| {
-        let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    let ((mut rows, unknown), damaged) = super::look(&store, |index| {
+        let (mut rows, mut unknown, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         let mut freshness = policy.as_ref().map(|policy| Freshness::new(&store, index, policy, now));
         for entry in index.entries() {
             let (image, looked) = summarise(&store, entry, &used);
@@ -84,26 +84,33 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             };
             let is_asked = is_asked && (!args.stale || matches!(stale, Ok(Some(_))));
             let packages = match args.with_package.is_empty() || !is_asked || looked.is_err() {
-                true => Ok(Vec::new()),
+                true => Ok((Vec::new(), true)),
                 false => sought.of(entry),
             };
-            let has_them =
-                args.with_package.is_empty() || packages.as_ref().is_ok_and(|found| !found.is_empty());
-            let packages_looked = packages.map(|packages| {
-                if is_asked && has_them {
+            let packages_looked = packages.map(|(packages, is_known)| {
+                if !is_known {
+                    unknown.push(image.reference.clone().unwrap_or_else(|| image.digest.short()));
+                }
+                if is_asked && (args.with_package.is_empty() || !packages.is_empty()) {
                     rows.push(Row { image, stale: stale.as_ref().ok().cloned().flatten(), packages });
                 }
             });
             damaged.extend(super::if_damaged(looked.and(stale.map(drop)).and(packages_looked))?);
         }
-        Ok((rows, damaged))
+        Ok(((rows, unknown), damaged))
     })?;
     sort(&mut rows, args.sort);
     match args.format {
         Format::Json => print_json(&rows.iter().map(Row::value).collect::<Vec<_>>())?,
         Format::Table => table(&rows, args)?,
     }
-    super::damaged_images(&damaged)
+    super::damaged_images(&damaged)?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let why =
+        format!("not all that is in {} is known, and they may have what was asked for", unknown.join(", "));
+    Err(fail(why).with_hint("`larder sbom REF` says what is damaged").in_part())
 }
 
 impl Row {

@@ -36,8 +36,9 @@ impl<'a> Sought<'a> {
         Ok(Sought { store, cache: store.layers()?, queries, cancel })
     }
 
-    /// The packages that an image has of those that were asked for; none where it lacks one of them.
-    pub(super) fn of(&self, entry: &Descriptor) -> Result<Vec<Match>> {
+    /// The packages that an image has of those that were asked for, none where it lacks one of them; and whether all that is in it
+    /// is known.
+    pub(super) fn of(&self, entry: &Descriptor) -> Result<(Vec<Match>, bool)> {
         let mut images: Vec<ImageManifest> = Vec::new();
         walk::walk(entry, &mut |document| self.store.document(document), &mut |node| {
             if let Some(Document::Image(image)) = node.document.map(|raw| &raw.document)
@@ -47,10 +48,11 @@ impl<'a> Sought<'a> {
             }
             Ok(())
         })?;
-        let mut found = Vec::new();
+        let (mut found, mut is_known) = (Vec::new(), true);
         for image in &images {
             self.cancel.check()?;
             let bytes = kept::kept(self.store, &self.cache, image, self.cancel)?;
+            is_known &= !kept::is_incomplete(&bytes);
             let all: Vec<Vec<Match>> = self.queries.iter().map(|query| matches(query, &bytes)).collect();
             if all.iter().all(|matches| !matches.is_empty()) {
                 found.extend(all.into_iter().flatten());
@@ -58,7 +60,7 @@ impl<'a> Sought<'a> {
         }
         found.sort();
         found.dedup();
-        Ok(found)
+        Ok((found, is_known))
     }
 }
 

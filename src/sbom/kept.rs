@@ -84,6 +84,11 @@ fn read(line: &[u8]) -> Option<(&[u8], Found)> {
     Some((&line[..tab], serde_json::from_slice(&line[tab + 1..]).ok()?))
 }
 
+/// Whether something of a kept inventory's image could not be read.
+pub(crate) fn is_incomplete(bytes: &[u8]) -> bool {
+    head(bytes).is_none_or(|(head, _)| !head.problems.is_empty())
+}
+
 /// The packages of a kept inventory with this name, or all of them.
 pub(crate) fn packages(bytes: &[u8], name: Option<&str>) -> Vec<Found> {
     let Some(start) = bytes.iter().position(|byte| *byte == b'\n') else { return Vec::new() };

@@ -3,6 +3,8 @@
 //! [`read`] takes what package managers wrote apart, [`spdx`] and [`cyclonedx`] are documents of an [`inventory`],
 //! [`version`] compares by the rules of each ecosystem, [`query`] is `openssl<3.0.14`. Values in, values out.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub(crate) mod attach;
 mod cyclonedx;
 pub(crate) mod diff;
