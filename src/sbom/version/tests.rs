@@ -111,9 +111,6 @@ fn dpkg_has_the_same_order() {
         .flat_map(|part| revisions.map(|revision| format!("{part}{revision}")))
         .filter(|v| !v.ends_with('-'))
         .collect();
-    if Command::new("dpkg").arg("--version").output().is_err() {
-        return println!("SKIPPED: there is no dpkg here");
-    }
     for a in &versions {
         // All in one shell: a process for each pair would take minutes.
         let script = versions.iter().map(|b| {
