@@ -52,7 +52,7 @@ const STORE: &[(u32, &[&str])] = &[
 const PROGRAM: &[(u32, &[&str])] = &[
     (6, &["registry"]),
     (7, &["docker"]),
-    (8, &["build", "bundle", "catalog", "def", "structure", "trust"]),
+    (8, &["build", "bundle", "catalog", "def", "report", "sbom", "structure", "trust"]),
     (9, &["cli", "commands"]),
 ];
 

@@ -13,6 +13,8 @@ mod docker;
 #[cfg(test)]
 mod floors;
 mod registry;
+mod report;
+mod sbom;
 mod structure;
 mod trust;
 

@@ -25,6 +25,7 @@ mod push;
 mod registry;
 mod repair;
 mod roundtrip;
+mod sbom;
 mod soak;
 mod structure;
 mod support;

@@ -11,11 +11,16 @@ use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::json;
 
+use super::df_tree::{bar, tree};
 use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
 
 /// Show how much each image takes, how much of it is its own, and what sharing saves
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// As a tree: below each image what it is made of, with a bar of its part of the store
+    #[arg(long, conflicts_with = "format")]
+    tree: bool,
+
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -61,15 +66,27 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         }))?;
         return verdict();
     }
+    let shown = |row: &Row| {
+        let was = || row.was.as_ref().map_or("(nameless)".into(), |was| format!("(was {was})"));
+        row.name.clone().unwrap_or_else(was)
+    };
+    if args.tree {
+        let mut images: Vec<(String, Digest)> = Vec::new();
+        for row in &rows {
+            match images.iter_mut().find(|(_, digest)| *digest == row.digest) {
+                Some((names, _)) => *names = format!("{names}, {}", shown(row)),
+                None => images.push((shown(row), row.digest)),
+            }
+        }
+        print(&tree(&images, &parts, &usage))?;
+        print(&format!("\n{} {} of images, ▒ shared\n", bar(usage.stored, 0, on_disk), human(usage.stored)))?;
+        return verdict();
+    }
     let mut table = Table::new(&["REFERENCE", "DIGEST", ">TOTAL", ">UNIQUE", ">SHARED", ">REMOVAL FREES"]);
     for row in &rows {
         let sizes = usage.images[&row.digest];
-        let name = row
-            .name
-            .clone()
-            .unwrap_or_else(|| row.was.as_ref().map_or("(nameless)".into(), |was| format!("(was {was})")));
         table.row([
-            name,
+            shown(row),
             row.digest.short(),
             human(sizes.total),
             human(sizes.unique),

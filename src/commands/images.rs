@@ -8,8 +8,10 @@ use larder_store::summary::{Summary, summarise};
 use serde_json::{Value, json};
 
 use super::base;
+use super::with_package::{Match, Sought};
 use crate::catalog::Project;
-use crate::cli::{Context, Format, Outcome, Table, human, print_json};
+use crate::cli::{Context, Format, Outcome, Table, fail, human, print_json};
+use crate::sbom::query::Query;
 
 /// List the images
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,11 @@ pub(crate) struct Args {
     /// a base whose name means another image by now
     #[arg(long)]
     stale: bool,
+
+    /// Only those that have this package: openssl, 'openssl<3.0.14', 'deb:libssl3>=3,<3.0.14', 'src:openssl', 'libssl*'; given
+    /// several times, those that have all of them. Each kind of package has its own order of versions (docs/sbom.md)
+    #[arg(long, value_name = "PACKAGE")]
+    with_package: Vec<Query>,
 
     /// The order of the rows
     #[arg(long, value_enum, default_value_t)]
@@ -52,10 +59,11 @@ enum Sort {
     Used,
 }
 
-/// An image, and why it is stale, where that was asked.
+/// An image, and why it is stale and what it has of the packages that were asked for, where that was asked.
 struct Row {
     image: Summary,
     stale: Option<Stale>,
+    packages: Vec<Match>,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
@@ -63,8 +71,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let used = store.usage()?;
     let policy = if args.stale { Some(settings_of(&store)?.policy) } else { None };
     let now = super::now();
-    let (mut rows, damaged) = super::look(&store, |index| {
-        let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    let sought = Sought::new(&store, &args.with_package, &context.cancel)?;
+    let ((mut rows, unknown), damaged) = super::look(&store, |index| {
+        let (mut rows, mut unknown, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
         let mut freshness = policy.as_ref().map(|policy| Freshness::new(&store, index, policy, now));
         for entry in index.entries() {
             let (image, looked) = summarise(&store, entry, &used);
@@ -73,19 +82,35 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 Some(freshness) => freshness.of(entry),
                 None => Ok(None),
             };
-            if is_asked && (!args.stale || matches!(stale, Ok(Some(_)))) {
-                rows.push(Row { image, stale: stale.as_ref().ok().cloned().flatten() });
-            }
-            damaged.extend(super::if_damaged(looked.and(stale.map(drop)))?);
+            let is_asked = is_asked && (!args.stale || matches!(stale, Ok(Some(_))));
+            let packages = match args.with_package.is_empty() || !is_asked || looked.is_err() {
+                true => Ok((Vec::new(), true)),
+                false => sought.of(entry),
+            };
+            let packages_looked = packages.map(|(packages, is_known)| {
+                if !is_known {
+                    unknown.push(image.reference.clone().unwrap_or_else(|| image.digest.short()));
+                }
+                if is_asked && (args.with_package.is_empty() || !packages.is_empty()) {
+                    rows.push(Row { image, stale: stale.as_ref().ok().cloned().flatten(), packages });
+                }
+            });
+            damaged.extend(super::if_damaged(looked.and(stale.map(drop)).and(packages_looked))?);
         }
-        Ok((rows, damaged))
+        Ok(((rows, unknown), damaged))
     })?;
     sort(&mut rows, args.sort);
     match args.format {
         Format::Json => print_json(&rows.iter().map(Row::value).collect::<Vec<_>>())?,
         Format::Table => table(&rows, args)?,
     }
-    super::damaged_images(&damaged)
+    super::damaged_images(&damaged)?;
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let why =
+        format!("not all that is in {} is known, and they may have what was asked for", unknown.join(", "));
+    Err(fail(why).with_hint("`larder sbom REF` says what is damaged").in_part())
 }
 
 impl Row {
@@ -93,6 +118,9 @@ impl Row {
         let mut value = value(&self.image);
         if let Some(stale) = &self.stale {
             value["stale"] = json!(stale.to_string());
+        }
+        if !self.packages.is_empty() {
+            value["with_packages"] = self.packages.iter().map(Match::value).collect();
         }
         value
     }
@@ -128,8 +156,9 @@ fn sort(rows: &mut [Row], by: Sort) {
 fn table(rows: &[Row], args: &Args) -> Outcome {
     let mut headings = vec!["REFERENCE", "DIGEST", "PLATFORM", ">SIZE", "IMPORTED", "LAST USED", "PINNED"];
     headings.extend(args.stale.then_some("STALE"));
+    headings.extend((!args.with_package.is_empty()).then_some("PACKAGES"));
     let mut table = Table::new(&headings);
-    for Row { image, stale } in rows {
+    for Row { image, stale, packages } in rows {
         let name = match (&image.reference, &image.was) {
             (Some(name), _) => name.clone(),
             (None, Some(was)) => format!("(was {was})"),
@@ -144,7 +173,9 @@ fn table(rows: &[Row], args: &Args) -> Outcome {
             shown_time(image.usage.map(|usage| usage.last)),
             if image.pinned { "yes".to_owned() } else { String::new() },
         ];
-        table.row(cells.into_iter().chain(stale.as_ref().map(ToString::to_string)));
+        let packages = packages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let packages = (!args.with_package.is_empty()).then_some(packages);
+        table.row(cells.into_iter().chain(stale.as_ref().map(ToString::to_string)).chain(packages));
     }
     table.print()
 }

@@ -8,6 +8,7 @@ mod catalog;
 mod completions;
 mod def;
 mod df;
+mod df_tree;
 mod doctor;
 mod ensure;
 mod export;
@@ -31,8 +32,10 @@ mod platform;
 mod prune;
 mod pull;
 mod push;
+mod report;
 mod resolve;
 mod rm;
+mod sbom;
 mod schema;
 mod signed;
 mod sync;
@@ -41,6 +44,7 @@ mod test;
 mod to_docker;
 mod to_tree;
 mod verify;
+mod with_package;
 
 use std::process::ExitCode;
 
@@ -67,7 +71,9 @@ pub(crate) enum Verb {
     #[command(visible_alias = "ls")]
     Images(images::Args),
     Inspect(inspect::Args),
+    Sbom(sbom::Args),
     Df(df::Args),
+    Report(report::Args),
     Tag(tag::Args),
     Rm(rm::Args),
     Annotate(annotate::Args),
@@ -109,7 +115,9 @@ impl Verb {
             Verb::Catalog(args) => catalog::run(context, args),
             Verb::Images(args) => images::run(context, args),
             Verb::Inspect(args) => inspect::run(context, args),
+            Verb::Sbom(args) => sbom::run(context, args),
             Verb::Df(args) => df::run(context, args),
+            Verb::Report(args) => report::run(context, args),
             Verb::Tag(args) => tag::run(context, args),
             Verb::Rm(args) => rm::run(context, args),
             Verb::Annotate(args) => annotate::run(context, args),

@@ -83,6 +83,7 @@ pub struct LayerCache {
     listings: Option<Dir>,
     images: Option<Dir>,
     briefs: Option<Dir>,
+    inventories: Option<Dir>,
     proofs: Option<Dir>,
     sketches: Option<Dir>,
 }
@@ -104,8 +105,9 @@ impl LayerCache {
         let younger = |name| if_possible(cache.ensure_dir(name).map(Some));
         let [listings, images, briefs] = [younger("listings")?, younger("facts")?, younger("briefs")?];
         let [proofs, sketches] = [younger("proofs")?, younger("sketches")?];
+        let inventories = younger("inventories")?;
         if !is_home {
-            let others = [&listings, &images, &briefs, &proofs, &sketches];
+            let others = [&listings, &images, &briefs, &inventories, &proofs, &sketches];
             for dir in [&diffs, &blobs].into_iter().chain(others.into_iter().flatten()) {
                 for name in dir.names()? {
                     dir.unlink(&name)?;
@@ -113,7 +115,8 @@ impl LayerCache {
             }
             cache.replace_lossy("home", home.as_bytes())?;
         }
-        Ok(LayerCache { diffs: Some(diffs), blobs: Some(blobs), listings, images, briefs, proofs, sketches })
+        let (diffs, blobs) = (Some(diffs), Some(blobs));
+        Ok(LayerCache { diffs, blobs, listings, images, briefs, inventories, proofs, sketches })
     }
 
     /// The blob that was seen to hold a diff ID. Whether it is still there is another question.
@@ -187,6 +190,17 @@ impl LayerCache {
         let _ = self.images.as_ref().map(write);
     }
 
+    /// The inventory of an image, as it was written.
+    pub fn inventory(&self, id: &ImageId) -> Option<Vec<u8>> {
+        own_bytes(self.inventories.as_ref()?, &id.0, MAX_FACTS)
+    }
+
+    /// Keeps the inventory of an image.
+    pub fn learn_inventory(&self, id: &ImageId, bytes: &[u8]) {
+        let write = |dir: &Dir| dir.replace_lossy(&id.0.hex(), bytes);
+        let _ = self.inventories.as_ref().map(write);
+    }
+
     /// Shows what was kept of all images in short, the later word on one after the earlier.
     pub(crate) fn briefs(&self, see: &mut dyn FnMut(ImageId, &[u8])) {
         if let Some(briefs) = &self.briefs {
@@ -207,8 +221,8 @@ impl LayerCache {
     /// Forgets what was read from a layer, or from the image whose config this is, when the blob goes. What is known of the blob
     /// itself stays: it may come again.
     pub(crate) fn forget(&self, blob: &Digest) -> Result<()> {
-        if let Some(images) = &self.images {
-            images.unlink(&blob.hex())?;
+        for of_image in [&self.images, &self.inventories].into_iter().flatten() {
+            of_image.unlink(&blob.hex())?;
         }
         if let Some(facts) = self.by_blob(blob) {
             for dir in [&self.listings, &self.sketches].into_iter().flatten() {

@@ -134,6 +134,12 @@ fn say(args: &Args, pruned: &Pruned, copies: &[LoadedCopy]) -> Outcome {
     ))
 }
 
+/// What becomes of an image and why, in a sentence.
+pub(super) fn verdict_in_words(verdict: &Verdict) -> String {
+    let (word, _, reason) = words(verdict, STORE);
+    format!("{word}: {reason}")
+}
+
 fn has_limits(policy: &Policy) -> bool {
     let ages = |unused: Option<u64>, age: Option<u64>| unused.is_some() || age.is_some();
     policy.max_size.is_some()

@@ -35,23 +35,44 @@ pub enum PackageKind {
     Pacman,
 }
 
+/// A package, and what else its database says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The package.
+    pub package: Package,
+    /// The source that it was built from; dpkg puts its version in parentheses behind it where that is another one.
+    pub source: String,
+    /// Its licences; dpkg has them elsewhere.
+    pub licences: Vec<String>,
+    /// Bytes that it takes, as its database says.
+    pub size: Option<u64>,
+}
+
 /// What was read of a database.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Database {
     /// The installed packages, in the database's order.
-    pub packages: Vec<Package>,
+    pub packages: Vec<Installed>,
     /// Stanzas that were skipped.
     pub skipped: usize,
 }
 
 impl Database {
-    fn add(&mut self, kind: PackageKind, name: &str, version: &str, architecture: &str) {
+    fn add(
+        &mut self,
+        kind: PackageKind,
+        [name, version, architecture]: [&str; 3],
+        source: &str,
+        licences: Vec<String>,
+        size: Option<u64>,
+    ) {
         let is_word = |word: &str| {
             (1..=MAX_WORD).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic())
         };
         if self.packages.len() < MAX_PACKAGES && [name, version, architecture].into_iter().all(is_word) {
             let [name, version, architecture] = [name, version, architecture].map(str::to_owned);
-            self.packages.push(Package { name, version, architecture, kind });
+            let package = Package { name, version, architecture, kind };
+            self.packages.push(Installed { package, source: source.to_owned(), licences, size });
         } else {
             self.skipped += 1;
         }
@@ -71,7 +92,9 @@ pub fn dpkg(bytes: &[u8]) -> Database {
         let status = field("Status");
         let state = status.split_ascii_whitespace().nth(2);
         if status.is_empty() || matches!(state, Some("installed" | "triggers-awaited" | "triggers-pending")) {
-            database.add(PackageKind::Dpkg, field("Package"), field("Version"), field("Architecture"));
+            let kib = field("Installed-Size").parse().ok().and_then(|kib: u64| kib.checked_mul(1024));
+            let words = ["Package", "Version", "Architecture"].map(field);
+            database.add(PackageKind::Dpkg, words, field("Source"), Vec::new(), kib);
         } else if !matches!(
             state,
             Some("not-installed" | "config-files" | "half-installed" | "unpacked" | "half-configured")
@@ -82,12 +105,19 @@ pub fn dpkg(bytes: &[u8]) -> Database {
     database
 }
 
-/// Reads apk's `installed` (apk-package(5): `P`, `V` and `A` of each package).
+/// Reads apk's `installed` (apk-package(5): `P`, `V`, `A`, `o`, `L` and `I` of each package).
 pub fn apk(bytes: &[u8]) -> Database {
     let mut database = Database::default();
     for stanza in stanzas(bytes) {
         let field = |key: &str| stanza.iter().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        database.add(PackageKind::Apk, field("P:"), field("V:"), field("A:"));
+        let licences = Some(field("L:").to_owned()).filter(|licence| !licence.is_empty());
+        database.add(
+            PackageKind::Apk,
+            ["P:", "V:", "A:"].map(field),
+            field("o:"),
+            Vec::from_iter(licences),
+            field("I:").parse().ok(),
+        );
     }
     database
 }
@@ -96,11 +126,19 @@ pub fn apk(bytes: &[u8]) -> Database {
 pub fn pacman(bytes: &[u8]) -> Database {
     let mut database = Database::default();
     let text = String::from_utf8_lossy(bytes);
-    let field = |key: &str| {
-        let mut lines = text.lines().skip_while(|line| *line != key);
-        lines.nth(1).unwrap_or_default()
+    let lines = |key: &'static str| {
+        let behind = text.lines().skip_while(move |line| *line != key).skip(1);
+        behind.take_while(|line| !line.is_empty())
     };
-    database.add(PackageKind::Pacman, field("%NAME%"), field("%VERSION%"), field("%ARCH%"));
+    let field = |key: &'static str| lines(key).next().unwrap_or_default();
+    let licences = lines("%LICENSE%").map(str::to_owned).collect();
+    database.add(
+        PackageKind::Pacman,
+        ["%NAME%", "%VERSION%", "%ARCH%"].map(field),
+        field("%BASE%"),
+        licences,
+        field("%SIZE%").parse().ok(),
+    );
     database
 }
 
@@ -127,12 +165,12 @@ mod tests {
 
     fn shown(database: &Database) -> Vec<String> {
         let show = |p: &Package| format!("{} {} {}", p.name, p.version, p.architecture);
-        database.packages.iter().map(show).collect()
+        database.packages.iter().map(|installed| show(&installed.package)).collect()
     }
 
     #[test]
     fn dpkg_says_what_is_installed() {
-        let status = b"Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2.15-2+b7\nDescription: a shell\n of GNU\n .\n Version: 9\n\n\
+        let status = b"Package: bash\nStatus: install ok installed\nSource: bash (5.2.15-2)\nArchitecture: amd64\nVersion: 5.2.15-2+b7\nDescription: a shell\n of GNU\n .\n Version: 9\n\n\
             Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n\n\n\
             Package: held\nStatus: hold ok installed\nArchitecture: all\nVersion: 2:1.0~rc1-1\n\n\
             Package: no-version\nStatus: install ok installed\nArchitecture: all\n\n\
@@ -141,18 +179,26 @@ mod tests {
         let database = dpkg(status);
         assert_eq!(shown(&database), ["bash 5.2.15-2+b7 amd64", "held 2:1.0~rc1-1 all"]);
         assert_eq!(database.skipped, 3);
+        assert_eq!(database.packages[0].source, "bash (5.2.15-2)");
         let bare = dpkg(b"Package: tzdata\nVersion: 2024a-0+deb12u1\nArchitecture: all\n");
         assert_eq!(shown(&bare), ["tzdata 2024a-0+deb12u1 all"], "status.d");
     }
 
     #[test]
     fn apk_and_pacman_say_it_in_their_ways() {
-        let installed = b"C:Q1xyz=\nP:musl\nV:1.2.5-r0\nA:x86_64\nT:the musl c library\nF:lib\nR:ld-musl-x86_64.so.1\n\nP:broken\nV:1\n\n";
+        let installed = b"C:Q1xyz=\nP:musl\nV:1.2.5-r0\nA:x86_64\no:musl-src\nL:MIT\nT:the musl c library\nF:lib\nR:ld-musl-x86_64.so.1\n\nP:broken\nV:1\n\n";
         let database = apk(installed);
         assert_eq!((shown(&database), database.skipped), (vec!["musl 1.2.5-r0 x86_64".to_owned()], 1));
+        assert_eq!(
+            (database.packages[0].source.as_str(), &database.packages[0].licences[..]),
+            ("musl-src", &["MIT".to_owned()][..])
+        );
         let desc =
-            b"%NAME%\ngcc\n\n%VERSION%\n14.2.1+r753-1\n\n%ARCH%\nx86_64\n\n%DEPENDS%\nbinutils>=2.28\n";
-        assert_eq!(shown(&pacman(desc)), ["gcc 14.2.1+r753-1 x86_64"]);
+            b"%NAME%\ngcc\n\n%VERSION%\n14.2.1+r753-1\n\n%ARCH%\nx86_64\n\n%BASE%\ngcc-base\n\n%LICENSE%\nGPL-3.0-or-later\nGFDL-1.3-or-later\n\n%DEPENDS%\nbinutils>=2.28\n";
+        let database = pacman(desc);
+        assert_eq!(shown(&database), ["gcc 14.2.1+r753-1 x86_64"]);
+        assert_eq!(database.packages[0].source, "gcc-base");
+        assert_eq!(database.packages[0].licences, ["GPL-3.0-or-later", "GFDL-1.3-or-later"]);
         for cut in 0..desc.len() {
             let database = pacman(&desc[..cut]);
             assert_eq!(database.packages.len() + database.skipped, 1);

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::brief::{Brief, Head, Sought, brief_of, briefs};
 pub use self::compilers::Compiler;
-pub use self::databases::{Package, PackageKind};
+pub use self::databases::{Installed, Package, PackageKind};
 pub use self::lister::Lister;
 pub use self::listing::Listing;
 pub use self::os_release::Os;

@@ -250,7 +250,7 @@ impl Reader<'_> {
                     problems.push(format!("{path}: damaged: {skipped} of its packages cannot be understood"));
                 }
                 let room = MAX_PACKAGES.saturating_sub(packages.len());
-                packages.extend(found.into_iter().take(room));
+                packages.extend(found.into_iter().take(room).map(|installed| installed.package));
             })?;
         }
         problems.into_iter().for_each(|problem| self.problem(problem));

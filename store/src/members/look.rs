@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::Layer;
 use super::scan::{Keep, Scan};
-use super::state::{Kind, Node, State, below, names};
+use super::state::{Content, Kind, Node, State, below, names};
 use crate::cancel::Cancel;
 use crate::error::{Error, Result};
 use crate::tree::{join, split};
@@ -38,6 +38,7 @@ impl std::fmt::Debug for Search<'_> {
 pub struct Answer<'l> {
     pub(super) layers: &'l [Layer],
     pub(super) state: State,
+    passed: Vec<(Vec<u8>, Content)>,
 }
 
 impl<'a> Search<'a> {
@@ -107,7 +108,7 @@ impl<'a> Search<'a> {
             for layer in layers {
                 scan.layer(layer, cancel)?;
             }
-            let (state, lacking) = (scan.state, scan.lacking);
+            let Scan { state, lacking, passed, .. } = scan;
             if guesses.get() > MAX_GUESSES {
                 // Of some only a part was kept.
                 last_names.clear();
@@ -120,7 +121,7 @@ impl<'a> Search<'a> {
             let before = wanted.clone();
             more.into_iter().for_each(|(path, needed)| raise(&mut wanted, path, needed));
             if wanted == before && new.is_empty() {
-                return Ok(Answer { layers, state });
+                return Ok(Answer { layers, state, passed });
             }
             inside.extend(new);
         }
@@ -164,6 +165,18 @@ impl Answer<'_> {
         let is_there =
             !names.is_empty() || self.state.nodes.get(&at).is_some_and(|node| node.kind == Kind::Directory);
         is_there.then_some(names)
+    }
+
+    /// Where the file is that a path leads to, without links on the way; `None` where there is none.
+    pub fn real(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let at = self.state.resolve(path, true).ok()?;
+        matches!(self.state.nodes.get(&at)?.kind, Kind::File(_)).then_some(at)
+    }
+
+    /// Every file at a path (without links on the way) that a layer brought and whose content was asked for, lowest first:
+    /// also those that later layers hide.
+    pub fn versions<'s>(&'s self, real: &'s [u8]) -> impl Iterator<Item = &'s Content> {
+        self.passed.iter().filter(move |(path, _)| path == real).map(|(_, content)| content)
     }
 
     /// All files that the rule takes, by path.

@@ -20,5 +20,5 @@ pub(crate) use layer::Pieces;
 pub use layer::{Layer, of_image};
 pub use look::{Answer, Rule, Search};
 pub use read::{Each, Unreadable};
-pub use scan::MAX_KEPT;
+pub use scan::{MAX_CONTENT, MAX_KEPT};
 pub use state::{Content, Kind, Node};

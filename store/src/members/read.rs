@@ -48,12 +48,26 @@ impl Answer<'_> {
     /// Gives the content of files to `each`, with their numbers among `paths`, layer by layer in the order in which they stand there.
     /// Only one is in memory at a time. Each must have been asked for with its content.
     pub fn read(&self, paths: &[&[u8]], cancel: &Cancel, each: &mut Each<'_>) -> Result<()> {
-        let mut by_layer: BTreeMap<usize, Vec<(&Content, usize)>> = BTreeMap::new();
+        let mut files = Vec::new();
         for (number, path) in paths.iter().enumerate() {
             match self.file(path) {
-                Ok(content) => by_layer.entry(content.layer).or_default().push((content, number)),
+                Ok(content) => files.push((content, number)),
                 Err(why) => each(number, Err(why)),
             }
+        }
+        self.contents(files, cancel, &mut |number, bytes| each(number, Ok(bytes)))
+    }
+
+    /// The same for files that were found, each with a number.
+    pub fn contents(
+        &self,
+        files: Vec<(&Content, usize)>,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(usize, &[u8]),
+    ) -> Result<()> {
+        let mut by_layer: BTreeMap<usize, Vec<(&Content, usize)>> = BTreeMap::new();
+        for (content, number) in files {
+            by_layer.entry(content.layer).or_default().push((content, number));
         }
         let mut bytes = Vec::new();
         for (number, mut files) in by_layer {
@@ -72,7 +86,7 @@ impl Answer<'_> {
                 if !is_same(content, &bytes) {
                     return Err(Error::damaged(&layer.name, "does not hold what was read of it before"));
                 }
-                each(number, Ok(&bytes));
+                each(number, &bytes);
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ const OF_AUFS: &[u8] = b".wh..wh.";
 /// Nodes that may matter, and symbolic links, of one image.
 pub const MAX_KEPT: usize = 1_000_000;
 /// Bytes of one file that is read.
-pub(super) const MAX_CONTENT: u64 = 64 << 20;
+pub const MAX_CONTENT: u64 = 64 << 20;
 
 /// What is to be known of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub(super) struct Scan<'a> {
     pub(super) keep: &'a dyn Fn(&[u8]) -> Keep,
     /// Targets of hard links that matter and were not kept.
     pub(super) lacking: Vec<Vec<u8>>,
+    /// Every file whose content matters, of every layer, also where a later layer has another one.
+    pub(super) passed: Vec<(Vec<u8>, Content)>,
     /// The directory of the last member, as it was written, and where that is.
     parent: Option<(Vec<u8>, Vec<u8>)>,
     layer: usize,
@@ -47,7 +49,7 @@ impl<'a> Scan<'a> {
         if keep(b"") != Keep::Nothing {
             state.nodes.insert(Vec::new(), implied(0));
         }
-        Scan { state, keep, lacking: Vec::new(), parent: None, layer: 0 }
+        Scan { state, keep, lacking: Vec::new(), passed: Vec::new(), parent: None, layer: 0 }
     }
 
     /// Takes the next layer, whose bytes must be what its diff ID says.
@@ -124,6 +126,12 @@ impl<'a> Scan<'a> {
         };
         if let Kind::Link(_) = node.kind {
             node.mode = 0o777;
+        }
+        if let Kind::File(content) = &node.kind
+            && keep == Keep::Content
+            && self.passed.len() < MAX_KEPT
+        {
+            self.passed.push((path.clone(), content.clone()));
         }
         self.put(&path, node, keep)
     }

@@ -23,8 +23,8 @@ pub struct Node {
     pub uid: u32,
     /// The group.
     pub gid: u32,
-    /// The layer that it is of.
-    pub(super) layer: usize,
+    /// The layer that it is of, from 0.
+    pub layer: usize,
 }
 
 impl Node {
@@ -57,7 +57,7 @@ pub struct Content {
     /// Bytes.
     pub size: u64,
     /// The layer that has it: of a hard link perhaps a lower one.
-    pub(super) layer: usize,
+    pub layer: usize,
     pub(super) offset: u64,
     /// Of what is to be read.
     pub(super) digest: Option<Digest>,

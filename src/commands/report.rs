@@ -1,0 +1,156 @@
+//! `larder report`: the store as one page.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use larder_store::df::Parts;
+use larder_store::digest::Digest;
+use larder_store::error::Error;
+use larder_store::gc::{GRACE, Mode};
+use larder_store::index::{self, Index};
+use larder_store::layers::LayerCache;
+use larder_store::manifest::Document;
+use larder_store::policy::{Occasion, Verdict};
+use larder_store::prune::{Options, Pruned, prune};
+use larder_store::settings::settings_of;
+use larder_store::steps;
+use larder_store::store::Store;
+use larder_store::walk;
+
+use super::prune::verdict_in_words;
+use crate::cli::{CommandError, Context, Outcome, human, note, print, safe};
+use crate::report::{About, Given, Installed, page};
+use crate::sbom::kept;
+
+/// Write the store as one page of HTML: a map of its bytes, growth and use, what prune would take and why, the largest packages
+///
+/// The page has all in itself: no network, no other file. Packages are those of images that `sbom` or `images --with-package` has looked into.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The page
+    #[arg(short, long, value_name = "FILE|-")]
+    output: PathBuf,
+}
+
+pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    let store = context.existing_store()?;
+    let (looked, damaged) = super::look(&store, |index| look(&store, index))?;
+    let given = gather(context, &store, looked)?;
+    let text = page(&given);
+    match args.output.as_os_str() == "-" {
+        true => print(&text)?,
+        false => super::sbom::write(&args.output, text.as_bytes())?,
+    }
+    let images = crate::cli::count(given.parts.len(), "image");
+    note(format_args!("{}: {images}, {}", args.output.display(), human(given.on_disk)));
+    super::damaged_images(&damaged)
+}
+
+#[derive(Default)]
+struct Looked {
+    parts: Parts,
+    images: BTreeMap<Digest, About>,
+    labels: HashMap<Digest, String>,
+    /// Packages of each image that was looked into.
+    packages: Vec<Vec<Installed>>,
+}
+
+fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
+    let (mut looked, mut damaged, cache) = (Looked::default(), Vec::new(), store.layers()?);
+    let used = store.usage()?;
+    for entry in index.entries() {
+        let name = index::shown_name(entry);
+        let was = || entry.annotation(index::WAS).map(|was| format!("(was {was})"));
+        let name = safe(&name.or_else(was).unwrap_or_else(|| entry.digest.short()));
+        if let Some(known) = looked.images.get_mut(&entry.digest) {
+            known.name = format!("{}, {name}", known.name);
+            continue;
+        }
+        let about = About {
+            name,
+            imported: index::time(entry, index::IMPORTED),
+            last_used: used.get(&entry.digest).map(|usage| usage.last),
+            ..About::default()
+        };
+        looked.images.insert(entry.digest, about);
+        let mut blobs = HashMap::new();
+        let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
+            let digest = node.descriptor.digest;
+            if let Some(size) = store.blobs().contains(&digest)? {
+                blobs.insert(digest, size);
+            }
+            if let Some(raw) = node.document {
+                looked.labels.insert(digest, format!("manifest {}", digest.short()));
+                if let Document::Image(image) = &raw.document {
+                    looked
+                        .labels
+                        .insert(image.config.digest, format!("config {}", image.config.digest.short()));
+                    looked.packages.extend(installed(&cache, image));
+                }
+            }
+            Ok(())
+        });
+        damaged.extend(super::if_damaged(walked)?);
+        looked.parts.insert(entry.digest, blobs);
+    }
+    Ok((looked, damaged))
+}
+
+/// The packages of an image that was looked into.
+fn installed(cache: &LayerCache, image: &larder_store::manifest::ImageManifest) -> Option<Vec<Installed>> {
+    let bytes = cache.inventory(&image.image_id())?;
+    let packages = kept::packages(&bytes, None).into_iter().map(|found| found.package);
+    let installed = packages.map(|package| Installed {
+        name: safe(&package.name),
+        kind: package.kind.word(),
+        bytes: package.size.unwrap_or(0),
+    });
+    Some(installed.collect())
+}
+
+fn gather(context: &Context, store: &Store, looked: Looked) -> Outcome<Given> {
+    let Looked { parts, mut images, labels, packages } = looked;
+    let mut on_disk = 0;
+    store.blobs().list(&mut |_, size| on_disk += size)?;
+    let needed: std::collections::HashSet<_> = parts.values().flat_map(HashMap::keys).collect();
+    let (_, step_bytes) = steps::usage(store, |blob| needed.contains(blob))?;
+    let freed = match would_go(context, store) {
+        Ok(pruned) => {
+            for judged in &pruned.images {
+                if let Some(about) = images.get_mut(&judged.image.digest) {
+                    about.verdict = verdict_in_words(&judged.verdict);
+                    about.goes = matches!(judged.verdict, Verdict::Drop(_));
+                }
+            }
+            Ok(pruned.freed_bytes)
+        }
+        Err(Error::Interrupted) => return Err(Error::Interrupted.into()),
+        // The bytes are where they are whatever a policy says.
+        Err(error) => Err(CommandError::from(error).to_string()),
+    };
+    Ok(Given {
+        store: safe(&store.path().display().to_string()),
+        now: super::now(),
+        parts,
+        images,
+        labels,
+        on_disk,
+        step_bytes,
+        free: store.free_space()?,
+        freed,
+        packages,
+    })
+}
+
+fn would_go(context: &Context, store: &Store) -> Result<Pruned, Error> {
+    let policy = settings_of(store)?.policy;
+    let options = Options {
+        policy: &policy,
+        occasion: Occasion::Prune,
+        grace: GRACE,
+        now: super::now(),
+        mode: Mode::DryRun,
+        cancel: &context.cancel,
+    };
+    prune(store, &options)
+}

@@ -1,0 +1,51 @@
+//! Whose package a package is.
+
+use serde::{Deserialize, Serialize};
+
+use super::version::Rules;
+
+/// An ecosystem of packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Debian and its descendants.
+    Deb,
+    /// Alpine and Wolfi.
+    Apk,
+    /// Arch.
+    Alpm,
+    /// Fedora, Red Hat, SUSE.
+    Rpm,
+    /// Python, by pip or anything else that writes its metadata.
+    Pypi,
+    /// JavaScript.
+    Npm,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Kind; 6] = [Kind::Deb, Kind::Apk, Kind::Alpm, Kind::Rpm, Kind::Pypi, Kind::Npm];
+
+    /// Its word, which is the type of a package URL, too.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Kind::Deb => "deb",
+            Kind::Apk => "apk",
+            Kind::Alpm => "alpm",
+            Kind::Rpm => "rpm",
+            Kind::Pypi => "pypi",
+            Kind::Npm => "npm",
+        }
+    }
+
+    /// Whose rules its versions go by.
+    pub(crate) fn rules(self) -> Rules {
+        match self {
+            Kind::Deb => Rules::Debian,
+            Kind::Apk => Rules::Apk,
+            Kind::Alpm => Rules::Pacman,
+            Kind::Rpm => Rules::Rpm,
+            Kind::Pypi => Rules::Python,
+            Kind::Npm => Rules::Semver,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What `--with-package` asks for: `openssl`, `openssl<3.0.14`, `deb:libssl3>=3.0.11,<3.0.14`, `src:openssl=3.0.11`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::version::{Rules, compare};
+use crate::sbom::kind::Kind;
+
+/// Bytes of a question; a name and a few versions take a hundred.
+const MAX_LENGTH: usize = 1024;
+
+/// A package that images are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// The ecosystem, where it matters.
+    pub(crate) kind: Option<Kind>,
+    /// Whose name it is.
+    pub(crate) of: Whose,
+    /// The name; `*` stands for any characters.
+    name: String,
+    /// All of these hold of the version.
+    conditions: Vec<(Relation, String)>,
+}
+
+/// What a name names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A package that is installed.
+    Package,
+    /// The source that packages were built from.
+    Source,
+}
+
+/// How a version stands to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    Less,
+    LessEqual,
+    Equal,
+    NotEqual,
+    GreaterEqual,
+    Greater,
+}
+
+/// Whether a package is one that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    No,
+    Yes,
+    /// It has the name, and a version that cannot be compared with the one that was asked for.
+    Unknown,
+}
+
+/// What is wrong with a question.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{text:?}: {why}")]
+pub(crate) struct Wrong {
+    text: String,
+    why: String,
+}
+
+/// Longer ones first: `<=` is not `<` and `=3`.
+const RELATIONS: [(&str, Relation); 8] = [
+    ("<=", Relation::LessEqual),
+    (">=", Relation::GreaterEqual),
+    ("==", Relation::Equal),
+    ("!=", Relation::NotEqual),
+    ("<<", Relation::Less),
+    ("<", Relation::Less),
+    (">", Relation::Greater),
+    ("=", Relation::Equal),
+];
+
+impl Relation {
+    fn holds(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Relation::Less => order.is_lt(),
+            Relation::LessEqual => order.is_le(),
+            Relation::Equal => order.is_eq(),
+            Relation::NotEqual => order.is_ne(),
+            Relation::GreaterEqual => order.is_ge(),
+            Relation::Greater => order.is_gt(),
+        }
+    }
+}
+
+impl Query {
+    /// Whether the name is that of a package, or of its source where that is asked for.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        match self.name.split_once('*') {
+            None => self.name == name,
+            Some(_) => matches(&self.name, name),
+        }
+    }
+
+    /// The name, where it is one and no pattern.
+    pub(crate) fn exact(&self) -> Option<&str> {
+        (!self.name.contains('*')).then_some(self.name.as_str())
+    }
+
+    /// Whether a version is one that was asked for.
+    pub(crate) fn wants(&self, rules: Rules, version: &str) -> Verdict {
+        let mut verdict = Verdict::Yes;
+        for (relation, asked) in &self.conditions {
+            match compare(rules, version, asked) {
+                Some(order) if relation.holds(order) => {}
+                Some(_) => return Verdict::No,
+                None => verdict = Verdict::Unknown,
+            }
+        }
+        verdict
+    }
+}
+
+/// A name against a pattern whose `*` stand for any characters; takes no longer than the product of both lengths.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (mut parts, mut rest) = (pattern.split('*'), name);
+    let Some(behind) = rest.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    rest = behind;
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+impl FromStr for Query {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Query, Wrong> {
+        let wrong = |why: &str| Wrong { text: text.chars().take(100).collect(), why: why.to_owned() };
+        if text.len() > MAX_LENGTH {
+            return Err(wrong("that is too long for a package and its versions"));
+        }
+        let end = text.find(['<', '>', '=', '!']).unwrap_or(text.len());
+        let (named, asked) = text.split_at(end);
+        let named = named.trim();
+        let (prefix, name) = match named.split_once(':') {
+            Some((prefix, name)) => (Some(prefix), name),
+            None => (None, named),
+        };
+        let (kind, of) = match prefix {
+            None => (None, Whose::Package),
+            Some("src") => (None, Whose::Source),
+            Some(word) => {
+                let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
+                let kind = kind.ok_or_else(|| {
+                    let words: Vec<_> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+                    wrong(&format!(
+                        "{word:?} is no kind of package: {}, or src for a source",
+                        words.join(", ")
+                    ))
+                })?;
+                (Some(kind), Whose::Package)
+            }
+        };
+        if name.is_empty() {
+            return Err(wrong("expected NAME, NAME<VERSION or NAME>=VERSION,<VERSION"));
+        }
+        if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(wrong("a name has no spaces; versions follow it as in openssl<3.0.14"));
+        }
+        let mut conditions = Vec::new();
+        for condition in asked.split(',').filter(|_| !asked.is_empty()) {
+            let condition = condition.trim();
+            let found = RELATIONS
+                .iter()
+                .find_map(|(sign, relation)| Some((*relation, condition.strip_prefix(sign)?)));
+            let Some((relation, version)) = found else {
+                return Err(wrong(
+                    "each condition is one of < <= = != >= > and a version, with commas between them",
+                ));
+            };
+            let version = version.trim();
+            if version.is_empty()
+                || version.contains(|c: char| c.is_whitespace() || c.is_control() || "<>=!".contains(c))
+            {
+                return Err(wrong("there is no version behind the sign"));
+            }
+            conditions.push((relation, version.to_owned()));
+        }
+        Ok(Query { kind, of, name: name.to_owned(), conditions })
+    }
+}
+
+impl fmt::Display for Relation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign =
+            RELATIONS.iter().find(|(sign, relation)| relation == self && *sign != "==" && *sign != "<<");
+        f.write_str(sign.map_or("", |(sign, _)| sign))
+    }
+}
+
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = match (self.of, self.kind) {
+            (Whose::Source, _) => "src:",
+            (Whose::Package, Some(kind)) => &format!("{}:", kind.word()),
+            (Whose::Package, None) => "",
+        };
+        write!(f, "{prefix}{}", self.name)?;
+        for (number, (relation, version)) in self.conditions.iter().enumerate() {
+            write!(f, "{}{relation}{version}", if number > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        text.parse().unwrap_or_else(|wrong| panic!("{wrong}"))
+    }
+
+    #[test]
+    fn questions_are_understood() {
+        for (text, plain) in [
+            ("openssl", "openssl"),
+            ("openssl<3.0.14", "openssl<3.0.14"),
+            ("openssl << 3.0.14", "openssl<3.0.14"),
+            ("deb:libssl3 >= 3.0.11, < 3.0.14", "deb:libssl3>=3.0.11,<3.0.14"),
+            ("pypi:requests==2.31.0", "pypi:requests=2.31.0"),
+            ("npm:@babel/core!=7.0.0", "npm:@babel/core!=7.0.0"),
+            ("src:gcc-12=1:12.2.0-14", "src:gcc-12=1:12.2.0-14"),
+            ("libssl*", "libssl*"),
+        ] {
+            assert_eq!(query(text).to_string(), plain);
+            assert_eq!(query(plain), query(text));
+        }
+    }
+
+    #[test]
+    fn questions_that_are_none() {
+        for text in [
+            "",
+            "<3",
+            "gem:rails",
+            "openssl<",
+            "openssl<3<4",
+            "openssl<3,4",
+            "open ssl",
+            "a=1,",
+            "a=\x1b[2J",
+            &"a".repeat(2000),
+        ] {
+            assert!(text.parse::<Query>().is_err(), "{text:?}");
+        }
+        let wrong = "gem:rails<7".parse::<Query>().unwrap_err().to_string();
+        assert_eq!(
+            wrong,
+            "\"gem:rails<7\": \"gem\" is no kind of package: deb, apk, alpm, rpm, pypi, npm, or src for a source"
+        );
+    }
+
+    #[test]
+    fn versions_are_judged() {
+        let range = query("openssl>=3.0.11,<3.0.14");
+        for (version, verdict) in [
+            ("3.0.10-1", Verdict::No),
+            ("3.0.11-1~deb12u2", Verdict::Yes),
+            ("3.0.14-1", Verdict::No),
+            ("a:1", Verdict::Unknown),
+        ] {
+            assert_eq!(range.wants(Rules::Debian, version), verdict, "{version}");
+        }
+        assert_eq!(query("openssl").wants(Rules::Debian, "a:1"), Verdict::Yes);
+        // One condition that is known not to hold is enough.
+        assert_eq!(query("x<2,!=what").wants(Rules::Python, "3"), Verdict::No);
+        assert_eq!(query("x<2,!=what").wants(Rules::Python, "1"), Verdict::Unknown);
+    }
+
+    #[test]
+    fn names_have_stars() {
+        for (pattern, name, is) in [
+            ("libssl*", "libssl3", true),
+            ("libssl*", "libssh", false),
+            ("*ssl", "openssl", true),
+            ("lib*ssl*", "libssl3", true),
+            ("lib*ssl*3", "libssl1", false),
+            ("a*a", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(query(pattern).is_named(name), is, "{pattern} {name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_question_or_is_refused(text in ".{0,40}") {
+            if let Ok(query) = text.parse::<Query>() {
+                prop_assert_eq!(query.to_string().parse::<Query>(), Ok(query));
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! rpm's database of sqlite (`rpmdb.sqlite`), read by SQLite itself; the headers in it are rpm's own form
+//! (<https://rpm-software-management.github.io/rpm/manual/format_header.html>).
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, MAIN_DB};
+
+use crate::sbom::kind::Kind;
+use crate::sbom::package::Package;
+
+/// Where a database lies, by age of the distribution.
+pub(crate) const PLACES: [&str; 2] = ["var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite"];
+/// Packages of one database.
+const MAX_PACKAGES: usize = 200_000;
+/// Bytes of one header; those of kernels have a few MiB.
+const MAX_HEADER: i32 = 64 << 20;
+/// Steps of SQLite's machine before it is stopped; a database of a thousand packages takes a hundred thousand.
+const MAX_STEPS: i32 = 50_000_000;
+
+/// What was read of a database.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Database {
+    /// Its packages, by name.
+    pub(crate) packages: Vec<Package>,
+    /// Why it, or some of it, cannot be read.
+    pub(crate) damage: Option<String>,
+}
+
+/// Reads a database from its bytes.
+pub(crate) fn database(bytes: &[u8]) -> Database {
+    let (mut packages, mut skipped) = (Vec::new(), 0);
+    let read = headers(bytes, &mut |header| match package(header) {
+        Some(package) => packages.push(package),
+        None => skipped += 1,
+    });
+    packages.sort();
+    let damage = match (read, skipped) {
+        (Err(error), _) => Some(error.to_string()),
+        _ if is_cut(bytes) => Some("it ends before its last page".to_owned()),
+        (Ok(()), 0) => None,
+        (Ok(()), skipped) => Some(format!("{skipped} of its packages cannot be understood")),
+    };
+    Database { packages, damage }
+}
+
+/// Whether a file is shorter than it says (fileformat2, "In-header database size"), which SQLite finds out only where it reads.
+fn is_cut(bytes: &[u8]) -> bool {
+    let number = |at: usize| bytes.get(at..).and_then(number).map_or(0, |(number, _)| number);
+    // A page of 65536 bytes does not fit and is written as 1.
+    let page = bytes.get(16..18).map_or(0, |size| u16::from_be_bytes([size[0], size[1]]));
+    let page = if page == 1 { 65536 } else { u64::from(page) };
+    number(24) == number(92) && u64::from(number(28)) * page > bytes.len() as u64
+}
+
+fn headers(bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> rusqlite::Result<()> {
+    let mut db = Connection::open_in_memory()?;
+    // What was written ahead is not here: the two bytes that ask for it are set back (fileformat2, "File format version numbers").
+    let mut bytes = bytes.to_vec();
+    if let Some(versions @ [2, 2]) = bytes.get_mut(18..20) {
+        versions.copy_from_slice(&[1, 1]);
+    }
+    db.deserialize_read_exact(MAIN_DB, bytes.as_slice(), bytes.len(), true)?;
+    // Nothing in it is run, and nothing takes for ever.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_HEADER)?;
+    db.progress_handler(MAX_STEPS, Some(|| true))?;
+    let mut statement = db.prepare("SELECT blob FROM Packages")?;
+    let mut rows = statement.query([])?;
+    for _ in 0..MAX_PACKAGES {
+        let Some(row) = rows.next()? else { break };
+        each(row.get_ref(0)?.as_bytes().unwrap_or_default());
+    }
+    Ok(())
+}
+
+const NAME: u32 = 1000;
+const VERSION: u32 = 1001;
+const RELEASE: u32 = 1002;
+const EPOCH: u32 = 1003;
+const LICENSE: u32 = 1014;
+const ARCH: u32 = 1022;
+const SIZE: u32 = 1009;
+const SOURCE_RPM: u32 = 1044;
+/// Where the first one has not enough bits.
+const LONG_SIZE: u32 = 5009;
+/// Types of values.
+const INT32: u32 = 4;
+const INT64: u32 = 5;
+const STRING: u32 = 6;
+
+/// Reads a header: two numbers, an index, and the values that it points into. All numbers are big-endian.
+fn package(header: &[u8]) -> Option<Package> {
+    let (entries, rest) = number(header)?;
+    let (bytes, rest) = number(rest)?;
+    let (index, values) = rest.split_at_checked((entries as usize).checked_mul(16)?)?;
+    let values = values.get(..bytes as usize)?;
+    let find = |tag: u32, kind: u32| {
+        let entry = index.as_chunks::<16>().0.iter().find(|entry| entry[..4] == tag.to_be_bytes())?;
+        let (found, at) = (number(&entry[4..])?.0, number(&entry[8..])?.0);
+        values.get(at as usize..).filter(|_| found == kind)
+    };
+    let text = |tag| {
+        let value = find(tag, STRING)?;
+        std::str::from_utf8(&value[..value.iter().position(|byte| *byte == 0)?]).ok()
+    };
+    let epoch = find(EPOCH, INT32).and_then(number).map(|(epoch, _)| format!("{epoch}:"));
+    let version = format!("{}{}-{}", epoch.unwrap_or_default(), text(VERSION)?, text(RELEASE)?);
+    let mut package = Package::new(Kind::Rpm, text(NAME)?, &version)?;
+    package.add_licences(text(LICENSE));
+    // `NAME-VERSION-RELEASE.src.rpm`
+    let source = text(SOURCE_RPM).and_then(|file| file.strip_suffix(".rpm")?.rsplit_once('.'));
+    package.source = source.and_then(|(source, _)| {
+        let (rest, release) = source.rsplit_once('-')?;
+        let (name, version) = rest.rsplit_once('-')?;
+        Some((name.to_owned(), Some(format!("{version}-{release}"))))
+    });
+    let long = find(LONG_SIZE, INT64).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
+    package.size = long.or_else(|| find(SIZE, INT32).and_then(number).map(|(size, _)| u64::from(size)));
+    // Keys that rpm trusts are packages without an architecture.
+    Some(package.with_architecture(text(ARCH).unwrap_or_default()))
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A header as rpm writes it.
+    fn header(values: &[(u32, u32, &[u8])]) -> Vec<u8> {
+        let (mut index, mut store) = (Vec::new(), Vec::<u8>::new());
+        for (tag, kind, value) in values {
+            for number in [*tag, *kind, store.len() as u32, 1] {
+                index.extend(number.to_be_bytes());
+            }
+            store.extend(*value);
+        }
+        let mut header = (values.len() as u32).to_be_bytes().to_vec();
+        header.extend((store.len() as u32).to_be_bytes());
+        header.extend(index);
+        header.extend(store);
+        header
+    }
+
+    fn bash() -> Vec<u8> {
+        header(&[
+            (NAME, STRING, b"bash\0"),
+            (VERSION, STRING, b"5.2.32\0"),
+            (RELEASE, STRING, b"1.fc41\0"),
+            (EPOCH, INT32, &[0, 0, 0, 2]),
+            (LICENSE, STRING, b"GPL-3.0-or-later\0"),
+            (ARCH, STRING, b"x86_64\0"),
+            (SOURCE_RPM, STRING, b"bash-5.2.32-1.fc41.src.rpm\0"),
+        ])
+    }
+
+    fn with(headers: &[Vec<u8>]) -> Vec<u8> {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)", [])
+            .unwrap();
+        for header in headers {
+            db.execute("INSERT INTO Packages(blob) VALUES (?1)", [header]).unwrap();
+        }
+        db.serialize(MAIN_DB).unwrap().to_vec()
+    }
+
+    #[test]
+    fn a_database_is_read() {
+        let key = header(&[
+            (NAME, STRING, b"gpg-pubkey\0"),
+            (VERSION, STRING, b"e99d6ad1\0"),
+            (RELEASE, STRING, b"64d2612c\0"),
+        ]);
+        let mut bytes = with(&[key, bash()]);
+        // As rpm leaves it.
+        bytes[18..20].copy_from_slice(&[2, 2]);
+        let Database { packages, damage } = database(&bytes);
+        assert_eq!(damage, None);
+        let [bash, key] = &packages[..] else { panic!("{packages:?}") };
+        assert_eq!((bash.name.as_str(), bash.version.as_str()), ("bash", "2:5.2.32-1.fc41"));
+        assert_eq!(bash.architecture.as_deref(), Some("x86_64"));
+        assert_eq!(bash.licences, ["GPL-3.0-or-later"]);
+        assert_eq!(bash.source, Some(("bash".into(), Some("5.2.32-1.fc41".into()))));
+        assert_eq!((key.name.as_str(), &key.architecture), ("gpg-pubkey", &None));
+    }
+
+    #[test]
+    fn damage_is_named_and_the_rest_goes_on() {
+        let read = database(&with(&[bash(), vec![0xff; 40], Vec::new()]));
+        assert_eq!(read.packages.len(), 1);
+        assert_eq!(read.damage.as_deref(), Some("2 of its packages cannot be understood"));
+        let whole = with(&[bash()]);
+        for cut in [0, 10, 100, 4096, whole.len() - 1] {
+            let read = database(&whole[..cut]);
+            assert!(read.damage.is_some(), "cut at {cut}: {read:?}");
+        }
+        let mut empty = Connection::open_in_memory().unwrap();
+        empty.execute("CREATE TABLE other (x)", []).unwrap();
+        let damage = database(&empty.serialize(MAIN_DB).unwrap()).damage;
+        assert!(damage.as_deref().is_some_and(|why| why.contains("no such table: Packages")), "{damage:?}");
+    }
+
+    #[test]
+    fn a_database_that_never_ends_is_stopped() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let endless = "CREATE VIEW Packages AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) AS blob FROM n";
+        db.execute(endless, []).unwrap();
+        let damage = database(&db.serialize(MAIN_DB).unwrap()).damage;
+        assert_eq!(damage.as_deref(), Some("interrupted"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..100, byte: u8) {
+            let _ = package(&bytes);
+            bytes = bash();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let _ = package(&bytes);
+            let _ = package(&bytes[..at]);
+        }
+    }
+}
