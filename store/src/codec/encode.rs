@@ -155,7 +155,8 @@ impl Threads {
         let (commit, commits) = sync_channel(COMMITS);
         let (finished, done) = channel();
         // What takes the processors most of the time need not wait for the disk: one buffer less is as fast.
-        let spare = if encoding.compression == Compression::Gzip { 1 } else { 2 };
+        // Six threads, the most that larder takes by itself, have 100 MiB between them and leave room for one buffer less.
+        let spare = if encoding.compression == Compression::Gzip { 1 } else { 2 } - usize::from(jobs > 5);
         for _ in 0..jobs + spare {
             let _ = recycle.send(Box::default());
         }
