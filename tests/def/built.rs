@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{copy_fixture, put};
 use crate::build::Builder;
-use crate::support::{describe, peer, run, store};
+use crate::support::{describe, need, peer, run, store};
 
 /// A sandbox with the fixture's folder and its base image.
 fn builder() -> Option<Builder> {
@@ -26,7 +26,7 @@ fn done(builder: &Builder, args: &[&str]) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn all_images_are_built_with_their_names_and_labels() {
-    let Some(builder) = builder() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
     let sandbox = &builder.sandbox;
     run(sandbox.enclose(peer::tool("git").unwrap()).args(["init", "-q", "."]));
     let git = |args: &[&str]| {
@@ -89,7 +89,7 @@ impl Sets for Vec<BTreeSet<String>> {
 
 #[test]
 fn what_did_not_change_is_not_built_again() {
-    let Some(builder) = builder() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
     let sandbox = &builder.sandbox;
     let (built, _) = done(&builder, &["--all"]);
     assert_eq!(built.len(), 13);
@@ -126,7 +126,7 @@ fn what_did_not_change_is_not_built_again() {
 
 #[test]
 fn what_is_affected_is_built_with_what_it_needs() {
-    let Some(builder) = builder() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
     // Nothing is there yet: what is missing is built as well.
     let (built, _) = done(&builder, &["app"]);
     assert_eq!(built.first().unwrap(), "base:2025.09");
@@ -140,7 +140,7 @@ fn what_is_affected_is_built_with_what_it_needs() {
 
 #[test]
 fn an_alias_follows_without_a_build() {
-    let Some(builder) = builder() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
     let sandbox = &builder.sandbox;
     done(&builder, &["tool:1.4.0", "tool:1.5.1"]);
     let named = |name: &str| store::named(&sandbox.store(), name);
@@ -165,7 +165,7 @@ fn an_alias_follows_without_a_build() {
 
 #[test]
 fn a_build_that_fails_gives_no_name_and_what_was_done_stays() {
-    let Some(builder) = builder() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
     let sandbox = &builder.sandbox;
     put(
         sandbox,
@@ -188,7 +188,7 @@ fn a_build_that_fails_gives_no_name_and_what_was_done_stays() {
 
 #[test]
 fn names_go_with_the_image_all_or_none() {
-    let Some(builder) = builder() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
     let sandbox = &builder.sandbox;
     done(&builder, &["base"]);
     // Every moment of the build of one image: its tag is there with its aliases, or none of them is.
@@ -212,8 +212,8 @@ fn names_go_with_the_image_all_or_none() {
 
 #[test]
 fn archives_and_a_registry_get_them() {
-    let Some(builder) = builder() else { return };
-    let Some(registry) = peer::registry() else { return };
+    let builder = need!(builder(), "runc or crun, and busybox");
+    let registry = need!(peer::registry(), "docker-registry");
     let sandbox = &builder.sandbox;
     let place = format!("{}/def-{}", registry.address, std::process::id());
     let push = format!("--push={place}");
