@@ -71,10 +71,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         row.name.clone().unwrap_or_else(was)
     };
     if args.tree {
-        let mut images: Vec<(String, Digest)> = Vec::new();
+        let (mut images, mut places): (Vec<(String, Digest)>, HashMap<_, _>) = Default::default();
         for row in &rows {
-            match images.iter_mut().find(|(_, digest)| *digest == row.digest) {
-                Some((names, _)) => *names = format!("{names}, {}", shown(row)),
+            match places.insert(row.digest, images.len()) {
+                Some(first) => {
+                    let names: &mut String = &mut images[first].0;
+                    *names = format!("{names}, {}", shown(row));
+                    places.insert(row.digest, first);
+                }
                 None => images.push((shown(row), row.digest)),
             }
         }
