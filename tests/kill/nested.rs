@@ -67,7 +67,8 @@ impl Scenario {
             let store = sandbox.path(format!("recovered-{number}"));
             self.killed_at(&sandbox, &store, first);
             // A command that was done, and cannot be done again, has nothing to put right.
-            if matches!(recovery, Recovery::Again) && !self.can_repeat && meaning(&store) == after {
+            let cannot_repeat = !self.can_repeat || self.is_eaten(&store);
+            if matches!(recovery, Recovery::Again) && cannot_repeat && meaning(&store) == after {
                 continue;
             }
             let seconds = changes(&watch(&sandbox, &recovery.command(self, &store), &store)?);

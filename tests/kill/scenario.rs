@@ -107,6 +107,11 @@ impl Scenario {
         }
     }
 
+    /// Whether the archive that it takes in is gone.
+    pub(super) fn is_eaten(&self, store: &Path) -> bool {
+        self.command.contains(&"ARCHIVE") && !archive_of(store).exists()
+    }
+
     /// The same command again, whatever came of it the first time, others after it, and a gc without grace: it is as if
     /// nothing had happened.
     pub(super) fn goes_on(&self, sandbox: &Sandbox, store: &Path, point: &Point, after: &Meaning) {
@@ -117,7 +122,7 @@ impl Scenario {
         };
         let is_done = meaning(store) == *after;
         // Only what is named already may have cost the archive.
-        let is_eaten = self.command.contains(&"ARCHIVE") && !archive_of(store).exists();
+        let is_eaten = self.is_eaten(store);
         assert!(!is_eaten || is_done, "{point:?}: the archive is gone, and its image is not there");
         if !is_eaten {
             let command = self.command(store);
