@@ -279,12 +279,9 @@ fn told(item: &Item) -> String {
 
 /// The disk that is full is not the store's.
 fn unwritten(error: Error) -> CommandError {
-    match &error {
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-            fail(error.to_string()).with_hint("free space there, or give -o another place")
-        }
-        _ => error.into(),
-    }
+    let is_full = matches!(&error, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull);
+    let error = CommandError::from(error);
+    if is_full { error.with_hint("free space there, or give -o another place") } else { error }
 }
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive. Returns where it is and what it is now;
