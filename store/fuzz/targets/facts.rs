@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     for read in [dpkg, apk, pacman] {
-        for package in read(bytes).packages {
+        for package in read(bytes).packages.into_iter().map(|installed| installed.package) {
             for word in [package.name, package.version, package.architecture] {
                 assert!(!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic()));
             }
