@@ -305,7 +305,7 @@ alias_order: natural
         let all = config.versions.with(&config.tags[0].versions);
         assert_eq!(all.iter().count(), 2 * many);
         assert_eq!((all.get("v59999"), all.get("m0"), all.get("n")), (Some("1"), Some("1"), None));
-        assert!(from.elapsed().as_secs() < 5, "{:?}", from.elapsed());
+        assert!(from.elapsed().as_secs() < 30, "{:?}", from.elapsed());
     }
 
     #[test]
