@@ -6,6 +6,7 @@
 
 mod alias;
 mod aliases;
+mod apart;
 pub(crate) mod ci;
 mod config;
 mod context;

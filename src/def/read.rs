@@ -8,6 +8,7 @@ use larder_store::reference::Reference;
 use minijinja::value::Value;
 
 use super::aliases::{self, Source};
+use super::apart::{LIMITS, Steps, apart};
 use super::config::{self, Config};
 use super::context;
 use super::error::{Error, Result};
@@ -21,6 +22,8 @@ use super::{Definitions, Image, Tag};
 
 /// Images that a folder makes: more than anybody has.
 const MOST_TAGS: usize = 20_000;
+/// Bytes of all that is made of templates.
+const MOST_TEXT: usize = 128 << 20;
 const TEMPLATES: &str = "templates";
 const DOCKERFILE: &str = "Dockerfile.jinja2";
 const TEST: &str = "test.yml.jinja2";
@@ -69,7 +72,13 @@ struct Files {
 impl Definitions {
     /// Reads a folder; the error has all that is wrong with it.
     pub(crate) fn read(path: &Path, locks: Locks) -> Result<Definitions> {
+        let own = path.to_owned();
+        apart(path, &LIMITS, move |steps| Definitions::read_here(&own, locks, steps))
+    }
+
+    fn read_here(path: &Path, locks: Locks, steps: &Steps) -> Result<Definitions> {
         let folder = Folder::open(path)?;
+        let mut bytes = 0_usize;
         let (mut wrong, mut notes) = (Vec::new(), Vec::new());
         let definitions = definitions(&folder, &mut wrong)?;
         check_names(&definitions, &mut wrong);
@@ -104,8 +113,21 @@ impl Definitions {
             };
             let context = context::image(&it.config, &it.name, &it.tags, aliases);
             for (resolved, aliases) in it.tags.iter().zip(aliases) {
-                match render(it, &files, resolved, &context, &bases) {
+                steps.step();
+                let made = render(it, &files, resolved, &context, &bases);
+                steps.step();
+                match made {
                     Ok((tag, asked)) => {
+                        let test = tag.test.as_ref().map_or(0, String::len);
+                        bytes = bytes.saturating_add(tag.dockerfile.len()).saturating_add(test);
+                        if bytes > MOST_TEXT {
+                            wrong.push(format!(
+                                "{}: the texts of all tags come to more than {} MiB",
+                                it.file,
+                                MOST_TEXT >> 20
+                            ));
+                            return Err(Error::Wrong(wrong));
+                        }
                         for (name, _) in asked.iter().filter_map(|base| base.rsplit_once(':')) {
                             if !images[number].needs.iter().any(|known| known == name) {
                                 images[number].needs.push(name.to_owned());

@@ -1,7 +1,11 @@
 //! Templates: Jinja2 with two filters of its own. Pure.
 //!
-//! What is not defined is an error where it is printed or looked into, and false where it is asked for. A template reads no file, and has
-//! fuel for so much work and memory.
+//! What is not defined is an error where it is printed, joined or looked into, and false where it is asked for. A template reads no file, and
+//! has fuel for so much work and memory; [`methods`] and [`print`] see to what the fuel does not. What is left is stopped from
+//! [outside](super::apart).
+
+mod methods;
+mod print;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +22,8 @@ const FUEL: u64 = 1 << 20;
 const LONGEST: usize = 4 << 20;
 /// Macros in macros.
 const DEEPEST: usize = 64;
+/// Bytes of a template: its parser calls itself for each operator, and has 4 KiB of [stack](super::apart) for each byte.
+const MOST_TEXT: usize = 64 << 10;
 
 /// Images that others may begin with: what `resolve_base_image` says of each name.
 #[derive(Debug, Default)]
@@ -85,13 +91,20 @@ pub(super) fn render(
     versions: &Values,
     bases: &Arc<Bases>,
 ) -> Result<Rendered, String> {
+    if text.len() > MOST_TEXT {
+        return Err(format!("{name}: has more than {} KiB", MOST_TEXT >> 10));
+    }
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(DEEPEST);
     // Nothing is escaped, whatever the file is called.
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_unknown_method_callback(methods::call);
+    env.set_formatter(print::print);
+    env.add_filter("join", print::join);
+    env.add_filter("string", print::string);
+    env.add_test("none", |value: &Value| value.is_none() || value.is_undefined());
     let asked = Arc::new(Mutex::new(BTreeSet::new()));
     let (known, found) = (bases.clone(), asked.clone());
     env.add_filter("resolve_base_image", move |name: String| {
@@ -180,6 +193,72 @@ mod tests {
         let asked = rendered("{# {{ 'x' | resolve_base_image }} #}{{ 'base' | resolve_base_image }}")
             .expect("a text");
         assert_eq!(asked.bases.into_iter().collect::<Vec<_>>(), ["base:2025.09"]);
+    }
+
+    #[test]
+    fn what_is_not_defined_is_an_error_wherever_it_would_be_seen() {
+        for text in [
+            "{{ [tag.foo]|join }}",
+            "{{ [tag.foo]|string }}",
+            "{{ ['p', tag.foo]|join('-') }}",
+            "{{ [tag.nope] }}",
+            "{{ {'a': [tag.nope]} }}",
+            "{{ (1, tag.nope) }}",
+            "{{ '{}'.format(tag.nope) }}",
+            "{{ '%s'|format(tag.nope) }}",
+            "{{ '-'.join(['a', tag.nope]) }}",
+            "{{ tag.versions.get('zz') }}",
+            "{{ 'a' ~ tag.versions.get('zz') }}",
+            "{{ 'a'.replace('a', tag.nope) }}",
+            "{{ none }}",
+            "{{ [none] }}",
+            "{{ '-'.join([none]) }}",
+        ] {
+            let why = rendered(text).expect_err(text);
+            assert!(why.contains("not defined"), "{text}: {why}");
+        }
+        for (text, expected) in [
+            ("{{ tag.foo | default('d') }}{{ tag.versions.get('zz') | default('e') }}", "de"),
+            ("{{ tag.versions.get('zz', 'f') }}{{ tag.versions.get('node') }}", "f24"),
+            (
+                "{% if tag.versions.get('zz') is none %}a{% endif %}{% if tag.foo is not defined %}b{% endif %}",
+                "ab",
+            ),
+            ("{% if tag.foo.bar is defined or tag.versions.get('zz') %}a{% else %}b{% endif %}", "!"),
+            ("{{ 'x' if tag.foo }}{% if not tag.foo %}y{% endif %}", "y"),
+            (
+                "{{ ['a', 1, true]|join('-') }}{{ '-'.join(['b', 'c']) }}{{ '{}!'.format(1) }}",
+                "a-1-Trueb-c1!",
+            ),
+            ("{{ ['a', {'b': 1}] }}{{ 1.5 }}{{ true }}", "['a', {'b': 1}]1.5True"),
+        ] {
+            let made = rendered(text).map(|it| it.text);
+            match expected {
+                "!" => assert!(made.is_err(), "{text}"),
+                _ => assert_eq!(made.as_deref(), Ok(expected), "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn bombs_have_no_more_than_their_fuel() {
+        let doubled = |last: &str| format!("{{% set a=['x'] %}}{}{last}", "{% set a=[a,a] %}".repeat(100));
+        for text in [
+            "{% set x='a'*60000 %}{{ x.join(x)|length }}",
+            "{% set x='a'*60000 %}{{ x.replace('a',x)|length }}",
+            "{% set x='a'*60000 %}{{ x.replace('',x)|length }}",
+            "{{ '{:>1999999999}'.format(1)|length }}",
+            &doubled("{{ a }}"),
+            &doubled("{{ a|join }}"),
+            &doubled("{{ a|string }}"),
+            &doubled("{{ ''.join(a) }}"),
+            &doubled("{{ '{}'.format(a) }}"),
+        ] {
+            let from = std::time::Instant::now();
+            let why = rendered(text).expect_err("a bomb");
+            assert!(why.contains("does not come to an end"), "{text:.90}: {why}");
+            assert!(from.elapsed().as_secs() < 10, "{text:.90}: {:?}", from.elapsed());
+        }
     }
 
     #[test]

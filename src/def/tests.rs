@@ -180,3 +180,38 @@ fn links_lead_nowhere_outside() {
     let Err(Error::Wrong(all)) = read(dir.path()) else { panic!("it was read") };
     assert!(all[0].contains("leads out of the folder"), "{all:?}");
 }
+
+#[test]
+fn long_templates_have_stack_enough() {
+    for (before, each, after) in [
+        ("{{ 1", "~1", " }}"),
+        ("{{ ", "-", "1 }}"),
+        ("{{ 1", "()", " }}"),
+        ("{{ 1", ".a", " }}"),
+        ("{% if 0 %}", "{%elif 0%}", "{% endif %}"),
+    ] {
+        let times = ((64 << 10) - 8 - before.len() - after.len()) / each.len();
+        let template = format!("FROM x{before}{}{after}", each.repeat(times));
+        let dir = folder(&[("a/1/image.yml", ONE), ("a/1/Dockerfile.jinja2", &template)]);
+        match read(dir.path()) {
+            Ok(read) => assert_eq!(read.tags.len(), 1),
+            Err(Error::Wrong(_)) => {}
+            Err(error) => panic!("{each}: {error}"),
+        }
+    }
+    let template = format!("FROM x\n{}", "#".repeat(64 << 10));
+    let dir = folder(&[("a/1/image.yml", ONE), ("a/1/Dockerfile.jinja2", &template)]);
+    let why = read(dir.path()).expect_err("too long").to_string();
+    assert!(why.contains("has more than 64 KiB"), "{why}");
+}
+
+#[test]
+fn all_texts_together_have_a_bound() {
+    let tags: Vec<_> = (0..60).map(|at| format!("{{name: t{at}}}")).collect();
+    let dir = folder(&[
+        ("a/1/image.yml", &format!("tags: [{}]", tags.join(", "))),
+        ("a/1/Dockerfile.jinja2", "FROM x\n{{ '#' * 3000000 }}"),
+    ]);
+    let why = read(dir.path()).expect_err("too much").to_string();
+    assert!(why.contains("come to more than 128 MiB"), "{why}");
+}

@@ -1,25 +1,41 @@
 //! Names with their values, in the order in which they were first said.
 
+use std::collections::HashMap;
+use std::fmt;
+
 /// Versions or variables.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Values(Vec<(String, String)>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Values {
+    pairs: Vec<(String, String)>,
+    /// Where a name stands in them: a file may have tens of thousands.
+    places: HashMap<String, usize>,
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Values").field(&self.pairs).finish()
+    }
+}
 
 impl Values {
     /// The value of a name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.places.get(name).and_then(|at| self.pairs.get(*at)).map(|(_, value)| value.as_str())
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Gives a name a value, in its place or at the end.
     pub(super) fn set(&mut self, name: &str, value: &str) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
+        match self.places.get(name).and_then(|at| self.pairs.get_mut(*at)) {
             Some((_, old)) => value.clone_into(old),
-            None => self.0.push((name.to_owned(), value.to_owned())),
+            None => {
+                self.places.insert(name.to_owned(), self.pairs.len());
+                self.pairs.push((name.to_owned(), value.to_owned()));
+            }
         }
     }
 
