@@ -8,7 +8,7 @@
 
 mod args;
 pub(crate) mod copy;
-mod dockerfile;
+pub(crate) mod dockerfile;
 pub(crate) mod engine;
 pub(crate) mod ensure;
 mod expand;

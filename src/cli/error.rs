@@ -263,7 +263,7 @@ impl From<def::Error> for CommandError {
         let hint = error.hint().map(str::to_owned);
         match error {
             def::Error::Store(error) => error.into(),
-            def::Error::Wrong(mut lines) if !lines.is_empty() => {
+            def::Error::Wrong(mut lines) | def::Error::InTheWay(mut lines) if !lines.is_empty() => {
                 let message = lines.remove(0);
                 CommandError { message, more: lines, hint, kind: ErrorKind::Failed }
             }

@@ -11,6 +11,9 @@ pub(crate) enum Error {
     /// What is wrong with the files, a line each: all that was found. At least one.
     #[error("{}", .0.join("; "))]
     Wrong(Vec<String>),
+    /// What is in the output and is not larder's, a line each. At least one.
+    #[error("{}", .0.join("; "))]
+    InTheWay(Vec<String>),
     /// Images that need each other.
     #[error("{}: these need each other, so that none can be built first", .0.join(" -> "))]
     Cycle(Vec<String>),
@@ -24,6 +27,9 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Error::Wrong(_) => Some("docs/definitions.md says what image.yml and its templates may have"),
+            Error::InTheWay(_) => Some(
+                "remove it, or name another directory by -o; only what .larder-generated lists there is replaced or removed",
+            ),
             Error::Cycle(_) => {
                 Some("resolve_base_image and extends say what an image needs; one of these has to do without")
             }

@@ -32,10 +32,21 @@ pub(super) struct Folder {
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    File { is_executable: bool },
-    Directory,
+    /// With its permissions, setuid and the like among them.
+    File {
+        mode: u32,
+    },
+    Directory {
+        mode: u32,
+    },
     Link(String),
     Other,
+}
+
+impl Kind {
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self, Kind::Directory { .. })
+    }
 }
 
 impl Folder {
@@ -62,8 +73,18 @@ impl Folder {
             Err(Errno::XDEV) => {
                 Err(Error::Wrong(vec![format!("{}: leads out of the folder", self.shown(path))]))
             }
+            Err(Errno::LOOP) => {
+                Err(Error::Wrong(vec![format!("{}: is a link that leads back to itself", self.shown(path))]))
+            }
             Err(errno) => Err(StoreError::io("open", self.path.join(path))(errno.into()).into()),
         }
+    }
+
+    /// Whether there is anything, be it a link that leads nowhere.
+    fn has(&self, path: &str) -> bool {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).is_ok()
     }
 
     /// A file of any length.
@@ -92,7 +113,12 @@ impl Folder {
 
     /// What is in a directory, in the order of names; nothing, where it is not there.
     pub(super) fn list(&self, path: &str) -> Result<Vec<(String, Kind)>> {
-        let Some(dir) = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)? else { return Ok(Vec::new()) };
+        let Some(dir) = self.at(path, OFlags::RDONLY | OFlags::DIRECTORY)? else {
+            return match self.has(path) {
+                true => Err(Error::Wrong(vec![format!("{}: is no directory", self.shown(path))])),
+                false => Ok(Vec::new()),
+            };
+        };
         let failed = |errno: Errno| StoreError::io("read", self.path.join(path))(errno.into());
         let mut found = Vec::new();
         for entry in rustix::fs::Dir::read_from(&dir).map_err(failed)? {
@@ -110,9 +136,10 @@ impl Folder {
                 Err(Errno::NOENT) => continue,
                 stat => stat.map_err(failed)?,
             };
+            let mode = stat.st_mode & 0o7777;
             let kind = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Kind::File { is_executable: stat.st_mode & 0o111 != 0 },
-                FileType::Directory => Kind::Directory,
+                FileType::RegularFile => Kind::File { mode },
+                FileType::Directory => Kind::Directory { mode },
                 FileType::Symlink => {
                     let target = rustix::fs::readlinkat(&dir, name.as_str(), Vec::new()).map_err(failed)?;
                     Kind::Link(target.to_string_lossy().into_owned())
@@ -144,7 +171,7 @@ impl Folder {
             }
             for (name, kind) in self.list(&dir)? {
                 let path = join(&dir, &name);
-                if kind == Kind::Directory && enters(&name) {
+                if kind.is_directory() && enters(&name) {
                     open.push((path.clone(), depth + 1));
                 }
                 found.push((path, kind));

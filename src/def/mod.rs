@@ -19,6 +19,7 @@ mod keys;
 pub(crate) mod labels;
 mod lock;
 mod named;
+mod owned;
 mod place;
 mod read;
 mod resolve;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::folder::Kind;
+use crate::build::dockerfile::instructions;
 
 /// What lies where: its path below `rootfs/`, with the path in the folder that it comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,12 +27,12 @@ impl Overlay {
             if *kind == Kind::Other {
                 return Err(format!("{from}: is neither a file nor a directory nor a link"));
             }
-            let is_dir = |item: &Item| item.kind == Kind::Directory;
-            if *kind != Kind::Directory {
+            if path.contains(char::is_control) {
+                return Err(format!("{from}: has a control character in its name"));
+            }
+            if !kind.is_directory() {
                 let below = format!("{path}/");
                 self.0.retain(|other, _| !other.starts_with(&below));
-            } else if self.0.get(path).is_some_and(is_dir) {
-                continue;
             }
             self.0.insert(path.to_owned(), Item { from: from.clone(), kind: kind.clone() });
         }
@@ -40,7 +41,7 @@ impl Overlay {
 
     /// Whether there is anything but directories in it.
     pub(super) fn has_content(&self) -> bool {
-        self.0.values().any(|item| item.kind != Kind::Directory)
+        self.0.values().any(|item| !item.kind.is_directory())
     }
 
     /// What is in it, each directory before what it has.
@@ -50,30 +51,50 @@ impl Overlay {
 
     /// The files that look as if they should be in no image.
     pub(super) fn sensitive(&self) -> impl Iterator<Item = &str> {
-        let all = self.0.iter().filter(|(path, item)| item.kind != Kind::Directory && is_sensitive(path));
+        let all = self.0.iter().filter(|(path, item)| !item.kind.is_directory() && is_sensitive(path));
         all.map(|(_, item)| item.from.as_str())
     }
 }
 
 /// Whether a file of this name holds secrets or certificates.
 fn is_sensitive(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
+    let path = path.to_ascii_lowercase();
+    let name = path.rsplit('/').next().unwrap_or(&path);
     let ends = [".key", ".pem", ".p12", ".pfx", ".crt", ".cer", ".der", ".jks", ".keystore", ".env"];
-    let whole =
-        ["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc", ".npmrc", ".pypirc", ".git-credentials"];
-    name.starts_with(".env.") || whole.contains(&name.as_str()) || ends.iter().any(|end| name.ends_with(end))
+    let whole = [
+        "id_rsa",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        ".netrc",
+        ".npmrc",
+        ".pypirc",
+        ".git-credentials",
+        ".htpasswd",
+        ".pgpass",
+        ".dockercfg",
+        ".dockerconfigjson",
+        "kubeconfig",
+    ];
+    let below = [".kube/config", ".docker/config.json", ".aws/credentials"];
+    let is_below =
+        |end: &str| path.strip_suffix(end).is_some_and(|above| above.is_empty() || above.ends_with('/'));
+    name.starts_with(".env.")
+        || whole.contains(&name)
+        || ends.iter().any(|end| name.ends_with(end))
+        || below.iter().any(|end| is_below(end))
 }
 
 /// Puts the COPY of `rootfs/` behind the first FROM, unless the Dockerfile copies it itself.
 pub(super) fn with_copy(dockerfile: &str, user: &str) -> String {
-    let copies = |line: &str| {
-        let lower = line.to_ascii_lowercase();
-        lower
-            .find("copy")
-            .and_then(|at| lower.get(at + 4..))
-            .is_some_and(|behind| behind.starts_with(char::is_whitespace) && behind.contains("rootfs/"))
+    let copies = |text: &String| {
+        let mut words = text.split_whitespace();
+        let is_copy = words.next().is_some_and(|word| word.eq_ignore_ascii_case("copy"));
+        // What comes of another image is no file of the folder.
+        let is_elsewhere = words.clone().any(|word| word.starts_with("--from="));
+        is_copy && !is_elsewhere && words.any(|word| word.contains("rootfs/"))
     };
-    if dockerfile.lines().any(copies) {
+    if instructions(dockerfile).iter().any(copies) {
         return dockerfile.to_owned();
     }
     let is_from = |line: &str| {
@@ -93,7 +114,8 @@ pub(super) fn with_copy(dockerfile: &str, user: &str) -> String {
 mod tests {
     use super::*;
 
-    const FILE: Kind = Kind::File { is_executable: false };
+    const FILE: Kind = Kind::File { mode: 0o644 };
+    const DIRECTORY: Kind = Kind::Directory { mode: 0o755 };
 
     fn overlay(levels: &[(&str, &[(&str, Kind)])]) -> Result<Overlay, String> {
         let mut overlay = Overlay::default();
@@ -112,10 +134,10 @@ mod tests {
             (
                 "a",
                 &[
-                    ("etc", Kind::Directory),
+                    ("etc", DIRECTORY),
                     ("etc/one", FILE),
                     ("etc/two", FILE),
-                    ("opt", Kind::Directory),
+                    ("opt", DIRECTORY),
                     ("opt/x", FILE),
                     ("lib", link()),
                 ],
@@ -123,9 +145,9 @@ mod tests {
             (
                 "b",
                 &[
-                    ("etc", Kind::Directory),
+                    ("etc", DIRECTORY),
                     ("etc/two", link()),
-                    ("lib", Kind::Directory),
+                    ("lib", DIRECTORY),
                     ("lib/y", FILE),
                     ("opt", FILE),
                 ],
@@ -136,7 +158,7 @@ mod tests {
         assert_eq!(
             rows,
             [
-                "etc=a/etc",
+                "etc=b/etc",
                 "etc/one=a/etc/one",
                 "etc/two=b/etc/two",
                 "lib=b/lib",
@@ -145,9 +167,13 @@ mod tests {
             ]
         );
         assert!(made.has_content());
-        let empty = overlay(&[("a", &[("etc", Kind::Directory)])]).expect("an overlay");
+        let empty = overlay(&[("a", &[("etc", DIRECTORY)])]).expect("an overlay");
         assert!(!empty.has_content());
         assert!(overlay(&[("a", &[("pipe", Kind::Other)])]).is_err());
+        for name in ["foo\nmine", "tab\tbed", "esc\u{1b}[2J"] {
+            let why = overlay(&[("a", &[(name, FILE)])]).expect_err("a control character");
+            assert!(why.contains("control character"), "{why}");
+        }
     }
 
     #[test]
@@ -163,10 +189,27 @@ mod tests {
             "id_rsa",
             "id_ed25519",
             "a.crt",
+            ".htpasswd",
+            ".pgpass",
+            ".dockerconfigjson",
+            "kubeconfig",
+            "root/.kube/config",
+            ".docker/config.json",
         ];
         let found: Vec<_> = names.iter().map(|name| (*name, FILE)).collect();
-        let made =
-            overlay(&[("a", &found), ("b", &[("keys", FILE), ("environment", FILE), ("id_rsa.pub", FILE)])]);
+        let made = overlay(&[
+            ("a", &found),
+            (
+                "b",
+                &[
+                    ("keys", FILE),
+                    ("environment", FILE),
+                    ("etc/config", FILE),
+                    ("x.kube/config", FILE),
+                    ("id_rsa.pub", FILE),
+                ],
+            ),
+        ]);
         let made = made.expect("an overlay");
         let mut seen: Vec<_> = made.sensitive().collect();
         seen.sort();
@@ -183,6 +226,14 @@ mod tests {
             ("# x\n  from a AS b\nFROM c\n", format!("# x\n  from a AS b\n{copy}\nFROM c\n")),
             ("FROM a", format!("FROM a\n{copy}")),
             ("FROM a\ncopy --chown=2 rootfs/ /\n", "FROM a\ncopy --chown=2 rootfs/ /\n".to_owned()),
+            ("FROM a\nCOPY --chown=2 \\\n rootfs/ /", "FROM a\nCOPY --chown=2 \\\n rootfs/ /".to_owned()),
+            (
+                "FROM a\n# we do not copy the rootfs/ by hand",
+                format!("FROM a\n{copy}\n# we do not copy the rootfs/ by hand"),
+            ),
+            ("FROM a\nRUN copy rootfs/ x", format!("FROM a\n{copy}\nRUN copy rootfs/ x")),
+            ("FROM a\nRUN <<E\nCOPY rootfs/ /\nE", format!("FROM a\n{copy}\nRUN <<E\nCOPY rootfs/ /\nE")),
+            ("FROM a\nCOPY --from=b /rootfs/ /", format!("FROM a\n{copy}\nCOPY --from=b /rootfs/ /")),
             ("FROMAGE\n", "FROMAGE\n".to_owned()),
             ("", String::new()),
             ("é\nFRO", "é\nFRO".to_owned()),

@@ -1,27 +1,23 @@
-//! Writing what comes of definitions: only what changed, and nothing goes but what an earlier run made.
+//! Writing what comes of definitions: only what changed, and nothing is replaced or removed but what an earlier run made.
 //!
-//! What was made is listed in a file at the top of the output. Links in the output are replaced and never followed. Not made durable: it can
-//! always be made again.
+//! What was made is listed in a file at the top of the output. Links in the output are never followed. Not made durable: it can always be made
+//! again.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 
 use larder_store::Error as StoreError;
 use larder_store::fs::unique;
 
 use super::Definitions;
 use super::error::{Error, Result};
-use super::folder::{Folder, Kind};
+use super::folder::Kind;
 use super::generate::{Made, files};
+use super::owned::{LIST, foreign, listed, look};
 use super::rootfs::Item;
-
-/// Paths that were made, a line each.
-const LIST: &str = ".larder-generated";
-/// Bytes of it.
-const LONGEST_LIST: u64 = 64 << 20;
 
 /// What was written.
 #[derive(Debug, Default)]
@@ -34,43 +30,110 @@ pub(crate) struct Written {
 impl Definitions {
     /// Writes all files below a directory, which is made where it is not there.
     pub(crate) fn write(&self, out: &Path) -> Result<Written> {
-        let files = files(self).map_err(|why| Error::Wrong(vec![why]))?;
-        fs::create_dir_all(out).map_err(StoreError::io("create", out))?;
+        let mut files = files(self).map_err(|why| Error::Wrong(vec![why]))?;
         let before = listed(out)?;
+        let same = foreign(self, out, &files, &before)?;
+        fs::create_dir_all(out).map_err(StoreError::io("create", out))?;
         let mut written = Written::default();
         for path in before.iter().filter(|path| !files.contains_key(*path)) {
             if remove(out, path)? {
                 written.removed.push(path.clone());
             }
         }
+        files.retain(|path, _| !same.contains(path));
         // Before anything is written: what a killed run made is known to the next one.
-        let text: String = files.keys().map(|path| format!("{path}\n")).collect();
-        put(&out.join(LIST), text.as_bytes(), 0o666)?;
+        let list: String = files.keys().map(|path| format!("{path}\n")).collect();
+        self.put(out, Made::Text(&list), &out.join(LIST))?;
         for (path, made) in &files {
             let at = ensure_parents(out, path)?;
-            let is_new = match made {
-                Made::Text(text) => put(&at, text.as_bytes(), 0o666)?,
-                Made::Item(item) => put_item(&self.folder, item, &at)?,
-            };
-            if is_new {
+            if self.put(out, *made, &at)? {
                 written.changed.insert(path.clone());
             }
         }
         Ok(written)
     }
-}
 
-fn wrong(path: &Path, why: &str) -> Error {
-    Error::Wrong(vec![format!("{}: {why}", path.display())])
-}
-
-/// What stands there, be it a link.
-fn look(path: &Path) -> Result<Option<Metadata>> {
-    match path.symlink_metadata() {
-        Ok(meta) => Ok(Some(meta)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(StoreError::io("stat", path)(error).into()),
+    /// Puts a file, a link or a directory there; whether anything changed.
+    fn put(&self, out: &Path, made: Made<'_>, at: &Path) -> Result<bool> {
+        let there = look(at)?;
+        if let Some(meta) = &there
+            && is_there(self, made, at, meta)?
+        {
+            return Ok(false);
+        }
+        let is_dir = there.as_ref().is_some_and(Metadata::is_dir);
+        if is_dir && !made.is_directory() {
+            // What an earlier run made in it has gone.
+            fs::remove_dir(at).map_err(|_| in_the_way(at, "a file is to be there"))?;
+        }
+        match made {
+            Made::Text(text) => replace(out, at, 0o666, |mut file| file.write_all(text.as_bytes()))?,
+            Made::Item(Item { kind: Kind::Directory { mode }, .. }) => {
+                if !is_dir {
+                    there.map_or(Ok(()), |_| fs::remove_file(at)).map_err(StoreError::io("remove", at))?;
+                    fs::create_dir(at).map_err(StoreError::io("create", at))?;
+                }
+                fs::set_permissions(at, Permissions::from_mode(mode | OPEN))
+                    .map_err(StoreError::io("chmod", at))?;
+            }
+            Made::Item(Item { kind: Kind::Link(target), .. }) => {
+                if there.is_some() && !is_dir {
+                    fs::remove_file(at).map_err(StoreError::io("remove", at))?;
+                }
+                symlink(target, at).map_err(StoreError::io("link", at))?;
+            }
+            Made::Item(Item { kind: Kind::File { mode }, from }) => {
+                let mut file = self.source(from)?;
+                replace(out, at, 0o600, |mut out| {
+                    io::copy(&mut file, &mut out)?;
+                    // Behind the content: writing takes away setuid.
+                    out.set_permissions(Permissions::from_mode(*mode))
+                })?;
+            }
+            Made::Item(Item { kind: Kind::Other, .. }) => return Err(in_the_way(at, "it is no file")),
+        }
+        Ok(true)
     }
+
+    /// A file of the folder that was there when it was read.
+    fn source(&self, path: &str) -> Result<File> {
+        let gone = || Error::Wrong(vec![format!("{}: has gone meanwhile", self.folder.shown(path))]);
+        self.folder.file(path)?.ok_or_else(gone)
+    }
+}
+
+/// What whoever made a directory may do in it, whatever its mode is in the folder: the next run writes there.
+const OPEN: u32 = 0o700;
+
+/// Whether this is there, just as it would be made.
+pub(super) fn is_there(
+    definitions: &Definitions,
+    made: Made<'_>,
+    at: &Path,
+    meta: &Metadata,
+) -> Result<bool> {
+    let mode = meta.mode() & 0o7777;
+    Ok(match made {
+        Made::Text(text) => {
+            meta.is_file()
+                && meta.len() == text.len() as u64
+                && fs::read(at).map_err(StoreError::io("read", at))? == text.as_bytes()
+        }
+        Made::Item(Item { kind, from }) => match kind {
+            Kind::Directory { mode: wanted } => meta.is_dir() && mode == wanted | OPEN,
+            Kind::Link(target) => {
+                meta.is_symlink() && fs::read_link(at).is_ok_and(|old| old == Path::new(target))
+            }
+            Kind::File { mode: wanted } => {
+                meta.is_file() && mode == *wanted && is_same(&definitions.source(from)?, at)?
+            }
+            Kind::Other => false,
+        },
+    })
+}
+
+fn in_the_way(path: &Path, why: &str) -> Error {
+    Error::InTheWay(vec![format!("{}: is in the way: {why}", path.display())])
 }
 
 /// The directories that lead to a path of the output, which are no links.
@@ -82,35 +145,16 @@ fn ensure_parents(out: &Path, path: &str) -> Result<PathBuf> {
         at.push(name);
         match look(&at)? {
             Some(meta) if meta.is_dir() => {}
-            Some(_) => return Err(wrong(&at, "is in the way: a directory is to be there; remove it")),
+            Some(_) => return Err(in_the_way(&at, "a directory is to be there")),
             None => fs::create_dir(&at).map_err(StoreError::io("create", &at))?,
         }
     }
     Ok(at.join(last))
 }
 
-/// Puts a file there, unless it is there with this content; whether it was put.
-fn put(at: &Path, bytes: &[u8], mode: u32) -> Result<bool> {
-    let there = look(at)?;
-    if let Some(meta) = &there {
-        if meta.is_dir() {
-            return Err(wrong(at, "is in the way: a file is to be there; remove it"));
-        }
-        if meta.is_file()
-            && meta.len() == bytes.len() as u64
-            && fs::read(at).map_err(StoreError::io("read", at))? == bytes
-        {
-            return Ok(false);
-        }
-    }
-    replace(at, mode, |mut file| file.write_all(bytes))?;
-    Ok(true)
-}
-
-/// Under a temporary name beside it, then renamed.
-fn replace(at: &Path, mode: u32, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
-    let name = at.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = at.with_file_name(format!(".{name}.{}", unique()));
+/// Under a temporary name at the top of the output, then renamed: what a killed run leaves is in no image.
+fn replace(out: &Path, at: &Path, mode: u32, fill: impl FnOnce(&File) -> io::Result<()>) -> Result<()> {
+    let temporary = out.join(format!("{LIST}.{}", unique()));
     let mut options = OpenOptions::new();
     let file = options.write(true).create_new(true).mode(mode).open(&temporary);
     let file = file.map_err(StoreError::io("create", &temporary))?;
@@ -119,55 +163,6 @@ fn replace(at: &Path, mode: u32, fill: impl FnOnce(&File) -> io::Result<()>) -> 
         let _ = fs::remove_file(&temporary);
     }
     Ok(written.map_err(StoreError::io("write", at))?)
-}
-
-/// Puts a file, a link or a directory of a `rootfs/` there; whether anything changed.
-fn put_item(folder: &Folder, item: &Item, at: &Path) -> Result<bool> {
-    let there = look(at)?;
-    let in_the_way = || wrong(at, "is in the way; remove it");
-    match &item.kind {
-        Kind::Directory => match there {
-            Some(meta) if meta.is_dir() => Ok(false),
-            Some(_) => Err(in_the_way()),
-            None => fs::create_dir(at).map(|()| true).map_err(|e| StoreError::io("create", at)(e).into()),
-        },
-        Kind::Link(target) => {
-            match there {
-                Some(meta) if meta.is_dir() => return Err(in_the_way()),
-                Some(meta)
-                    if meta.is_symlink() && fs::read_link(at).is_ok_and(|old| old == Path::new(target)) =>
-                {
-                    return Ok(false);
-                }
-                Some(_) => fs::remove_file(at).map_err(StoreError::io("remove", at))?,
-                None => {}
-            }
-            symlink(target, at).map_err(StoreError::io("link", at))?;
-            Ok(true)
-        }
-        Kind::File { is_executable } => {
-            if there.as_ref().is_some_and(Metadata::is_dir) {
-                return Err(in_the_way());
-            }
-            let shown = folder.shown(&item.from);
-            let Some(mut file) = folder.file(&item.from)? else {
-                return Err(wrong(Path::new(&shown), "has gone meanwhile"));
-            };
-            let mode = if *is_executable { 0o777 } else { 0o666 };
-            if let Some(meta) = there.filter(Metadata::is_file)
-                && (meta.mode() & 0o111 != 0) == *is_executable
-                && is_same(&file, at)?
-            {
-                return Ok(false);
-            }
-            replace(at, mode, |mut out| {
-                io::Seek::rewind(&mut file)?;
-                io::copy(&mut file, &mut out).map(drop)
-            })?;
-            Ok(true)
-        }
-        Kind::Other => Err(in_the_way()),
-    }
 }
 
 /// Whether a file has this content.
@@ -191,22 +186,6 @@ fn is_same(file: &File, at: &Path) -> Result<bool> {
             Err(error) => return Err(StoreError::io("read", at)(error).into()),
         }
     }
-}
-
-/// What an earlier run made. A list that cannot be read is none: nothing is removed then.
-fn listed(out: &Path) -> Result<BTreeSet<String>> {
-    let path = out.join(LIST);
-    if !look(&path)?.is_some_and(|meta| meta.is_file() && meta.len() <= LONGEST_LIST) {
-        return Ok(BTreeSet::new());
-    }
-    let text = fs::read(&path).map_err(StoreError::io("read", &path))?;
-    let text = String::from_utf8(text).unwrap_or_default();
-    let is_below = |line: &&str| {
-        !line.is_empty()
-            && *line != LIST
-            && Path::new(line).components().all(|part| matches!(part, Component::Normal(_)))
-    };
-    Ok(text.lines().filter(is_below).map(str::to_owned).collect())
 }
 
 /// Removes what an earlier run made, and directories that are empty then; whether it was there.

@@ -73,6 +73,30 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
             ],
             "a/2x and a/2x/1/Dockerfile cannot both be files",
         ),
+        (
+            &[
+                ("t/1/image.yml", "name: team\ntags: [{name: app}]"),
+                ("t/1/Dockerfile.jinja2", "FROM scratch"),
+                ("t/1/rootfs/Dockerfile", "x"),
+                ("t/2/image.yml", "name: team/app\ntags: [{name: rootfs}]"),
+                ("t/2/Dockerfile.jinja2", "FROM scratch"),
+            ],
+            "team/app/rootfs/Dockerfile would come of two images",
+        ),
+        (
+            &[
+                ("t/1/image.yml", "name: team\ntags: [{name: app}]"),
+                ("t/1/Dockerfile.jinja2", "FROM scratch"),
+                ("t/1/rootfs/x", "x"),
+                ("t/2/image.yml", "name: team/app\ntags: [{name: rootfs}]"),
+                ("t/2/Dockerfile.jinja2", "FROM scratch"),
+            ],
+            "team/app/rootfs has the files of two images",
+        ),
+        (
+            &[("a/1/image.yml", ONE), ("a/1/Dockerfile.jinja2", "FROM scratch"), ("a/1/rootfs", "x")],
+            "images/a/1/rootfs: is no directory",
+        ),
     ];
     for (files, words) in cases {
         let sandbox = Sandbox::new();
@@ -107,4 +131,58 @@ fn what_is_asked_for_has_to_be_there() {
         told.contains(".image-manager.yml: line 1, column 10: unknown key \"vednor\"; did you mean vendor?"),
         "{told}"
     );
+}
+
+#[test]
+fn no_image_is_built_where_a_dockerfile_cannot_be_read() {
+    let sandbox = Sandbox::new();
+    put(
+        &sandbox,
+        &[
+            ("images/a/1/image.yml", ONE),
+            ("images/a/1/Dockerfile.jinja2", "FROM scratch\nCMD a\n"),
+            ("images/b/1/image.yml", ONE),
+            ("images/b/1/Dockerfile.jinja2", "FROM scratch\nRUNN x\n"),
+            ("images/c/1/image.yml", ONE),
+            ("images/c/1/Dockerfile.jinja2", "FROM scratch\nCOPPY x\n"),
+        ],
+    );
+    let told = sandbox.fail(["def", "build", "--all"], 1);
+    for words in ["dist/b/1/Dockerfile:2: RUNN: no such instruction", "dist/c/1/Dockerfile:2: COPPY"] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(!sandbox.store().exists() && !sandbox.path("dist").exists());
+    // Another builder may know more.
+    let output = sandbox.larder(["def", "generate"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("larder cannot build dist/b/1/Dockerfile:2"), "{told}");
+    sandbox.ok(["def", "build", "a"]);
+}
+
+#[test]
+fn files_that_are_none_are_not_passed_over() {
+    let sandbox = Sandbox::new();
+    put(
+        &sandbox,
+        &[("images/a/1/image.yml", ONE), ("images/a/1/Dockerfile.jinja2", "FROM scratch\nCMD a\n")],
+    );
+    for verb in [["def", "generate"].as_slice(), &["def", "build", "a"]] {
+        let told = sandbox.fail([verb, &["-o", "-"]].concat(), 2);
+        assert!(told.contains("-: is no directory") && !sandbox.path("-").exists(), "{told}");
+    }
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, sandbox.path(at)).unwrap();
+    link("nowhere", ".image-manager.yml");
+    let told = sandbox.fail(["def", "build", "a"], 1);
+    assert!(told.contains(".image-manager.yml: is no file"), "{told}");
+    std::fs::remove_file(sandbox.path(".image-manager.yml")).unwrap();
+    std::fs::create_dir(sandbox.path(".image-manager.yml")).unwrap();
+    let told = sandbox.fail(["def", "build", "a"], 1);
+    assert!(told.contains(".image-manager.yml: is no file"), "{told}");
+    link("nowhere", "images/a/1/rootfs");
+    let told = sandbox.fail(["def", "generate"], 1);
+    assert!(told.contains("images/a/1/rootfs: is no directory"), "{told}");
+    std::fs::remove_file(sandbox.path("images/a/1/rootfs")).unwrap();
+    link("test.yml.jinja2", "images/a/1/test.yml.jinja2");
+    let told = sandbox.fail(["def", "generate"], 1);
+    assert!(told.contains("test.yml.jinja2: is a link that leads back to itself"), "{told}");
 }

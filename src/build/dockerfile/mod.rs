@@ -86,6 +86,13 @@ pub(crate) fn parse(text: &str) -> Result<Dockerfile, Vec<Problem>> {
     }
 }
 
+/// The instructions of a text, whatever is wrong with them: their lines joined, without comments and heredocs.
+pub(crate) fn instructions(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let escape = directives(text).unwrap_or('\\');
+    lines::split(text, escape, &mut Vec::new()).into_iter().map(|line| line.text).collect()
+}
+
 /// A trigger that a base image brings, as a step of the line with its FROM.
 pub(crate) fn trigger(line: usize, text: &str) -> Result<Step, Problem> {
     let text = text.trim().to_owned();

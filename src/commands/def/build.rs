@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::super::build::{How, make, register};
 use super::super::plain_http::PlainHttp;
 use super::super::pull;
-use super::{Folder, give, known};
+use super::{Folder, checked, give, known};
 use crate::build::engine;
 use crate::cli::{Context, Format, Outcome, fail, line, note, print_json};
 use crate::def::generate::directory;
@@ -106,6 +106,7 @@ struct Done {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    super::check_output(&args.output)?;
     let definitions = args.folder.read()?;
     let settings = read_settings(&args.folder.project())?;
     let wanted = wanted(&definitions, args)?;
@@ -114,13 +115,18 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         Some(_) => Some(pull::registries(context, &args.plain_http)?),
         None => None,
     };
+    let numbers = if args.only { wanted } else { definitions.with_needs(&wanted) };
+    let tags = numbers.iter().map(|at| &definitions.tags[*at]);
+    let mut wrong = checked::wrong(tags, &args.output);
+    if !wrong.is_empty() {
+        return Err(fail(wrong.remove(0)).with_lines(wrong));
+    }
     definitions.write(&args.output)?;
     let store = context.store()?;
     let origin = known::origin(&args.folder.project());
     let work = Work { context, args, store: &store, definitions: &definitions, settings: &settings, origin };
     let (mut rows, mut built) = (Vec::new(), 0);
     let mut index = store.index()?;
-    let numbers = if args.only { wanted } else { definitions.with_needs(&wanted) };
     for at in numbers {
         context.cancel.check()?;
         let tag = &definitions.tags[at];
@@ -178,8 +184,12 @@ fn wanted(definitions: &Definitions, args: &Args) -> Outcome<Vec<usize>> {
 
 fn read_settings(project: &Path) -> Outcome<Settings> {
     let path = project.join(settings::FILE);
-    if !path.is_file() {
+    if path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         return Ok(Settings::default());
+    }
+    if !path.is_file() {
+        let hint = "labels and the registry are read from it; remove it where there are none";
+        return Err(fail(format!("{}: is no file that can be read", path.display())).with_hint(hint));
     }
     let mut file = File::open(&path).map_err(larder_store::Error::io("open", &path))?;
     let text = engine::text_of(&mut file as &mut dyn Read, &path)?;

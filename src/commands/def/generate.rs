@@ -29,6 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Outcome {
+    super::check_output(&args.output)?;
     let definitions = args.folder.read()?;
     let written = definitions.write(&args.output)?;
     note(format_args!(
@@ -37,6 +38,10 @@ pub(super) fn run(args: &Args) -> Outcome {
         count(written.changed.len(), "file"),
         written.removed.len()
     ));
+    // Another builder may take them all the same.
+    for why in super::checked::wrong(definitions.tags.iter(), &args.output) {
+        note(format_args!("larder cannot build {why}"));
+    }
     let mut rows = Vec::new();
     for tag in &definitions.tags {
         let directory = directory(tag);

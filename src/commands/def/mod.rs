@@ -1,6 +1,7 @@
 //! `larder def`: image definitions.
 
 mod build;
+mod checked;
 mod ci;
 mod generate;
 mod give;
@@ -76,6 +77,16 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         Verb::Test(args) => test::run(context, args),
         Verb::Ci(args) => ci::run(args),
         Verb::Graph(args) => graph::run(args),
+    }
+}
+
+/// Files are written into a directory: stdout is none.
+fn check_output(output: &Path) -> Outcome {
+    match output.as_os_str() == "-" {
+        true => Err(fail("-: is no directory that files could be written into")
+            .with_hint("-o names a directory; one of this name is ./-")
+            .usage()),
+        false => Ok(()),
     }
 }
 
