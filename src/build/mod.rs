@@ -6,9 +6,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod args;
+pub(crate) mod args;
 pub(crate) mod copy;
-mod dockerfile;
+pub(crate) mod dockerfile;
 pub(crate) mod engine;
 pub(crate) mod ensure;
 mod expand;
@@ -17,7 +17,7 @@ mod history;
 mod ignore;
 mod path;
 mod pattern;
-mod plan;
+pub(crate) mod plan;
 mod problem;
 pub(crate) mod run;
 mod state;

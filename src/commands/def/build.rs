@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::super::build::{How, make, register};
 use super::super::plain_http::PlainHttp;
 use super::super::pull;
+use super::affected::affected;
 use super::{Folder, give, known};
 use crate::build::engine;
 use crate::cli::{Context, Format, Outcome, fail, line, note, print_json};
@@ -121,6 +122,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let (mut rows, mut built) = (Vec::new(), 0);
     let mut index = store.index()?;
     let numbers = if args.only { wanted } else { definitions.with_needs(&wanted) };
+    work.check(&numbers)?;
     for at in numbers {
         context.cancel.check()?;
         let tag = &definitions.tags[at];
@@ -166,12 +168,7 @@ fn wanted(definitions: &Definitions, args: &Args) -> Outcome<Vec<usize>> {
     }
     let mut wanted: BTreeSet<_> = super::numbers(definitions, &args.names)?.into_iter().collect();
     for base in &args.affected_by {
-        let found = definitions.affected_by(base);
-        let is_known = || !definitions.find(base).is_empty();
-        if found.is_empty() && !is_known() {
-            note(format_args!("{base}: no Dockerfile names it, and nothing is affected"));
-        }
-        wanted.extend(found);
+        wanted.extend(affected(definitions, base)?);
     }
     Ok(wanted.into_iter().collect())
 }
@@ -203,15 +200,43 @@ fn place(args: &Args, settings: &Settings) -> Outcome<Option<String>> {
 }
 
 impl Work<'_> {
-    /// Sees to it that an image is there under all its names.
-    fn one(&self, tag: &Tag, index: &mut Index) -> Outcome<Done> {
-        let names = tag.references();
-        let reference = names.first().ok_or_else(|| fail("is no name of an image"))?;
+    /// All that is wrong with the Dockerfiles of these tags is told before the first of them is built.
+    fn check(&self, numbers: &[usize]) -> Outcome {
+        let mut wrong = Vec::new();
+        for at in numbers {
+            self.context.cancel.check()?;
+            let (directory, source) = self.source(&self.definitions.tags[*at])?;
+            let error = match engine::images(&self.args.how.request(&directory, &source)?) {
+                Ok(_) => continue,
+                Err(error) => error,
+            };
+            match error {
+                error @ engine::Error::Problems { .. } => wrong.extend(error.lines()),
+                error => return Err(error.into()),
+            }
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let first = wrong.remove(0);
+        Err(fail(first).with_lines(wrong))
+    }
+
+    /// Where the Dockerfile of a tag is, and what is in it.
+    fn source(&self, tag: &Tag) -> Outcome<(PathBuf, engine::Source)> {
         let directory = self.args.output.join(directory(tag));
         let file = directory.join("Dockerfile").display().to_string();
         let source = engine::Source::of_text(&directory, file, tag.dockerfile.clone())?;
         // What came of the image is no part of it.
         let source = source.without(ARCHIVE)?;
+        Ok((directory, source))
+    }
+
+    /// Sees to it that an image is there under all its names.
+    fn one(&self, tag: &Tag, index: &mut Index) -> Outcome<Done> {
+        let names = tag.references();
+        let reference = names.first().ok_or_else(|| fail("is no name of an image"))?;
+        let (directory, source) = self.source(tag)?;
         let mut request = self.args.how.request(&directory, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
         let fetch =
