@@ -6,7 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod args;
+pub(crate) mod args;
 pub(crate) mod copy;
 pub(crate) mod dockerfile;
 pub(crate) mod engine;
@@ -17,7 +17,7 @@ mod history;
 mod ignore;
 mod path;
 mod pattern;
-mod plan;
+pub(crate) mod plan;
 mod problem;
 pub(crate) mod run;
 mod state;

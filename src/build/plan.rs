@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use larder_store::reference::Reference;
+
 use super::args::{Given, Globals};
 use super::dockerfile::{Dockerfile, Instruction, Stage, Step};
 use super::expand;
@@ -100,6 +102,29 @@ pub(crate) fn plan(
     planned.retain(|stage| kept.contains(&stage.number));
     let unused = given.unused(|name| is_declared(dockerfile, &planned, name));
     Ok(Plan { escape: dockerfile.escape, globals, stages: planned, unused, names })
+}
+
+/// The images that all stages begin with or copy from, as far as that can be said of a Dockerfile that may be wrong elsewhere. A name that
+/// is made of variables counts where something is left of it.
+pub(crate) fn named(dockerfile: &Dockerfile, given: Given) -> Vec<String> {
+    let names = names_of(dockerfile);
+    let globals = Globals::of(dockerfile, given).unwrap_or_default();
+    let mut found = Vec::new();
+    for (number, stage) in dockerfile.stages.iter().enumerate() {
+        let is_known = |name: &String| !stage.from.base.contains('$') || name.parse::<Reference>().is_ok();
+        match base(&names, number, stage, dockerfile.escape, &globals) {
+            Ok((Base::Image(name), _)) if is_known(&name) => found.push(name),
+            // No name, which is for others to say.
+            Err(_) if !stage.from.base.contains('$') => found.push(stage.from.base.clone()),
+            _ => {}
+        }
+        for step in &stage.steps {
+            if let Ok(Some(Origin::Image(name))) = step_origin(&names, number, step) {
+                found.push(name);
+            }
+        }
+    }
+    found
 }
 
 impl Plan {

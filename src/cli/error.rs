@@ -262,7 +262,10 @@ impl From<def::Error> for CommandError {
     fn from(error: def::Error) -> CommandError {
         let hint = error.hint().map(str::to_owned);
         match error {
-            def::Error::Store(error) => error.into(),
+            def::Error::Store(error) => {
+                let error = CommandError::from(error);
+                CommandError { hint: error.hint.clone().or(hint), ..error }
+            }
             def::Error::Wrong(mut lines) | def::Error::InTheWay(mut lines) if !lines.is_empty() => {
                 let message = lines.remove(0);
                 CommandError { message, more: lines, hint, kind: ErrorKind::Failed }

@@ -1,6 +1,7 @@
 //! Why definitions cannot be read or written.
 
 use larder_store::Error as StoreError;
+use rustix::io::Errno;
 
 /// The result of this module.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,6 +33,11 @@ impl Error {
             ),
             Error::Cycle(_) => {
                 Some("resolve_base_image and extends say what an image needs; one of these has to do without")
+            }
+            Error::Store(StoreError::Io { source, .. })
+                if source.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
+            {
+                Some("it is a link that leads to itself; put a file in its place")
             }
             Error::Store(_) => None,
         }

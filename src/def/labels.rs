@@ -46,7 +46,8 @@ pub(crate) fn seen(
     origin.revision.iter().for_each(|commit| set(format!("{PREFIX}revision"), commit.clone()));
     let remote = origin.remote.as_deref().and_then(address);
     remote.into_iter().for_each(|address| set(format!("{PREFIX}source"), address));
-    let written = named::last_from(dockerfile).filter(|name| !name.contains('$'));
+    let last = named::last_from(dockerfile);
+    let written = last.as_deref().filter(|name| !name.contains('$'));
     match (base, written) {
         (Some(base), _) => {
             set(base::NAME.to_owned(), base.name.familiar());

@@ -62,7 +62,8 @@ impl Lock {
 
     /// The Dockerfile with the versions of packages that `apt-get install` names, and the digest of its base.
     pub(super) fn apply(&self, dockerfile: &str) -> String {
-        let base = named::last_from(dockerfile).unwrap_or_default();
+        let last = named::last_from(dockerfile);
+        let base = last.as_deref().unwrap_or_default();
         // The colon of a port is none of a tag.
         let has_tag = base.rsplit('/').next().is_some_and(|name| name.contains([':', '@']));
         let base = if has_tag { base.to_owned() } else { format!("{base}:latest") };
@@ -79,16 +80,22 @@ impl Lock {
 /// FROM of this base by its digest.
 fn pin_base(dockerfile: &str, base: &str, pinned: &str) -> String {
     let short = base.strip_suffix(":latest");
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        let is_from = words.next().is_some_and(|word| word.eq_ignore_ascii_case("from"));
-        let name = words.find(|word| !word.starts_with("--"));
-        match name.filter(|name| is_from && (*name == base || Some(*name) == short)) {
-            Some(name) => line.replacen(name, pinned, 1),
-            None => line.to_owned(),
-        }
-    };
-    dockerfile.split('\n').map(line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = dockerfile.split('\n').map(str::to_owned).collect();
+    for from in named::froms(dockerfile) {
+        let Some(lines) = lines.get_mut(from) else { continue };
+        let is_part = |word: &&str| !word.starts_with("--") && *word != "\\" && *word != "`";
+        let name = lines.iter().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+        let mut words =
+            name.flat_map(|(at, line)| line.split_whitespace().filter(is_part).map(move |word| (at, word)));
+        // Behind FROM itself.
+        let Some((at, name)) = words.nth(1).filter(|(_, name)| *name == base || Some(*name) == short) else {
+            continue;
+        };
+        let begin = name.as_ptr().addr() - lines[at].as_ptr().addr();
+        let end = begin + name.len();
+        lines[at].replace_range(begin..end, pinned);
+    }
+    lines.join("\n")
 }
 
 /// Words of `apt-get install` and `apt install` that are these packages, without a version yet, get theirs.
@@ -155,6 +162,9 @@ mod tests {
             "FROM base:1\nRUN apt-get install curl=8.5.0-2"
         );
         assert_eq!(lock.apply(""), "");
+        let hidden = "RUN <<EOF\nfrom ubuntu:24.04\nEOF\nFROM --platform=a \\\n# FROM\n ";
+        let text = format!("FROM x\n{hidden}ubuntu:24.04 AS ubuntu:24.04");
+        assert_eq!(lock.apply(&text), format!("FROM x\n{hidden}ubuntu@{DIGEST} AS ubuntu:24.04"));
         assert_eq!(lock.apply("from\tubuntu:24.04\r"), format!("from\tubuntu@{DIGEST}\r"));
     }
 

@@ -110,8 +110,17 @@ impl Definitions {
     /// The numbers of the tags that `NAME` or `NAME:TAG` means, an alias included; empty where there is none.
     pub(crate) fn find(&self, wanted: &str) -> Vec<usize> {
         let full: Option<Reference> = wanted.parse().ok();
+        // NAME, however it is spelt: docker.io/library/zed is zed.
+        let has_tag = wanted.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+        let name = full.as_ref().filter(|_| !has_tag);
+        let is_name = |tag: &Tag| {
+            let its = tag.name.parse::<Reference>();
+            name.is_some_and(|name| its.is_ok_and(|its| its.familiar_name() == name.familiar_name()))
+        };
         let means = |tag: &Tag| {
-            tag.name == wanted || full.as_ref().is_some_and(|full| tag.references().contains(full))
+            tag.name == wanted
+                || is_name(tag)
+                || full.as_ref().is_some_and(|full| tag.references().contains(full))
         };
         (0..self.tags.len()).filter(|at| means(&self.tags[*at])).collect()
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::folder::Kind;
+use super::named;
 use crate::build::dockerfile::instructions;
 
 /// What lies where: its path below `rootfs/`, with the path in the folder that it comes from.
@@ -97,15 +98,10 @@ pub(super) fn with_copy(dockerfile: &str, user: &str) -> String {
     if instructions(dockerfile).iter().any(copies) {
         return dockerfile.to_owned();
     }
-    let is_from = |line: &str| {
-        let line = line.trim_start();
-        let word = line.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("from"));
-        word && line[4..].starts_with(char::is_whitespace)
-    };
     let mut lines: Vec<&str> = dockerfile.split('\n').collect();
     let copy = format!("COPY --chown={user} rootfs/ /");
-    if let Some(from) = lines.iter().position(|line| is_from(line)) {
-        lines.insert(from + 1, &copy);
+    if let Some(from) = named::froms(dockerfile).first() {
+        lines.insert(from.end.min(lines.len()), &copy);
     }
     lines.join("\n")
 }
@@ -225,6 +221,9 @@ mod tests {
             ("FROM a\nRUN b", format!("FROM a\n{copy}\nRUN b")),
             ("# x\n  from a AS b\nFROM c\n", format!("# x\n  from a AS b\n{copy}\nFROM c\n")),
             ("FROM a", format!("FROM a\n{copy}")),
+            ("FROM \\\n# c\n  a\nRUN b", format!("FROM \\\n# c\n  a\n{copy}\nRUN b")),
+            ("# escape=`\nFROM `\na\n", format!("# escape=`\nFROM `\na\n{copy}\n")),
+            ("ARG A=\"\\\nfrom b\"\nFROM a\n", format!("ARG A=\"\\\nfrom b\"\nFROM a\n{copy}\n")),
             ("FROM a\ncopy --chown=2 rootfs/ /\n", "FROM a\ncopy --chown=2 rootfs/ /\n".to_owned()),
             ("FROM a\nCOPY --chown=2 \\\n rootfs/ /", "FROM a\nCOPY --chown=2 \\\n rootfs/ /".to_owned()),
             (

@@ -1,5 +1,8 @@
 //! The commands of tests, by the runtime that RUN has: every test on files of its own above the image's layers.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -13,6 +16,7 @@ use larder_store::snapshots::{NewSnapshot, Snapshot, Snapshots};
 use larder_store::store::Store;
 use larder_store::tree::{Directory, Stack, copy_stack};
 use larder_store::unpack::{Layer, unpack_image};
+use rustix::fs::OFlags;
 
 use super::command::{Call, Calls, Limits, Ran};
 use super::config::{RunOptions, TestFile};
@@ -217,9 +221,13 @@ fn absolute(dir: &Dir) -> Result<PathBuf> {
 
 /// Lines of `NAME=value`, with quotes and comments as `.env` files have them.
 fn env_file(path: &str) -> Result<Vec<(String, String)>> {
-    use std::io::Read;
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    // Nobody may write to a pipe, and nothing could end the wait.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(Error::io("open", path))?;
+    if !file.metadata().map_err(Error::io("stat", path))?.is_file() {
+        return Err(Error::invalid(path, "is no file"));
+    }
     file.take(MAX_ENV_FILE + 1).read_to_string(&mut text).map_err(Error::io("read", path))?;
     if text.len() as u64 > MAX_ENV_FILE {
         return Err(Error::invalid(path, format!("has more than {MAX_ENV_FILE} bytes")));
@@ -249,4 +257,23 @@ fn env_file(path: &str) -> Result<Vec<(String, String)>> {
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_file_is_a_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("env");
+        let text = || path.to_str().expect("a path").to_owned();
+        std::fs::write(&path, "A=1\nexport B=\"$A 2\" # c\n").expect("written");
+        let pairs = env_file(&text()).expect("variables");
+        assert_eq!(pairs.first(), Some(&("A".to_owned(), "1".to_owned())));
+        std::fs::remove_file(&path).expect("removed");
+        // Nobody writes to it.
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).expect("a pipe");
+        assert!(env_file(&text()).is_err_and(|error| error.to_string().ends_with("is no file")));
+    }
 }

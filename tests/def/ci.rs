@@ -248,3 +248,35 @@ fn the_commit_of_the_run_is_what_is_built() {
         assert_eq!(url.trim(), format!("file://{}/team/images", sandbox.root().display()));
     }
 }
+
+/// A build of it has no such image either.
+#[test]
+fn what_is_no_instruction_is_no_job() {
+    let sandbox = Sandbox::new();
+    put(
+        &sandbox,
+        &[
+            ("images/app/1/image.yml", "tags: [{name: '1'}]"),
+            (
+                "images/app/1/Dockerfile.jinja2",
+                "ARG B=low\nFROM \\\n  ${B}:1\nRUN <<EOF\nfrom os import path\nfrom app:1\nEOF\n",
+            ),
+            ("images/low/1/image.yml", "tags: [{name: '1'}]"),
+            ("images/low/1/Dockerfile.jinja2", "FROM scratch\n"),
+        ],
+    );
+    let value: Value = serde_saphyr::from_str(&sandbox.ok(["def", "ci", "github"])).unwrap();
+    let jobs: Vec<_> = value["jobs"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(
+        jobs.iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from([&"build-app".into(), &"build-low".into()])
+    );
+    assert_eq!(texts(&value["jobs"]["build-app"]["needs"]), ["build-low"]);
+}
+
+#[test]
+fn a_directory_that_is_missing_is_named() {
+    let said = sandbox().fail(["def", "ci", "github", "-o", ".github/workflows/images.yml"], 1);
+    assert!(said.contains(".github/workflows: there is no such directory"), "{said}");
+    assert!(said.contains("mkdir -p .github/workflows makes it"), "{said}");
+}

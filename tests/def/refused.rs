@@ -134,28 +134,31 @@ fn what_is_asked_for_has_to_be_there() {
 }
 
 #[test]
-fn no_image_is_built_where_a_dockerfile_cannot_be_read() {
+fn all_dockerfiles_are_read_before_anything_is_built() {
     let sandbox = Sandbox::new();
     put(
         &sandbox,
         &[
             ("images/a/1/image.yml", ONE),
-            ("images/a/1/Dockerfile.jinja2", "FROM scratch\nCMD a\n"),
+            ("images/a/1/Dockerfile.jinja2", "FROM scratch\nLABEL a=b\n"),
             ("images/b/1/image.yml", ONE),
             ("images/b/1/Dockerfile.jinja2", "FROM scratch\nRUNN x\n"),
             ("images/c/1/image.yml", ONE),
-            ("images/c/1/Dockerfile.jinja2", "FROM scratch\nCOPPY x\n"),
+            ("images/c/1/Dockerfile.jinja2", "FROM ${X}\n"),
         ],
     );
     let told = sandbox.fail(["def", "build", "--all"], 1);
-    for words in ["dist/b/1/Dockerfile:2: RUNN: no such instruction", "dist/c/1/Dockerfile:2: COPPY"] {
-        assert!(told.contains(words), "{told}");
-    }
+    assert!(told.contains("dist/b/1/Dockerfile:2: RUNN: no such instruction"), "{told}");
+    assert!(told.contains("dist/c/1/Dockerfile:1: FROM ${X}: no image is left of it"), "{told}");
     assert!(!sandbox.store().exists() && !sandbox.path("dist").exists());
-    // Another builder may know more.
+    // Another program may know it.
     let output = sandbox.larder(["def", "generate"]);
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && told.contains("larder cannot build dist/b/1/Dockerfile:2"), "{told}");
+    assert!(
+        output.status.success() && told.contains("b:1: Dockerfile:2: RUNN: no such instruction"),
+        "{told}"
+    );
+    // What is not asked for is in nobody's way.
     sandbox.ok(["def", "build", "a"]);
 }
 
@@ -185,4 +188,39 @@ fn files_that_are_none_are_not_passed_over() {
     link("test.yml.jinja2", "images/a/1/test.yml.jinja2");
     let told = sandbox.fail(["def", "generate"], 1);
     assert!(told.contains("test.yml.jinja2: is a link that leads back to itself"), "{told}");
+}
+
+#[test]
+fn what_affects_others_has_to_be_a_name() {
+    let sandbox = Sandbox::new();
+    put(
+        &sandbox,
+        &[
+            ("images/s1/1/image.yml", ONE),
+            ("images/s1/1/Dockerfile.jinja2", "ARG B=ubuntu\nFROM ${B}:24.04\n"),
+            ("images/zed/1/image.yml", "name: docker.io/library/zed\ntags: [{name: '1'}]"),
+            ("images/zed/1/Dockerfile.jinja2", "FROM scratch\nLABEL a=b\n"),
+        ],
+    );
+    for (base, words) in [
+        ("not valid!!", "--affected-by takes NAME"),
+        ("s1:9", "its tags are 1"),
+        ("docker.io/library/s1:9", "its tags are 1"),
+        ("ubunut:24.04", "did you mean ubuntu?"),
+        ("s2", "no Dockerfile names it"),
+    ] {
+        let code = if base == "s2" { 0 } else { 2 };
+        let output = sandbox.larder(["def", "build", "--affected-by", base]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{base}: {told}");
+        assert!(told.contains(words), "{base}: {told}");
+    }
+    // Another tag of it is an image that nobody here needs.
+    assert_eq!(sandbox.ok(["def", "build", "--affected-by", "ubuntu:22.04"]), "");
+    let told = sandbox.fail(["def", "build", "--affected-by", "ubuntu:24.04"], 3);
+    assert!(told.contains("s1:1"), "{told}");
+    // However it is spelt.
+    for name in ["zed", "library/zed", "docker.io/library/zed", "zed:1"] {
+        assert_eq!(sandbox.ok(["def", "build", name]).lines().count(), 1, "{name}");
+    }
 }

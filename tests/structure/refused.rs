@@ -2,7 +2,7 @@
 
 use super::{report, write};
 use crate::support::tarball::{Tarball, config, docker_archive_with, layer};
-use crate::support::{Sandbox, store};
+use crate::support::{Sandbox, need, peer, store};
 
 /// An image with these files, imported as `small:1`.
 fn image(sandbox: &Sandbox, layer: Vec<u8>) -> std::path::PathBuf {
@@ -182,4 +182,46 @@ fn without_a_runtime_commands_are_skipped_and_said_to_be() {
         "schemaVersion: 2.0.0\ncommandTests: [{name: c, command: a}]\ncontainerRunOptions: {privileged: true}\n",
     );
     fails(&sandbox, &["test", "small:1", "-f", "options.yml"], 7, "larder does not know privileged");
+}
+
+#[test]
+fn pipes_are_read_and_silent_ones_can_be_left() {
+    let sandbox = Sandbox::new();
+    let archive = image(&sandbox, layer("a", b"x"));
+    write(&sandbox, "good.yml", GOOD);
+    let pipe = sandbox.path("pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let (tests, bytes) = (GOOD.as_bytes().to_vec(), std::fs::read(archive).unwrap());
+    for (args, content) in [
+        (["test", "small:1", "-f", "pipe"].as_slice(), tests),
+        (&["test", "--archive", "pipe", "-f", "good.yml"], bytes),
+    ] {
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::fs::write(&pipe, &content).unwrap());
+            assert!(sandbox.ok(args).contains("1 passed"), "{args:?}");
+        });
+        let larder = sandbox.command(args);
+        let mut timeout = sandbox.enclose(need!(peer::tool("timeout"), "timeout"));
+        timeout.args(["--preserve-status", "-s", "TERM", "-k", "60", "1"]);
+        timeout.arg(larder.get_program()).args(larder.get_args());
+        assert_eq!(timeout.output().unwrap().status.code(), Some(143), "{args:?}");
+    }
+}
+
+#[test]
+fn stdin_is_neither_an_image_nor_a_test_file() {
+    let sandbox = Sandbox::new();
+    write(&sandbox, "good.yml", GOOD);
+    fails(
+        &sandbox,
+        &["test", "--archive", "-", "-f", "good.yml"],
+        2,
+        "--archive -: an archive or a layout is not read",
+    );
+    fails(
+        &sandbox,
+        &["test", "a:1", "-f", "good.yml", "-f", "-"],
+        2,
+        "-f -: a test file is not read from stdin",
+    );
 }

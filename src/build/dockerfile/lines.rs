@@ -12,6 +12,8 @@ use crate::build::problem::Problem;
 pub(super) struct Line {
     /// Where it begins, counted from 1.
     pub(super) number: usize,
+    /// The last of its lines, without the texts below it.
+    pub(super) end: usize,
     /// Its lines, joined and trimmed.
     pub(super) text: String,
     /// The texts below it.
@@ -45,6 +47,7 @@ pub(super) fn split(text: &str, escape: char, problems: &mut Vec<Problem>) -> Ve
         if text.is_empty() {
             continue;
         }
+        let end = read;
         let mut heredocs = Vec::new();
         for asked in heredoc::asked_for(if has_heredocs(&text) { &text } else { "" }) {
             match heredoc::body(asked, &mut lines, &mut read) {
@@ -63,7 +66,7 @@ pub(super) fn split(text: &str, escape: char, problems: &mut Vec<Problem>) -> Ve
                 }
             }
         }
-        found.push(Line { number, text, heredocs });
+        found.push(Line { number, end, text, heredocs });
     }
     found
 }

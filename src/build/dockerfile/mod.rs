@@ -9,6 +9,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use super::problem::Problem;
 use lines::Line;
 pub(crate) use step::{Command, Copy, HealthCheck, HereDoc, Instruction, Run, Step};
@@ -46,10 +48,33 @@ pub(crate) struct Stage {
     pub(crate) steps: Vec<Step>,
 }
 
+/// What can be read of a Dockerfile, whatever else is in it.
+#[derive(Debug)]
+pub(crate) struct Readable {
+    /// All that is understood; there may be no stage.
+    pub(crate) dockerfile: Dockerfile,
+    /// What is wrong with the rest.
+    pub(crate) problems: Vec<Problem>,
+    /// The instructions that are wrong, as written, with their continued lines joined.
+    pub(crate) unread: Vec<String>,
+}
+
 /// Reads a Dockerfile.
 pub(crate) fn parse(text: &str) -> Result<Dockerfile, Vec<Problem>> {
+    let Readable { dockerfile, mut problems, .. } = readable(text);
+    if dockerfile.stages.is_empty() && problems.is_empty() {
+        problems.push(Problem::of_file("no FROM", "an image is made from another, or from scratch"));
+    }
+    match problems.is_empty() {
+        true => Ok(dockerfile),
+        false => Err(problems),
+    }
+}
+
+/// Reads what can be read.
+pub(crate) fn readable(text: &str) -> Readable {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut problems = Vec::new();
+    let (mut problems, mut unread) = (Vec::new(), Vec::new());
     let escape = directives(text).unwrap_or_else(|problem| {
         problems.push(problem);
         '\\'
@@ -59,7 +84,10 @@ pub(crate) fn parse(text: &str) -> Result<Dockerfile, Vec<Problem>> {
     for line in lines::split(text, escape, &mut problems) {
         let Line { number, text, .. } = &line;
         match (read::read(&line, escape), stages.last_mut()) {
-            (Err(problem), _) => problems.push(problem),
+            (Err(problem), _) => {
+                problems.push(problem);
+                unread.push(text.clone());
+            }
             (Ok(read::Read::From(from)), _) => {
                 let (from, problem) = named(from, &stages);
                 problems.extend(problem);
@@ -77,13 +105,15 @@ pub(crate) fn parse(text: &str) -> Result<Dockerfile, Vec<Problem>> {
             ),
         }
     }
-    if stages.is_empty() && problems.is_empty() {
-        problems.push(Problem::of_file("no FROM", "an image is made from another, or from scratch"));
-    }
-    match problems.is_empty() {
-        true => Ok(Dockerfile { escape, globals, stages }),
-        false => Err(problems),
-    }
+    Readable { dockerfile: Dockerfile { escape, globals, stages }, problems, unread }
+}
+
+/// The lines that each FROM takes, counted from 0; also where the Dockerfile cannot be built.
+pub(crate) fn froms(text: &str) -> Vec<Range<usize>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = lines::split(text, directives(text).unwrap_or('\\'), &mut Vec::new());
+    let froms = lines.iter().filter(|line| lines::word(&line.text).0.eq_ignore_ascii_case("from"));
+    froms.map(|line| line.number - 1..line.end).collect()
 }
 
 /// The instructions of a text, whatever is wrong with them: their lines joined, without comments and heredocs.
@@ -96,7 +126,7 @@ pub(crate) fn instructions(text: &str) -> Vec<String> {
 /// A trigger that a base image brings, as a step of the line with its FROM.
 pub(crate) fn trigger(line: usize, text: &str) -> Result<Step, Problem> {
     let text = text.trim().to_owned();
-    let line = Line { number: line, text, heredocs: Vec::new() };
+    let line = Line { number: line, end: line, text, heredocs: Vec::new() };
     match read::read(&line, '\\')? {
         read::Read::Instruction(instruction) => Ok(Step { line: line.number, text: line.text, instruction }),
         read::Read::From(_) => {

@@ -249,6 +249,6 @@ fn trigger_of(line: &Line, text: &str, escape: char) -> Result<String, Problem> 
     if ["ONBUILD", "FROM", "MAINTAINER"].contains(&keyword.as_str()) {
         return Err(problem("Docker allows no such trigger"));
     }
-    read(&Line { number: line.number, text: text.to_owned(), heredocs: Vec::new() }, escape)?;
+    read(&Line { text: text.to_owned(), heredocs: Vec::new(), ..*line }, escape)?;
     Ok(text.to_owned())
 }

@@ -49,12 +49,6 @@ pub(crate) fn made_of(request: &Request<'_>, cancel: &Cancel) -> Result<Digest> 
     Ok(Digest::of(text.to_string().as_bytes()))
 }
 
-/// Whether a Dockerfile can be read; all that is wrong with it.
-pub(crate) fn check(file: &str, text: &str) -> Result<()> {
-    let wrong = |problems| Error::Problems { file: file.to_owned(), problems };
-    dockerfile::parse(text).map(drop).map_err(wrong)
-}
-
 /// The images that a build begins with or copies from, as written, each once.
 pub(crate) fn images(request: &Request<'_>) -> Result<Vec<String>> {
     let wrong = |problems| Error::Problems { file: request.source.name.clone(), problems };

@@ -37,7 +37,7 @@ use larder_store::store::Store;
 use larder_store::transaction::Transaction;
 
 pub(crate) use error::{Error, Result};
-pub(crate) use made_of::{check, images, made_of};
+pub(crate) use made_of::{images, made_of};
 pub(crate) use source::{Source, text_of};
 
 use super::args::Given;

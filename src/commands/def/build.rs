@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use super::super::build::{How, make, register};
 use super::super::plain_http::PlainHttp;
 use super::super::pull;
-use super::{Folder, checked, give, known};
+use super::affected::affected;
+use super::{Folder, give, known};
 use crate::build::engine;
 use crate::cli::{Context, Format, Outcome, fail, line, note, print_json};
 use crate::def::generate::directory;
@@ -116,11 +117,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         None => None,
     };
     let numbers = if args.only { wanted } else { definitions.with_needs(&wanted) };
-    let tags = numbers.iter().map(|at| &definitions.tags[*at]);
-    let mut wrong = checked::wrong(tags, &args.output);
-    if !wrong.is_empty() {
-        return Err(fail(wrong.remove(0)).with_lines(wrong));
-    }
+    check(context, args, &definitions, &numbers)?;
     definitions.write(&args.output)?;
     let store = context.store()?;
     let origin = known::origin(&args.folder.project());
@@ -172,12 +169,7 @@ fn wanted(definitions: &Definitions, args: &Args) -> Outcome<Vec<usize>> {
     }
     let mut wanted: BTreeSet<_> = super::numbers(definitions, &args.names)?.into_iter().collect();
     for base in &args.affected_by {
-        let found = definitions.affected_by(base);
-        let is_known = || !definitions.find(base).is_empty();
-        if found.is_empty() && !is_known() {
-            note(format_args!("{base}: no Dockerfile names it, and nothing is affected"));
-        }
-        wanted.extend(found);
+        wanted.extend(affected(definitions, base)?);
     }
     Ok(wanted.into_iter().collect())
 }
@@ -212,16 +204,40 @@ fn place(args: &Args, settings: &Settings) -> Outcome<Option<String>> {
     }
 }
 
+/// All that is wrong with the Dockerfiles of these tags is told before anything is written.
+fn check(context: &Context, args: &Args, definitions: &Definitions, numbers: &[usize]) -> Outcome {
+    let mut wrong = Vec::new();
+    for at in numbers {
+        context.cancel.check()?;
+        let (directory, source) = source(args, &definitions.tags[*at])?;
+        match engine::images(&args.how.request(&directory, &source)?) {
+            Ok(_) => {}
+            Err(error @ engine::Error::Problems { .. }) => wrong.extend(error.lines()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let first = wrong.remove(0);
+    Err(fail(first).with_lines(wrong))
+}
+
+/// Where the Dockerfile of a tag is, and what is in it.
+fn source(args: &Args, tag: &Tag) -> Outcome<(PathBuf, engine::Source)> {
+    let directory = args.output.join(directory(tag));
+    let file = directory.join("Dockerfile").display().to_string();
+    let source = engine::Source::of_text(&directory, file, tag.dockerfile.clone())?;
+    // What came of the image is no part of it.
+    Ok((directory, source.without(ARCHIVE)?))
+}
+
 impl Work<'_> {
     /// Sees to it that an image is there under all its names.
     fn one(&self, tag: &Tag, index: &mut Index) -> Outcome<Done> {
         let names = tag.references();
         let reference = names.first().ok_or_else(|| fail("is no name of an image"))?;
-        let directory = self.args.output.join(directory(tag));
-        let file = directory.join("Dockerfile").display().to_string();
-        let source = engine::Source::of_text(&directory, file, tag.dockerfile.clone())?;
-        // What came of the image is no part of it.
-        let source = source.without(ARCHIVE)?;
+        let (directory, source) = source(self.args, tag)?;
         let mut request = self.args.how.request(&directory, &source)?;
         request.jobs = super::super::jobs(self.args.jobs);
         let fetch =

@@ -64,6 +64,11 @@ pub(super) fn run(args: &Args) -> Outcome {
     if args.output.as_os_str() == "-" {
         return print(&text);
     }
+    let above = args.output.parent().filter(|above| !above.as_os_str().is_empty());
+    if let Some(above) = above.filter(|above| matches!(above.try_exists(), Ok(false))) {
+        return Err(fail(format!("{}: there is no such directory", above.display()))
+            .with_hint(format!("mkdir -p {} makes it", above.display())));
+    }
     write_file(&args.output, text.len() as u64, |out, shown| {
         let written = match out {
             Sink::Stream(out) => out.write_all(text.as_bytes()),

@@ -1,11 +1,14 @@
 //! `larder def generate`: Dockerfiles, tests and aliases as files.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::Folder;
+use crate::build::dockerfile;
 use crate::cli::{Format, Outcome, count, line, note, print_json};
+use crate::def::Definitions;
 use crate::def::generate::directory;
 
 /// Write Dockerfiles, tests, rootfs/ and aliases of all definitions
@@ -38,10 +41,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         count(written.changed.len(), "file"),
         written.removed.len()
     ));
-    // Another builder may take them all the same.
-    for why in super::checked::wrong(definitions.tags.iter(), &args.output) {
-        note(format_args!("larder cannot build {why}"));
-    }
+    tell_problems(&definitions);
     let mut rows = Vec::new();
     for tag in &definitions.tags {
         let directory = directory(tag);
@@ -61,4 +61,25 @@ pub(super) fn run(args: &Args) -> Outcome {
         }
     }
     if args.format == Format::Json { print_json(&rows) } else { Ok(()) }
+}
+
+/// What a build would refuse: other programs may know it, so that it is no error here. What tags of an image have in common is told once.
+fn tell_problems(definitions: &Definitions) {
+    let mut told: BTreeMap<(usize, String), Vec<usize>> = BTreeMap::new();
+    for (at, tag) in definitions.tags.iter().enumerate() {
+        for problem in dockerfile::parse(&tag.dockerfile).err().unwrap_or_default() {
+            told.entry((tag.image, problem.of("Dockerfile"))).or_default().push(at);
+        }
+    }
+    for ((_, problem), tags) in told {
+        let [first, others @ ..] = tags.as_slice() else { continue };
+        let others = match others.len() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        note(format_args!(
+            "{}{others}: {problem}; larder builds no such image",
+            definitions.tags[*first].shown()
+        ));
+    }
 }

@@ -1,7 +1,7 @@
 //! `larder def`: image definitions.
 
+mod affected;
 mod build;
-mod checked;
 mod ci;
 mod generate;
 mod give;
@@ -103,7 +103,11 @@ fn numbers(definitions: &Definitions, names: &[String]) -> Outcome<Vec<usize>> {
 }
 
 fn no_such(definitions: &Definitions, name: &str) -> CommandError {
-    let image = name.split(':').next().unwrap_or(name);
+    no_such_tag(definitions, name, name.split(':').next().unwrap_or(name))
+}
+
+/// What is missing, where it is a tag of this image or nothing known at all.
+fn no_such_tag(definitions: &Definitions, name: &str, image: &str) -> CommandError {
     let of_image: Vec<_> =
         definitions.tags.iter().filter(|tag| tag.name == image).map(|tag| tag.tag.as_str()).collect();
     let names: BTreeSet<_> = definitions.tags.iter().map(|tag| tag.name.as_str()).collect();

@@ -3,18 +3,23 @@
 mod subject;
 mod tell;
 
+use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use larder_store::blob::from_io;
+use larder_store::cancel::Cancel;
 use larder_store::descriptor::Platform;
 use larder_store::error::Error;
 use larder_store::store::Store;
+use rustix::fs::OFlags;
 
 use super::{build, platform};
 use crate::build::run::Network;
-use crate::cli::{Context, Outcome, fail};
+use crate::cli::{Context, Outcome, fail, interruptible};
 use crate::structure::{Limits, Report, Suite, TestFile, read};
 
 pub(super) use tell::tell;
@@ -95,7 +100,9 @@ pub(super) struct Known {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    let files = args.files.iter().map(|path| read_file(path)).collect::<Outcome<Vec<_>>>()?;
+    refuse_stdin(args)?;
+    let read = |path: &PathBuf| read_file(path, &context.cancel);
+    let files = args.files.iter().map(read).collect::<Outcome<Vec<_>>>()?;
     let suites = match (&args.reference, &args.archive) {
         (Some(reference), _) => {
             let store = context.store()?;
@@ -107,15 +114,33 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     tell(&Report { suites }, args.how.format)
 }
 
+/// Neither the image nor a test file comes from stdin: `-` would be taken for the name of a file.
+fn refuse_stdin(args: &Args) -> Outcome {
+    let is_stdin = |path: &&PathBuf| path.as_os_str() == "-";
+    let (option, what) =
+        match (args.archive.iter().any(|path| is_stdin(&path)), args.files.iter().find(is_stdin)) {
+            (true, _) => ("--archive", "an archive or a layout"),
+            (_, Some(_)) => ("-f", "a test file"),
+            (false, None) => return Ok(()),
+        };
+    Err(fail(format!("{option} -: {what} is not read from stdin"))
+        .with_hint(format!("{option} takes a file; one that is called - is ./-"))
+        .usage())
+}
+
 /// Reads a test file; all that is wrong with it is said at once, and exits like a test that failed.
-fn read_file(path: &Path) -> Outcome<Known> {
+fn read_file(path: &Path, cancel: &Cancel) -> Outcome<Known> {
     let name = path.display().to_string();
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(Error::io("open", path)).map_err(|error| {
+    // A pipe may have nobody who writes: it is waited for where a signal can end that.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
+    let file = file.map_err(Error::io("open", path)).map_err(|error| {
         let error = crate::cli::CommandError::from(error);
         if path == Path::new("test.yml") { error.with_hint("-f names the test file") } else { error }
     })?;
-    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(Error::io("read", path))?;
+    let read = interruptible(file, cancel.clone()).take(MAX_FILE + 1).read_to_string(&mut text);
+    read.map_err(|error| from_io(error, Error::io("read", path)))?;
     if text.len() as u64 > MAX_FILE {
         return Err(fail(format!("{name}: has more than the {MAX_FILE} bytes that a test file may have")));
     }

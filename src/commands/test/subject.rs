@@ -1,6 +1,7 @@
 //! What is tested: an image of the store, or of an archive.
 
-use std::os::unix::fs::FileExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use larder_store::archive::import::import;
@@ -13,9 +14,10 @@ use larder_store::members::{self, in_archive};
 use larder_store::snapshots::Snapshots;
 use larder_store::store::Store;
 use larder_store::unpack::Layer;
+use rustix::fs::OFlags;
 
 use super::{Args, How, Known};
-use crate::cli::{Bar, Context, Outcome, fail};
+use crate::cli::{Bar, Context, Outcome, fail, interruptible};
 use crate::commands::platform::{Wanted, choose};
 use crate::commands::{jobs, now};
 use crate::structure::{Commands, Image, Runtime, Suite, TestFile, Without, obstacle, run};
@@ -58,7 +60,7 @@ pub(super) fn of_archive(
     files: &[Known],
 ) -> Outcome<Vec<Suite>> {
     let is_directory = path.is_dir();
-    if can_run(files) || !is_directory && is_compressed(path)? {
+    if can_run(files) || is_pipe(path) || !is_directory && is_compressed(path)? {
         return in_a_store_of_its_own(context, path, args, files);
     }
     let host = Platform::host();
@@ -117,7 +119,16 @@ fn in_a_store_of_its_own(
         cancel: context.cancel.clone(),
         watch: &|event| bar.on(event),
     };
-    let imported = import(&store, Input::File(path.to_path_buf()), &options)?;
+    let input = match is_pipe(path) {
+        // Nobody may write to it.
+        true => {
+            let pipe = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
+            let pipe = interruptible(pipe.map_err(Error::io("open", path))?, context.cancel.clone());
+            Input::Stream(Box::new(pipe), path.to_path_buf())
+        }
+        false => Input::File(path.to_path_buf()),
+    };
+    let imported = import(&store, input, &options)?;
     drop(bar);
     let mut images: Vec<_> = imported.iter().map(|image| image.digest).collect();
     images.dedup();
@@ -137,10 +148,14 @@ fn can_run(files: &[Known]) -> bool {
     files.iter().any(|file| !file.tests.commands.is_empty() && obstacle(&file.tests).is_none())
 }
 
+/// It has no beginning that could be read twice: it goes into a store as well.
+fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.file_type().is_fifo())
+}
+
 fn is_compressed(path: &Path) -> Outcome<bool> {
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let file = File::open(path).map_err(Error::io("open", path))?;
     let mut head = [0; HEAD];
-    // A pipe has no beginning that could be read twice: it goes into a store as well.
     Ok(file.read_at(&mut head, 0).map_or(true, |count| Outer::sniff(&head[..count]) != Outer::Plain))
 }
 

@@ -118,7 +118,7 @@ fn what_can_be_no_job_is_refused() {
 
 #[test]
 fn whatever_a_dockerfile_names_is_a_name_or_refused() {
-    for name in ["`reboot`", "x;reboot", "'\"x", "a:1\\", "A", "-x", "a@sha256:1", "é", "x\u{1b}[2J"] {
+    for name in ["`reboot`", "x;reboot", "'\"x", "A", "-x", "a@sha256:1", "é", "x\u{1b}[2J"] {
         let read = read(&[("a/1/image.yml", ONE), ("a/1/Dockerfile.jinja2", &format!("FROM {name}\n"))]);
         for provider in [Provider::GitHub, Provider::GitLab] {
             let refused = pipeline(&read, &wanted(provider, Handover::Artifact)).expect_err("no name");

@@ -34,7 +34,7 @@ pub(super) fn unicode(source: &mut Source<'_>, out: &mut String) -> Result<(), S
         }
         None => name,
     };
-    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_ -".contains(c)) {
         return Err("\\p with a name that is none".into());
     }
     out.push_str(if is_negated { "\\P{" } else { "\\p{" });

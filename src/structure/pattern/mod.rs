@@ -5,11 +5,14 @@
 //! A text is read as Go reads it (<https://github.com/google/re2/wiki/Syntax>) and written anew; what Go refuses is refused.
 
 mod class;
+mod within;
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 use regex::{Regex, RegexBuilder};
+
+use within::Within;
 
 /// Characters of one expression.
 const MAX_LENGTH: usize = 64 << 10;
@@ -101,6 +104,7 @@ fn translate(text: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len() + 16);
     // What a repetition would repeat: nothing yet, something, or something that is repeated already.
     let mut last = Last::Nothing;
+    let mut within = Within::default();
     while let Some(c) = source.next() {
         last = match c {
             '\\' => escape(&mut source, &mut out)?,
@@ -108,7 +112,14 @@ fn translate(text: &str) -> Result<String, String> {
                 class::translate(&mut source, &mut out)?;
                 Last::Something
             }
-            '(' => group(&mut source, &mut out)?,
+            '(' => {
+                let last = group(&mut source, &mut out)?;
+                // Flags alone hold nothing.
+                if !out.ends_with(')') {
+                    within.begin();
+                }
+                last
+            }
             '*' | '+' | '?' => repeat(&c.to_string(), &mut source, &mut out, last)?,
             '{' => match counts(&source.rest()) {
                 None => {
@@ -123,14 +134,22 @@ fn translate(text: &str) -> Result<String, String> {
                     }
                     let written = format!("{{{}", source.rest().chars().take(length).collect::<String>());
                     source.skip(length);
-                    repeat(&written, &mut source, &mut out, last)?
+                    let repeated = repeat(&written, &mut source, &mut out, last)?;
+                    within.repeat(least, most)?;
+                    repeated
                 }
             },
             '|' => {
                 out.push('|');
                 Last::Nothing
             }
-            '.' | '^' | '$' | ')' => {
+            ')' => {
+                out.push(c);
+                within.end();
+                last = Last::Something;
+                continue;
+            }
+            '.' | '^' | '$' => {
                 out.push(c);
                 Last::Something
             }
@@ -139,6 +158,9 @@ fn translate(text: &str) -> Result<String, String> {
                 Last::Something
             }
         };
+        if last == Last::Something {
+            within.single();
+        }
     }
     Ok(out)
 }
