@@ -184,7 +184,6 @@ fn links_lead_nowhere_outside() {
 #[test]
 fn long_templates_have_stack_enough() {
     for (before, each, after) in [
-        ("{{ 1", "~1", " }}"),
         ("{{ ", "-", "1 }}"),
         ("{{ 1", "()", " }}"),
         ("{{ 1", ".a", " }}"),
