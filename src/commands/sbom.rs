@@ -1,13 +1,16 @@
 //! `larder sbom`: what is in an image.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
+use larder_store::archive::write::Sink;
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::index;
 use larder_store::manifest::{Document, ImageManifest, RawManifest};
 use larder_store::store::Store;
 
+use super::export::write_file;
 use super::platform::{self, Wanted, choose};
 use crate::cli::{Context, Format, Outcome, Table, count, fail, note, print, print_json};
 use crate::sbom::diff::{Change, diff};
@@ -155,8 +158,14 @@ fn table(changes: &[Change]) -> Outcome {
     table.print()
 }
 
-/// Writes a file whole or not at all.
-pub(super) fn write(file: &std::path::Path, bytes: &[u8]) -> Outcome {
-    let (dir, name) = super::catalog::folder_of(file)?;
-    Ok(dir.replace(name, bytes, &dir)?)
+/// Writes a file whole or not at all; a device or a pipe is written to.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> Outcome {
+    write_file(file, bytes.len() as u64, |out, shown| {
+        let written = match out {
+            Sink::File(mut out) => out.write_all(bytes),
+            Sink::Stream(out) => out.write_all(bytes),
+        };
+        written.map_err(Error::io("write", shown))
+    })
+    .map(drop)
 }

@@ -101,6 +101,12 @@ fn packages_have_versions_licences_and_the_layer_that_brought_them() {
     assert_eq!(other.ok(["sbom", "app:1"]), first);
     sandbox.ok(["sbom", "app:1", "-o", "app.json"]);
     assert_eq!(std::fs::read_to_string(sandbox.path("app.json")).unwrap(), first);
+    // A device is written to, and nothing takes its place.
+    for verb in [["sbom", "app:1"].as_slice(), &["report"]] {
+        let said = sandbox.fail([verb, &["-o", "/dev/full"]].concat(), 1);
+        assert!(said.contains("No space left"), "{said}");
+    }
+    assert!(!std::fs::metadata("/dev/full").unwrap().is_file());
 }
 
 #[test]

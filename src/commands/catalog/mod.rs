@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 }
 
 /// The folder that a file is in, and its name there.
-pub(super) fn folder_of(path: &Path) -> Outcome<(Dir, &str)> {
+fn folder_of(path: &Path) -> Outcome<(Dir, &str)> {
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| fail(format!("{}: is no file name", path.display())).usage())?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
