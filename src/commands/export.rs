@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -282,6 +282,18 @@ fn unwritten(error: Error) -> CommandError {
     let is_full = matches!(&error, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull);
     let error = CommandError::from(error);
     if is_full { error.with_hint("free space there, or give -o another place") } else { error }
+}
+
+/// Writes a file whole or not at all; a device or a pipe is written to.
+pub(super) fn write_bytes(path: &Path, bytes: &[u8]) -> Outcome {
+    write_file(path, bytes.len() as u64, |out, shown| {
+        let written = match out {
+            Sink::File(mut out) => out.write_all(bytes),
+            Sink::Stream(out) => out.write_all(bytes),
+        };
+        written.map_err(Error::io("write", shown))
+    })
+    .map(drop)
 }
 
 /// Under a temporary name beside the file, then renamed: nobody sees half an archive. Returns where it is and what it is now;

@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let text = page(&given);
     match args.output.as_os_str() == "-" {
         true => print(&text)?,
-        false => super::sbom::write(&args.output, text.as_bytes())?,
+        false => super::export::write_bytes(&args.output, text.as_bytes())?,
     }
     let images = crate::cli::count(given.parts.len(), "image");
     note(format_args!("{}: {images}, {}", args.output.display(), human(given.on_disk)));

@@ -1,16 +1,14 @@
 //! `larder sbom`: what is in an image.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use larder_store::archive::write::Sink;
 use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::index;
 use larder_store::manifest::{Document, ImageManifest, RawManifest};
 use larder_store::store::Store;
 
-use super::export::write_file;
+use super::export::write_bytes;
 use super::platform::{self, Wanted, choose};
 use crate::cli::{Context, Format, Outcome, Table, count, fail, note, print, print_json};
 use crate::sbom::diff::{Change, diff};
@@ -106,7 +104,7 @@ fn document(context: &Context, store: &Store, args: &Args, query: &str) -> Outco
         }
     }
     match &args.output {
-        Some(file) if file.as_os_str() != "-" => write(file, text.as_bytes())?,
+        Some(file) if file.as_os_str() != "-" => write_bytes(file, text.as_bytes())?,
         None if args.attach => {}
         _ => print(&text)?,
     }
@@ -156,16 +154,4 @@ fn table(changes: &[Change]) -> Outcome {
         ]);
     }
     table.print()
-}
-
-/// Writes a file whole or not at all; a device or a pipe is written to.
-pub(super) fn write(file: &Path, bytes: &[u8]) -> Outcome {
-    write_file(file, bytes.len() as u64, |out, shown| {
-        let written = match out {
-            Sink::File(mut out) => out.write_all(bytes),
-            Sink::Stream(out) => out.write_all(bytes),
-        };
-        written.map_err(Error::io("write", shown))
-    })
-    .map(drop)
 }

@@ -1,13 +1,10 @@
 //! `larder def ci`: a pipeline for the images of a folder.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use larder_store::archive::write::Sink;
-use larder_store::error::Error;
 
-use super::super::export::write_file;
+use super::super::export::write_bytes;
 use super::Folder;
 use crate::cli::{CommandError, Outcome, count, fail, note, print};
 use crate::def::ci::{self, Pipeline, Wanted};
@@ -69,13 +66,7 @@ pub(super) fn run(args: &Args) -> Outcome {
         return Err(fail(format!("{}: there is no such directory", above.display()))
             .with_hint(format!("mkdir -p {} makes it", above.display())));
     }
-    write_file(&args.output, text.len() as u64, |out, shown| {
-        let written = match out {
-            Sink::Stream(out) => out.write_all(text.as_bytes()),
-            Sink::File(mut file) => file.write_all(text.as_bytes()),
-        };
-        written.map_err(Error::io("write", shown))
-    })?;
+    write_bytes(&args.output, text.as_bytes())?;
     note(format_args!("{}: {}", args.output.display(), count(jobs, "job")));
     Ok(())
 }

@@ -14,13 +14,14 @@ use larder_store::blob::from_io;
 use larder_store::cancel::Cancel;
 use larder_store::descriptor::Platform;
 use larder_store::error::Error;
-use larder_store::store::Store;
 use rustix::fs::OFlags;
+
+pub(super) use self::subject::of_store;
 
 use super::{build, platform};
 use crate::build::run::Network;
 use crate::cli::{Context, Outcome, fail, interruptible};
-use crate::structure::{Limits, Report, Suite, TestFile, read};
+use crate::structure::{Limits, Report, TestFile, read};
 
 pub(super) use tell::tell;
 
@@ -157,16 +158,4 @@ pub(super) fn parse(name: String, text: &str) -> Outcome<Known> {
             Err(fail(first).with_lines(lines.collect()))
         }
     }
-}
-
-/// Tests one image of the store by some files: also what `def test` does for each of its images.
-pub(super) fn of_store(
-    context: &Context,
-    store: &Store,
-    reference: &str,
-    platform: Option<&Platform>,
-    files: &[Known],
-    how: &How,
-) -> Outcome<Vec<Suite>> {
-    subject::of_store(context, store, reference, platform, files, how)
 }

@@ -22,8 +22,8 @@ use crate::commands::platform::{Wanted, choose};
 use crate::commands::{jobs, now};
 use crate::structure::{Commands, Image, Runtime, Suite, TestFile, Without, obstacle, run};
 
-/// Tests an image of the store.
-pub(super) fn of_store(
+/// Tests an image of the store by some files: also what `def test` does for each of its images.
+pub(in crate::commands) fn of_store(
     context: &Context,
     store: &Store,
     reference: &str,
