@@ -1,8 +1,8 @@
 //! Layers that travel as differences.
 
 use super::Gap;
-use crate::support::store::{assert_nothing_pending, assert_sound, blobs, entries, named};
-use crate::support::tarball::{docker_archive, layer, noise};
+use crate::support::store::{assert_nothing_pending, assert_sound, blob, blobs, entries, named};
+use crate::support::tarball::{Oci, docker_archive, layer, noise, sha256};
 use crate::support::{need, peer, run};
 
 /// The layers of two months: one that stays, and one of which a few bytes are others.
@@ -243,6 +243,45 @@ fn a_base_that_is_damaged_is_told_by_its_name_and_the_image_gets_none() {
     assert_eq!(named(&gap.store("in"), "ci:1"), before);
     // Healed, it goes on.
     gap.at("in", ["bundle", "apply", "january", "--verify"]);
+    gap.at("in", ["bundle", "apply", "bundle"]);
+    assert_arrived(&gap);
+}
+
+#[test]
+fn a_base_whose_table_of_frames_lies_gives_the_right_blob() {
+    let gap = Gap::new();
+    let content = |second: bool| {
+        let mut content = noise(3, 9_000_000);
+        content[5_000_000..5_000_020].fill(u8::from(second));
+        vec![layer("changes", &content)]
+    };
+    import(&gap, "made", "ci:1", &content(false), &[]);
+    let made = gap.store("made");
+    let digest = blobs(&made).into_iter().max_by_key(|(_, size)| *size).unwrap().0;
+    let mut lying = blob(&made, &format!("sha256:{}", digest.trim_start_matches("sha256:")));
+    // Three pairs of sizes and nine bytes are its end: the first two give each other bytes, and the sum stays.
+    let table = lying.len() - 9 - 3 * 8;
+    for (at, size) in [(4, 4_000_000u32), (12, 8 * 1024 * 1024 - 4_000_000)] {
+        lying[table + at..table + at + 4].copy_from_slice(&size.to_le_bytes());
+    }
+    let mut image = Oci::image("ci:1", &content(false));
+    let mut manifest = image.manifest();
+    image.add(&lying);
+    manifest["layers"][0] = serde_json::json!({
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd", "digest": sha256(&lying), "size": lying.len(),
+    });
+    image.root("ci:1", &manifest);
+    std::fs::write(gap.path("lying.tar"), image.archive()).unwrap();
+    for store in ["out", "in"] {
+        gap.at(store, ["import", "lying.tar"]);
+        assert_eq!(blob(&gap.store(store), &sha256(&lying)), lying);
+    }
+    gap.have("have.json", &[]);
+    import(&gap, "out", "ci:1", &content(true), &[]);
+    gap.at("out", ["bundle", "create", "--all", "--have", "have.json", "--delta", "-o", "bundle"]);
+    let inspected = gap.json("in", ["bundle", "inspect", "bundle"]);
+    let delta = inspected["blobs"].as_array().unwrap().iter().find(|blob| blob["as"] == "delta").unwrap();
+    assert_eq!(delta["from"], sha256(&lying), "{inspected}");
     gap.at("in", ["bundle", "apply", "bundle"]);
     assert_arrived(&gap);
 }

@@ -1,11 +1,14 @@
 //! A layer that comes as a difference: it is rebuilt from one that is there, to the exact blob.
 
+use std::fs::File;
 use std::io::{BufReader, Seek, SeekFrom, Write};
 
 use larder_store::archive::tar::Source;
 use larder_store::bundle::frame::{Frames, verify};
 use larder_store::bundle::manifest::Made;
 use larder_store::bundle::member::Member;
+use larder_store::cancel::Cancel;
+use larder_store::codec::EncodedLayer;
 use larder_store::delta::{Header, Layer, Wanted, nameless, rebuild};
 use larder_store::descriptor::Descriptor;
 use larder_store::digest::Hasher;
@@ -39,10 +42,28 @@ impl Work<'_, '_> {
         drop(buffer);
         verify(member, hasher)?;
         self.read_bytes += member.size;
-        file.seek(SeekFrom::Start(0)).map_err(shown())?;
 
         let made = made(blob.made.as_ref(), member)?;
-        let layer = layer(self.store, made, self)?;
+        file.seek(SeekFrom::Start(0)).map_err(shown())?;
+        let said = Header::read(&mut file)?;
+        let base = presumed(self.store, made)?.filter(|base| base.facts().plain_size == said.base_size);
+        // What comes out is checked to the last bit: the base, which takes as long again, only where that is not right.
+        let rebuilt = match base.map(|base| self.rebuilt(at, made, &base, &mut file)) {
+            Some(rebuilt) if !rebuilt.as_ref().is_err_and(Self::is_damage) => rebuilt,
+            _ => self.rebuilt(at, made, &base_layer(self.store, made, cancel)?, &mut file),
+        }?;
+        watch(Event::Done(blob.size));
+        let learned = rebuilt.learned();
+        self.came(at, rebuilt.staged)?;
+        // Next month it is the base, and need not be unpacked to be known.
+        learned.keep(&self.store.layers()?)
+    }
+
+    /// The blob that a difference to this layer gives.
+    fn rebuilt(&self, at: usize, made: &Made, layer: &Layer, delta: &mut File) -> Result<EncodedLayer> {
+        let (blob, cancel, scratch) =
+            (&self.manifest.blobs[at], self.options.cancel, self.tx.ingest().scratch());
+        delta.seek(SeekFrom::Start(0)).map_err(Error::io("seek in a file in", scratch.path()))?;
         let mut base = layer.base(scratch, cancel)?;
         let header = Header {
             base: made.from_diff_id,
@@ -60,18 +81,16 @@ impl Work<'_, '_> {
             jobs: self.options.jobs,
             shown: &place,
         };
-        let rebuilt = rebuild(&mut base, &mut BufReader::new(file), &wanted, self.tx.writer()?, cancel)?;
-        watch(Event::Done(blob.size));
-        let learned = rebuilt.learned();
-        self.came(at, rebuilt.staged)?;
-        // Next month it is the base, and need not be unpacked to be known.
-        learned.keep(&self.store.layers()?)
+        rebuild(&mut base, &mut BufReader::new(delta), &wanted, self.tx.writer()?, cancel)
     }
 
     /// Bytes that a difference takes on the disk while it is made into a blob, beside that: itself, and its base where that has to be unpacked.
     pub(super) fn aside(&self, at: usize, member: &Member) -> Result<u64> {
         let made = made(self.manifest.blobs[at].made.as_ref(), member)?;
-        let base = layer(self.store, made, self)?;
+        if presumed(self.store, made)?.is_some() {
+            return Ok(member.size);
+        }
+        let base = base_layer(self.store, made, self.options.cancel)?;
         let is_unpacked = !base.facts().seekable && base.facts().compression != Compression::None;
         Ok(member.size.saturating_add(if is_unpacked { base.facts().plain_size } else { 0 }))
     }
@@ -81,9 +100,17 @@ fn made<'m>(made: Option<&'m Made>, member: &Member) -> Result<&'m Made> {
     made.ok_or_else(|| Error::invalid(format!("member {:?}", member.path), "is a difference to nothing"))
 }
 
-/// The layer that it is the difference to.
-fn layer(store: &Store, made: &Made, work: &Work<'_, '_>) -> Result<Layer> {
+/// The layer that it is the difference to, as it shows itself ([`Layer::presume`]).
+fn presumed(store: &Store, made: &Made) -> Result<Option<Layer>> {
+    Layer::presume(store, &descriptor(store, made)?, made.from_diff_id)
+}
+
+/// The same, checked.
+fn base_layer(store: &Store, made: &Made, cancel: &Cancel) -> Result<Layer> {
+    Layer::open(store, &descriptor(store, made)?, made.from_diff_id, cancel)
+}
+
+fn descriptor(store: &Store, made: &Made) -> Result<Descriptor> {
     let (from, compression) = origin(store, made)?;
-    let descriptor = Descriptor::new(compression.oci_layer(), made.from, from.size());
-    Layer::open(store, &descriptor, made.from_diff_id, work.options.cancel)
+    Ok(Descriptor::new(compression.oci_layer(), made.from, from.size()))
 }

@@ -22,8 +22,6 @@ use super::work::Work;
 pub(super) const PIECE: usize = 1 << 20;
 /// Pieces that are read ahead.
 const PIECES: usize = 8;
-/// How much is written between two times at which the disk is set to work, bytes.
-const STEP: u64 = 8 << 20;
 
 impl Work<'_, '_> {
     /// Takes a member that is needed. What an earlier try left of it is gone on with where the source `can_go_back`.
@@ -110,13 +108,8 @@ impl Work<'_, '_> {
         }
         let shown = self.store.path().join("blobs");
         let watch = self.options.watch;
-        let mut behind = 0;
-        let mut write = |bytes: &[u8], writer: &mut BlobWriter| {
+        let write = |bytes: &[u8], writer: &mut BlobWriter| {
             writer.write_all(bytes).map_err(Error::io("write", &shown))?;
-            behind += bytes.len() as u64;
-            if behind >= STEP {
-                writer.start_writeback(std::mem::take(&mut behind));
-            }
             watch(Event::Done(bytes.len() as u64));
             Ok(())
         };

@@ -99,6 +99,7 @@ impl Ingest {
             file: Some(file),
             hasher: Some(Hasher::new()),
             most: u64::MAX,
+            behind: 0,
         })
     }
 
@@ -120,7 +121,7 @@ impl Ingest {
         // What is longer than the blob is none of it.
         file.set_len(hasher.size()).map_err(Error::io("cut", &shown))?;
         file.seek(SeekFrom::Start(hasher.size())).map_err(Error::io("seek in", &shown))?;
-        Ok(BlobWriter { slot: Some(slot), file: Some(file), hasher: Some(hasher), most: u64::MAX })
+        Ok(BlobWriter { slot: Some(slot), file: Some(file), hasher: Some(hasher), most: u64::MAX, behind: 0 })
     }
 
     /// Takes over what ingests of dead processes have of these digests, and says how many bytes there are of each. The
@@ -220,7 +221,12 @@ pub struct BlobWriter {
     hasher: Option<Hasher>,
     /// The most bytes that it takes.
     most: u64,
+    /// Bytes that were written since the disk was last set to work.
+    behind: u64,
 }
+
+/// How much is written between two times at which the disk is set to work, bytes: at the end there is little left to wait for then.
+const STEP: u64 = 8 << 20;
 
 impl BlobWriter {
     /// Takes no more than so many bytes: what is longer fails as damaged, before the disk is full of it.
@@ -232,13 +238,6 @@ impl BlobWriter {
     /// Bytes written so far.
     pub fn size(&self) -> u64 {
         self.hasher.as_ref().map_or(0, Hasher::size)
-    }
-
-    /// Has the kernel begin to write the last `count` bytes to the disk, while more of them come: less is left to wait for then.
-    pub fn start_writeback(&self, count: u64) {
-        if let Some(file) = &self.file {
-            fs::start_writeback(file, count);
-        }
     }
 
     /// Copies what it lacks of `source` inside the kernel, while another thread reads and hashes what has arrived here; `false` where the
@@ -346,8 +345,13 @@ impl Write for BlobWriter {
         }
         let count = file.write(bytes)?;
         hasher.update(&bytes[..count]);
+        self.behind += count as u64;
+        if self.behind >= STEP {
+            fs::start_writeback(file, std::mem::take(&mut self.behind));
+        }
         Ok(count)
     }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -54,19 +54,29 @@ impl FrameReader {
 
     /// Appends so many plain bytes from a position on, or as many as there are.
     pub fn read(&mut self, position: u64, length: u64, out: &mut Vec<u8>) -> io::Result<()> {
-        let end = position.saturating_add(length);
+        let (begin, there) = (out.len(), length.min(self.plain_size().saturating_sub(position)));
+        out.resize(begin + there as usize, 0);
+        let got = self.read_at(position, &mut out[begin..])?;
+        out.truncate(begin + got);
+        Ok(())
+    }
+
+    /// Reads plain bytes from a position on; how many there were.
+    pub fn read_at(&mut self, position: u64, out: &mut [u8]) -> io::Result<usize> {
         let first = self.frames.partition_point(|(begin, frame)| begin + frame.plain as u64 <= position);
+        let mut got = 0;
         for number in first..self.frames.len() {
-            let (begin, _) = self.frames[number];
-            if begin >= end {
+            if got == out.len() {
                 break;
             }
+            let (begin, _) = self.frames[number];
             let plain = self.frame(number)?;
-            let from = position.saturating_sub(begin) as usize;
-            let to = (end - begin).min(plain.len() as u64) as usize;
-            out.extend_from_slice(&plain[from..to]);
+            let from = &plain[(position + got as u64 - begin) as usize..];
+            let count = from.len().min(out.len() - got);
+            out[got..got + count].copy_from_slice(&from[..count]);
+            got += count;
         }
-        Ok(())
+        Ok(got)
     }
 
     fn frame(&mut self, number: usize) -> io::Result<&[u8]> {
@@ -78,9 +88,11 @@ impl FrameReader {
                 self.kept.rotate_right(1);
             }
             None => {
-                self.kept.truncate(self.keep - 1);
+                // Its memory is used again: to give it back and have it cleared anew takes as long as unpacking.
+                let oldest = if self.kept.len() < self.keep { None } else { self.kept.pop_back() };
+                let mut plain = oldest.map_or_else(Vec::new, |(_, plain)| plain);
                 let (_, frame) = self.frames[number];
-                let plain = one(&self.blob, frame, &mut self.coded, &mut self.zstd)?;
+                one(&self.blob, frame, &mut self.coded, &mut self.zstd, &mut plain)?;
                 self.unpacked += frame.plain as u64;
                 self.kept.push_front((number, plain));
             }

@@ -28,6 +28,7 @@ pub use learned::{Learned, remembered};
 pub use outer::{HEAD, Outer};
 pub use plain::Plain;
 pub use prove::{Proof, prove};
+pub(crate) use seek::table_says;
 pub use seek::{Frame, layer_decoder, parse_table};
 pub use verify::{CopiedLayer, Copy, copy_layer, measure, measure_frames};
 

@@ -200,8 +200,9 @@ impl Members {
         match self {
             Members::Zstd { blob, frames, zstd } => {
                 let Some(frame) = frames.next() else { return Ok(None) };
-                match one(blob, frame, &mut Vec::new(), zstd) {
-                    Ok(plain) => Ok(Some(Member { plain, offset: frame.offset, coded: frame.coded as u64 })),
+                let mut plain = Vec::new();
+                match one(blob, frame, &mut Vec::new(), zstd, &mut plain) {
+                    Ok(()) => Ok(Some(Member { plain, offset: frame.offset, coded: frame.coded as u64 })),
                     Err(error) if error.raw_os_error().is_some() => Err(error),
                     // A damaged frame is none that the encoder makes.
                     Err(_) => Ok(Some(Member { plain: Vec::new(), offset: frame.offset, coded: u64::MAX })),

@@ -85,11 +85,17 @@ pub(super) fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
     Ok(parse_table(&tail, blob.size()))
 }
 
+/// Plain bytes that a blob has by its seek table; `None` where it has none like ours.
+pub(crate) fn table_says(blob: &Blob) -> io::Result<Option<u64>> {
+    let frames = read_table(blob)?;
+    Ok(frames.map(|frames| frames.iter().map(|frame| frame.plain as u64).sum()))
+}
+
 /// Unpacks the frames of a blob on several threads, and gives their content in order. Memory is bounded by one frame
 /// more than there are threads. What stands between the frames is not looked at.
 pub(super) struct ParallelDecoder {
     // Closed first, so that the threads end.
-    work: Option<Sender<(usize, Frame)>>,
+    work: Option<Sender<(usize, Frame, Vec<u8>)>>,
     finished: Receiver<(usize, io::Result<Vec<u8>>)>,
     workers: Vec<JoinHandle<()>>,
     waiting: std::iter::Enumerate<std::vec::IntoIter<Frame>>,
@@ -102,7 +108,7 @@ pub(super) struct ParallelDecoder {
 
 impl ParallelDecoder {
     pub(super) fn new(blob: &Blob, frames: Vec<Frame>, jobs: usize) -> ParallelDecoder {
-        let (work, to_do) = channel::<(usize, Frame)>();
+        let (work, to_do) = channel::<(usize, Frame, Vec<u8>)>();
         let (done, finished) = channel();
         let to_do = Arc::new(Mutex::new(to_do));
         let workers = (0..jobs)
@@ -123,27 +129,28 @@ impl ParallelDecoder {
             asked: 0,
         };
         for _ in 0..jobs + 1 {
-            decoder.ask();
+            decoder.ask(Vec::new());
         }
         decoder
     }
 
-    fn ask(&mut self) {
-        if let (Some(work), Some(frame)) = (&self.work, self.waiting.next()) {
-            let _ = work.send(frame);
+    /// Has one more frame unpacked, into memory that was used before.
+    fn ask(&mut self, used: Vec<u8>) {
+        if let (Some(work), Some((number, frame))) = (&self.work, self.waiting.next()) {
+            let _ = work.send((number, frame, used));
             self.asked += 1;
         }
     }
 
     /// The next frame's content; empty at the end.
-    fn fetch(&mut self) -> io::Result<Vec<u8>> {
+    fn fetch(&mut self, used: Vec<u8>) -> io::Result<Vec<u8>> {
         if self.next == self.asked {
             return Ok(Vec::new());
         }
         loop {
             if let Some(plain) = self.early.remove(&self.next) {
                 self.next += 1;
-                self.ask();
+                self.ask(used);
                 return Ok(plain);
             }
             let stopped = |_| io::Error::other("the threads that unpack it stopped");
@@ -156,7 +163,8 @@ impl ParallelDecoder {
 impl Read for ParallelDecoder {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.position == self.current.len() {
-            self.current = self.fetch()?;
+            let used = std::mem::take(&mut self.current);
+            self.current = self.fetch(used)?;
             self.position = 0;
             if self.current.is_empty() && self.next == self.asked {
                 return Ok(0);
@@ -178,14 +186,18 @@ impl Drop for ParallelDecoder {
     }
 }
 
-fn unpack(blob: &Blob, to_do: &Mutex<Receiver<(usize, Frame)>>, done: &Sender<(usize, io::Result<Vec<u8>>)>) {
+fn unpack(
+    blob: &Blob,
+    to_do: &Mutex<Receiver<(usize, Frame, Vec<u8>)>>,
+    done: &Sender<(usize, io::Result<Vec<u8>>)>,
+) {
     let mut coded = Vec::new();
     let mut zstd = zstd::bulk::Decompressor::new();
     loop {
         let next = to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((number, frame)) = next else { return };
+        let Ok((number, frame, mut plain)) = next else { return };
         let plain = match &mut zstd {
-            Ok(zstd) => one(blob, frame, &mut coded, zstd),
+            Ok(zstd) => one(blob, frame, &mut coded, zstd, &mut plain).map(|()| plain),
             Err(error) => Err(io::Error::other(error.to_string())),
         };
         if done.send((number, plain)).is_err() {
@@ -194,17 +206,21 @@ fn unpack(blob: &Blob, to_do: &Mutex<Receiver<(usize, Frame)>>, done: &Sender<(u
     }
 }
 
+/// Replaces `plain` with what a frame holds.
 pub(super) fn one(
     blob: &Blob,
     frame: Frame,
     coded: &mut Vec<u8>,
     zstd: &mut zstd::bulk::Decompressor<'_>,
-) -> io::Result<Vec<u8>> {
+    plain: &mut Vec<u8>,
+) -> io::Result<()> {
     coded.resize(frame.coded, 0);
     read_exact_at(blob, coded, frame.offset)?;
-    let plain = zstd.decompress(coded, frame.plain)?;
+    plain.clear();
+    plain.reserve_exact(frame.plain);
+    zstd.decompress_to_buffer(coded.as_slice(), plain)?;
     if plain.len() == frame.plain {
-        Ok(plain)
+        Ok(())
     } else {
         let why = format!("a frame has {} bytes where its table says {}", plain.len(), frame.plain);
         Err(io::Error::new(io::ErrorKind::InvalidData, why))

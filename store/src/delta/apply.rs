@@ -30,9 +30,10 @@ pub struct Patched<'d> {
     left: u64,
     spent: Spent,
     segment: Segment,
-    /// Bytes of the base that are given next.
-    piece: Vec<u8>,
-    given: usize,
+    // The memory of a segment is used for the next one: what the system clears anew for each takes as long as copying it.
+    coded: Vec<u8>,
+    plan: Vec<u8>,
+    reference: Vec<u8>,
 }
 
 /// A segment on its way out.
@@ -43,9 +44,6 @@ struct Segment {
     new: Vec<u8>,
     used: usize,
 }
-
-/// Bytes that are copied at once.
-const PIECE: u64 = 256 << 10;
 
 impl<'d> Patched<'d> {
     /// Begins with a delta, which must be one to this base.
@@ -64,7 +62,8 @@ impl<'d> Patched<'d> {
             return Err(Error::invalid("the delta", why));
         }
         let (left, spent, segment) = (header.target_size, Spent::default(), Segment::default());
-        Ok(Patched { base, delta, cancel, header, left, spent, segment, piece: Vec::new(), given: 0 })
+        let (coded, plan, reference) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Patched { base, delta, cancel, header, left, spent, segment, coded, plan, reference })
     }
 
     /// What it is between.
@@ -75,12 +74,6 @@ impl<'d> Patched<'d> {
     /// Gives bytes, or 0 at the end.
     fn give(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
-            if self.given < self.piece.len() {
-                let count = buffer.len().min(self.piece.len() - self.given);
-                buffer[..count].copy_from_slice(&self.piece[self.given..self.given + count]);
-                self.given += count;
-                return Ok(count);
-            }
             let segment = &mut self.segment;
             if segment.current.new > 0 {
                 let count = (buffer.len() as u64).min(segment.current.new) as usize;
@@ -91,14 +84,11 @@ impl<'d> Patched<'d> {
                 return Ok(count);
             }
             if segment.current.copied > 0 {
-                let count = segment.current.copied.min(PIECE);
-                let at = segment.current.at;
-                segment.current.at += count;
-                segment.current.copied -= count;
-                self.piece.clear();
-                self.given = 0;
-                self.base.read(at, count as usize, &mut self.piece, self.cancel)?;
-                continue;
+                let count = (buffer.len() as u64).min(segment.current.copied) as usize;
+                self.base.read(segment.current.at, &mut buffer[..count], self.cancel)?;
+                segment.current.at += count as u64;
+                segment.current.copied -= count as u64;
+                return Ok(count);
             }
             if let Some(step) = segment.steps.next() {
                 segment.current = step;
@@ -119,29 +109,28 @@ impl<'d> Patched<'d> {
         if !self.spent.take(header.sums, self.header.target_size) {
             return Err(wrong("asks for more work than its target is worth"));
         }
-        // The last one's memory is given back before the next one's is taken.
-        self.segment = Segment::default();
-        let coded = self.coded(header.plan_coded)?;
-        let plan = decompress(&coded, header.plan, &[])?;
-        let plan = Plan::parse(&plan, self.header.base_size, header.sums)
+        // The last one's steps are given back before the next one's are taken.
+        let mut new = std::mem::take(&mut self.segment).new;
+        self.take(header.plan_coded)?;
+        decompress(&self.coded, header.plan, &[], &mut self.plan)?;
+        let plan = Plan::parse(&self.plan, self.header.base_size, header.sums)
             .map_err(|why| wrong(format!("a plan in it {why}")))?;
-        let mut reference = Vec::with_capacity(header.sums.reference as usize);
-        for range in &plan.ranges {
-            self.base.read(range.begin, (range.end - range.begin) as usize, &mut reference, self.cancel)?;
+        new.clear();
+        if header.sums.new > 0 {
+            self.base.read_ranges(&plan.ranges, &mut self.reference, self.cancel)?;
+            self.take(header.new_coded)?;
+            decompress(&self.coded, header.sums.new as usize, &self.reference, &mut new)?;
         }
-        let new = match header.sums.new as usize {
-            0 => Vec::new(),
-            length => decompress(&self.coded(header.new_coded)?, length, &reference)?,
-        };
         self.left -= header.sums.plain;
         self.segment = Segment { steps: plan.steps.into_iter(), current: Step::default(), new, used: 0 };
         Ok(())
     }
 
-    fn coded(&mut self, length: usize) -> Result<Vec<u8>> {
-        let mut coded = vec![0; length];
-        fill(self.delta, &mut coded)?;
-        Ok(coded)
+    /// Takes so many bytes of the delta.
+    fn take(&mut self, length: usize) -> Result<()> {
+        self.coded.reserve_exact(length.saturating_sub(self.coded.len()));
+        self.coded.resize(length, 0);
+        fill(self.delta, &mut self.coded)
     }
 
     fn expect_end(&mut self) -> Result<()> {
@@ -166,13 +155,14 @@ impl Read for Patched<'_> {
     }
 }
 
-/// Unpacks a frame that must have so many bytes.
-fn decompress(coded: &[u8], length: usize, reference: &[u8]) -> Result<Vec<u8>> {
+/// Replaces `plain` with what a frame has, which must be so many bytes.
+fn decompress(coded: &[u8], length: usize, reference: &[u8], plain: &mut Vec<u8>) -> Result<()> {
     let mut zstd = DCtx::try_create().ok_or_else(|| Error::invalid("the delta", "no memory for zstd"))?;
-    let mut plain = Vec::with_capacity(length);
+    plain.clear();
+    plain.reserve_exact(length);
     let prefixed = zstd.ref_prefix(reference);
-    match prefixed.and_then(|_| zstd.decompress(&mut plain, coded)) {
-        Ok(_) if plain.len() == length => Ok(plain),
+    match prefixed.and_then(|_| zstd.decompress(plain, coded)) {
+        Ok(_) if plain.len() == length => Ok(()),
         Ok(count) => Err(wrong(format!("a frame in it has {count} bytes where {length} were announced"))),
         Err(code) => Err(wrong(format!("a frame in it does not unpack: {}", get_error_name(code)))),
     }
@@ -187,7 +177,7 @@ pub fn apply(base: &mut Base, delta: &mut dyn Read, out: &mut dyn Write, cancel:
 fn written(base: &mut Base, delta: &mut dyn Read, out: &mut dyn Write, cancel: &Cancel) -> Result<DiffId> {
     let mut patched = Patched::new(base, delta, cancel)?;
     let mut hasher = Hasher::new();
-    let mut buffer = vec![0; PIECE as usize];
+    let mut buffer = vec![0; 256 << 10];
     loop {
         match patched.give(&mut buffer)? {
             0 => break,

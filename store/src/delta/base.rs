@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 
+use super::plan::Range;
 use crate::blob::{Blob, from_io};
 use crate::cancel::Cancel;
 use crate::codec::{CHUNK, FrameReader, layer_decoder};
@@ -77,31 +78,42 @@ impl Base {
         matches!(self.form, Form::Plain(_))
     }
 
-    /// Appends bytes from a position on; that they are in the base the caller has seen.
-    pub(super) fn read(&mut self, at: u64, length: usize, out: &mut Vec<u8>, cancel: &Cancel) -> Result<()> {
-        let begin = out.len();
+    /// Replaces `out` with the bytes of these ranges, one behind the other.
+    pub(super) fn read_ranges(&mut self, ranges: &[Range], out: &mut Vec<u8>, cancel: &Cancel) -> Result<()> {
+        let length = ranges.iter().map(|range| (range.end - range.begin) as usize).sum::<usize>();
+        out.reserve_exact(length.saturating_sub(out.len()));
+        out.resize(length, 0);
+        let mut left = out.as_mut_slice();
+        for range in ranges {
+            let (piece, behind) = left.split_at_mut((range.end - range.begin) as usize);
+            self.read(range.begin, piece, cancel)?;
+            left = behind;
+        }
+        Ok(())
+    }
+
+    /// Reads bytes from a position on; that they are in the base the caller has seen.
+    pub(super) fn read(&mut self, at: u64, out: &mut [u8], cancel: &Cancel) -> Result<()> {
         if let Form::Frames { frames, blob, facts, scratch, .. } = &self.form
             && frames.unpacked() > TIMES.saturating_mul(self.size).saturating_add(16 * CHUNK as u64)
         {
             self.form = Form::Plain(unpacked(blob, facts, scratch, cancel)?);
         }
-        let got = match &mut self.form {
-            Form::Bytes(bytes) => {
-                out.extend(bytes.iter().skip(at as usize).take(length));
-                Ok(())
-            }
-            Form::Plain(file) => {
-                out.resize(begin + length, 0);
-                file.read_exact_at(&mut out[begin..], at)
-            }
-            Form::Blob(blob) => {
-                out.resize(begin + length, 0);
-                read_blob(blob, &mut out[begin..], at)
-            }
-            Form::Frames { frames, .. } => frames.read(at, length as u64, out),
-        };
         let short = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let got = got.and_then(|()| if out.len() == begin + length { Ok(()) } else { Err(short()) });
+        let got = match &mut self.form {
+            Form::Bytes(bytes) => match bytes.get(at as usize..).and_then(|bytes| bytes.get(..out.len())) {
+                Some(bytes) => {
+                    out.copy_from_slice(bytes);
+                    Ok(())
+                }
+                None => Err(short()),
+            },
+            Form::Plain(file) => file.read_exact_at(out, at),
+            Form::Blob(blob) => read_blob(blob, out, at),
+            Form::Frames { frames, .. } => {
+                frames.read_at(at, out).and_then(|got| if got == out.len() { Ok(()) } else { Err(short()) })
+            }
+        };
         got.map_err(|error| {
             from_io(error, |error| match error.raw_os_error() {
                 Some(_) => Error::io("read", format!("the layer {}", self.diff_id))(error),
@@ -162,11 +174,11 @@ pub(super) struct BaseReader<'b> {
 impl Read for BaseReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given == self.piece.len() {
-            self.piece.clear();
             self.given = 0;
             let length = (self.base.size - self.at).min(256 << 10);
-            let read = self.base.read(self.at, length as usize, &mut self.piece, self.cancel);
-            read.map_err(crate::blob::into_io)?;
+            self.piece.resize(length as usize, 0);
+            let read = self.base.read(self.at, &mut self.piece, self.cancel);
+            read.inspect_err(|_| self.piece.clear()).map_err(crate::blob::into_io)?;
             self.at += length;
         }
         let count = buffer.len().min(self.piece.len() - self.given);

@@ -30,10 +30,8 @@ impl Job {
     /// Reads what stands beside the segment's new bytes.
     pub(super) fn new(mut segment: Segment, base: &mut Base, cancel: &Cancel) -> Result<Job> {
         let (plan, sums) = segment.plan();
-        let mut reference = Vec::with_capacity(sums.reference as usize);
-        for range in &plan.ranges {
-            base.read(range.begin, (range.end - range.begin) as usize, &mut reference, cancel)?;
-        }
+        let mut reference = Vec::new();
+        base.read_ranges(&plan.ranges, &mut reference, cancel)?;
         Ok(Job { sums, plan: plan.to_bytes(), new: segment.new, reference })
     }
 

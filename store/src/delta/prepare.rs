@@ -15,7 +15,7 @@ use super::{Made, Settings};
 use crate::archive::image::facts_of;
 use crate::blob::Blob;
 use crate::cancel::Cancel;
-use crate::codec::{Encoding, Proof, layer_decoder, measure_frames, remember, remembered};
+use crate::codec::{Encoding, Proof, layer_decoder, measure_frames, remember, remembered, table_says};
 use crate::descriptor::Descriptor;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
@@ -51,6 +51,22 @@ impl Layer {
             cache.learn(&facts, false)?;
         }
         Ok(Layer { blob, facts, cache })
+    }
+
+    /// A layer whose frames were never checked here, as its seek table shows it. Nobody has seen whether that is true, nor whether the
+    /// layer has this diff ID. It will do as the base of what is itself checked once it is made ([`super::rebuild()`]); where that
+    /// fails [`Layer::open`] knows more. `None` where there is no such table, or where `open` need not unpack anything.
+    pub fn presume(store: &Store, layer: &Descriptor, diff_id: DiffId) -> Result<Option<Layer>> {
+        let cache = store.layers()?;
+        if cache.by_blob(&layer.digest).is_some_and(|facts| facts.diff_id == diff_id && facts.seekable) {
+            return Ok(None);
+        }
+        let Some(blob) = store.blobs().open(&layer.digest)? else { return Ok(None) };
+        let failed = Error::io("read", format!("blob {}", layer.digest));
+        let Some(plain_size) = table_says(&blob).map_err(failed)? else { return Ok(None) };
+        let (compression, size) = (Compression::Zstd, layer.size);
+        let facts = LayerFacts { blob: layer.digest, size, compression, diff_id, plain_size, seekable: true };
+        Ok(Some(Layer { blob, facts, cache }))
     }
 
     /// What is known of it.
