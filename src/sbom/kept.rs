@@ -1,9 +1,15 @@
 //! An inventory as it is kept in the store's cache: a line for all of it, and one for each package, sorted by name, so that whether
-//! an image has a package is found without reading the others.
+//! an image has a package is found without reading the others. What a question is about stands in columns; the rest of a line, which
+//! nobody asks for by name, is JSON.
+//!
+//! The cache says whether the bytes are those that were written; each word is looked at all the same where it is used.
+
+use std::str::FromStr as _;
 
 use larder_store::cancel::Cancel;
+use larder_store::digest::Digest;
 use larder_store::error::Result;
-use larder_store::ids::DiffId;
+use larder_store::ids::{DiffId, ImageId};
 use larder_store::layers::LayerCache;
 use larder_store::manifest::ImageManifest;
 use larder_store::store::Store;
@@ -11,16 +17,82 @@ use serde::{Deserialize, Serialize};
 
 use super::gather;
 use super::inventory::{Found, Inventory};
+use super::kind::Kind;
+use super::package::{Package, is_word};
+use super::purl::normal;
 
 /// The version of what is written; another one is read anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-#[derive(Serialize, Deserialize)]
+/// What an inventory was read from. Both are kept by a digest, and one text may be a config and a document at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Origin {
+    Layers,
+    Document,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 struct Head {
     format: u32,
+    origin: Origin,
     os: Option<(String, Option<String>)>,
     layers: Vec<DiffId>,
     problems: Vec<String>,
+}
+
+/// What is kept of a package that has no column.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    architecture: Option<String>,
+    licences: Vec<String>,
+    path: String,
+    layer: usize,
+}
+
+/// An inventory as it is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    head: Head,
+    text: String,
+    /// Where the first line of a package begins.
+    body: usize,
+}
+
+/// A package as it is kept, as far as it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) kind: Kind,
+    /// The name that it goes by in questions.
+    pub(crate) key: &'a str,
+    /// The name that it has.
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    /// The source that it was built from, with its version where that is another one.
+    pub(crate) source: Option<(&'a str, Option<&'a str>)>,
+    /// Bytes that it takes when it is installed.
+    pub(crate) size: Option<u64>,
+    rest: &'a str,
+}
+
+/// The name that a package goes by in questions: PyPI knows no difference between `PyYAML` and `pyyaml`.
+pub(crate) fn key(kind: Kind, name: &str) -> String {
+    if kind == Kind::Pypi { normal(name) } else { name.to_owned() }
+}
+
+/// The inventory of the image with this ID, where it is kept.
+pub(crate) fn known(cache: &LayerCache, image: &ImageId) -> Option<Kept> {
+    Kept::parse(cache.inventory(&image.0)?).filter(|kept| kept.head.origin == Origin::Layers)
+}
+
+/// What a document says, where it was read before.
+pub(super) fn known_document(cache: &LayerCache, document: &Digest) -> Option<Kept> {
+    Kept::parse(cache.inventory(document)?).filter(|kept| kept.head.origin == Origin::Document)
+}
+
+/// Keeps what a document says.
+pub(super) fn learn_document(cache: &LayerCache, document: &Digest, inventory: &Inventory) -> Kept {
+    learn(cache, document, Origin::Document, inventory)
 }
 
 /// The inventory of an image as it is kept; of one that was not looked into, it is read now.
@@ -29,83 +101,137 @@ pub(crate) fn kept(
     cache: &LayerCache,
     image: &ImageManifest,
     cancel: &Cancel,
-) -> Result<Vec<u8>> {
+) -> Result<Kept> {
     let id = image.image_id();
-    if let Some(bytes) = cache.inventory(&id).filter(|bytes| head(bytes).is_some()) {
-        return Ok(bytes);
+    match known(cache, &id) {
+        Some(kept) => Ok(kept),
+        None => Ok(learn(cache, &id.0, Origin::Layers, &gather::inventory(store, image, cancel)?)),
     }
-    let bytes = to_bytes(&gather::inventory(store, image, cancel)?);
-    cache.learn_inventory(&id, &bytes);
-    Ok(bytes)
 }
 
 /// The inventory of an image.
 pub(crate) fn inventory(store: &Store, image: &ImageManifest, cancel: &Cancel) -> Result<Inventory> {
     let cache = store.layers()?;
-    if let Some(known) = cache.inventory(&image.image_id()).and_then(|bytes| from_bytes(&bytes)) {
+    if let Some(known) = known(&cache, &image.image_id()).and_then(|kept| kept.inventory()) {
         return Ok(known);
     }
     let inventory = gather::inventory(store, image, cancel)?;
-    cache.learn_inventory(&image.image_id(), &to_bytes(&inventory));
+    learn(&cache, &image.image_id().0, Origin::Layers, &inventory);
     Ok(inventory)
 }
 
-fn to_bytes(inventory: &Inventory) -> Vec<u8> {
-    let Inventory { os, layers, found, problems } = inventory;
-    let head = Head { format: FORMAT, os: os.clone(), layers: layers.clone(), problems: problems.clone() };
-    let json = |value: serde_json::Result<Vec<u8>>| value.expect("strings and numbers serialise");
-    // A name has no tab and no control character in it.
-    let line = |found: &Found| {
-        [found.package.name.as_bytes(), b"\t", &json(serde_json::to_vec(found)), b"\n"].concat()
+fn learn(cache: &LayerCache, digest: &Digest, origin: Origin, inventory: &Inventory) -> Kept {
+    let kept = Kept::of(origin, inventory);
+    cache.learn_inventory(digest, kept.text.as_bytes());
+    kept
+}
+
+impl Kept {
+    fn of(origin: Origin, inventory: &Inventory) -> Kept {
+        let Inventory { os, layers, found, problems } = inventory;
+        let (os, layers, problems) = (os.clone(), layers.clone(), problems.clone());
+        let head = Head { format: FORMAT, origin, os, layers, problems };
+        let mut lines: Vec<_> = found.iter().map(line).collect();
+        lines.sort();
+        let mut text = json(&head) + "\n";
+        let body = text.len();
+        text.extend(lines);
+        Kept { head, text, body }
+    }
+
+    fn parse(bytes: Vec<u8>) -> Option<Kept> {
+        let text = String::from_utf8(bytes).ok()?;
+        let (first, _) = text.split_once('\n')?;
+        let (head, body): (Head, _) = (serde_json::from_str(first).ok()?, first.len() + 1);
+        (head.format == FORMAT && text.ends_with('\n')).then_some(Kept { head, text, body })
+    }
+
+    /// All of it; `None` where a line is none.
+    fn inventory(self) -> Option<Inventory> {
+        let mut found = self.lines().map(|line| found(&line?)).collect::<Option<Vec<_>>>()?;
+        found.sort();
+        let Head { os, layers, problems, .. } = self.head;
+        Some(Inventory { os, layers, found, problems })
+    }
+
+    /// What of it could not be read.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.head.problems
+    }
+
+    /// All packages.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Line<'_>> {
+        self.lines().flatten()
+    }
+
+    /// The packages that go by this name.
+    pub(crate) fn named<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Line<'a>> {
+        let lines = &self.text[self.body..];
+        let lines = &lines[first(lines, &format!("{key}\t"))..];
+        let is_named = move |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with('\t'));
+        lines.split_terminator('\n').take_while(is_named).filter_map(Line::parse)
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Option<Line<'_>>> {
+        self.text[self.body..].split_terminator('\n').map(Line::parse)
+    }
+}
+
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Line<'a>> {
+        let mut columns = line.splitn(8, '\t');
+        let mut next = || columns.next();
+        let (key, kind, name, version) = (next()?, next()?, next()?, next()?);
+        let (source, source_version, size, rest) = (next()?, next()?, next()?, next()?);
+        let some = |word: &'a str| Some(word).filter(|word| !word.is_empty());
+        let name = some(name).unwrap_or(key);
+        let is_good = [key, name, version].into_iter().all(is_word)
+            && [source, source_version].into_iter().filter_map(some).all(is_word);
+        is_good.then_some(Line {
+            kind: Kind::from_str(kind).ok()?,
+            key,
+            name,
+            version,
+            source: some(source).map(|name| (name, some(source_version))),
+            size: some(size).and_then(|size| size.parse().ok()),
+            rest,
+        })
+    }
+}
+
+/// A package's line, with its end. No word has a tab or a control character in it.
+fn line(Found { package, path, layer }: &Found) -> String {
+    let Package { kind, name, version, architecture, source, licences, size } = package;
+    let key = key(*kind, name);
+    let own_name = if key == *name { "" } else { name };
+    let (source, source_version) = match source {
+        Some((name, version)) => (name.as_str(), version.as_deref().unwrap_or("")),
+        None => ("", ""),
     };
-    let mut lines: Vec<_> = found.iter().map(line).collect();
-    lines.sort();
-    lines.insert(0, [&json(serde_json::to_vec(&head)), b"\n".as_slice()].concat());
-    lines.concat()
+    let size = size.map_or(String::new(), |size| size.to_string());
+    let (architecture, licences) = (architecture.clone(), licences.clone());
+    let rest = json(&Rest { architecture, licences, path: path.clone(), layer: *layer });
+    let kind = kind.word();
+    format!("{key}\t{kind}\t{own_name}\t{version}\t{source}\t{source_version}\t{size}\t{rest}\n")
 }
 
-fn from_bytes(bytes: &[u8]) -> Option<Inventory> {
-    let (Head { os, layers, problems, .. }, lines) = head(bytes)?;
-    let found = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let mut found = found.map(|line| read(line).map(|(_, found)| found)).collect::<Option<Vec<_>>>()?;
-    found.sort();
-    Some(Inventory { os, layers, found, problems })
+fn found(line: &Line<'_>) -> Option<Found> {
+    let Rest { architecture, licences, path, layer } = serde_json::from_str(line.rest).ok()?;
+    let mut package = Package::new(line.kind, line.name, line.version)?;
+    package.architecture = architecture.filter(|word| is_word(word));
+    package.source = line.source.map(|(name, version)| (name.to_owned(), version.map(str::to_owned)));
+    package.add_licences(licences.iter().map(String::as_str));
+    package.size = line.size;
+    Some(Found { package, path, layer })
 }
 
-/// The first line, and the others; a last line that has no end was cut off.
-fn head(bytes: &[u8]) -> Option<(Head, &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let head: Head = serde_json::from_slice(&bytes[..end]).ok()?;
-    (head.format == FORMAT && bytes.ends_with(b"\n")).then_some((head, &bytes[end + 1..]))
-}
-
-fn read(line: &[u8]) -> Option<(&[u8], Found)> {
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    Some((&line[..tab], serde_json::from_slice(&line[tab + 1..]).ok()?))
-}
-
-/// Whether something of a kept inventory's image could not be read.
-pub(crate) fn is_incomplete(bytes: &[u8]) -> bool {
-    head(bytes).is_none_or(|(head, _)| !head.problems.is_empty())
-}
-
-/// The packages of a kept inventory with this name, or all of them.
-pub(crate) fn packages(bytes: &[u8], name: Option<&str>) -> Vec<Found> {
-    let Some(start) = bytes.iter().position(|byte| *byte == b'\n') else { return Vec::new() };
-    let lines = &bytes[start + 1..];
-    let lines = match name {
-        Some(name) => &lines[first(lines, &[name.as_bytes(), b"\t"].concat())..],
-        None => lines,
-    };
-    let is_named = |line: &&[u8]| {
-        name.is_none_or(|name| line.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"\t")))
-    };
-    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.take_while(is_named).filter_map(|line| Some(read(line)?.1)).collect()
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers serialise")
 }
 
 /// Where the first line begins that is not smaller than a key.
-fn first(lines: &[u8], key: &[u8]) -> usize {
+fn first(lines: &str, key: &str) -> usize {
+    let (lines, key) = (lines.as_bytes(), key.as_bytes());
     let (mut low, mut high) = (0, lines.len());
     while low < high {
         let middle = low + (high - low) / 2;
@@ -131,8 +257,12 @@ mod tests {
             .iter()
             .enumerate()
             .filter_map(|(layer, name)| {
-                let mut package = Package::new(Kind::Deb, name, "1.0-1")?;
+                let kind = if layer % 3 == 0 { Kind::Pypi } else { Kind::Deb };
+                let mut package = Package::new(kind, name, "1.0-1")?;
                 package.add_licences(["MIT"]);
+                package.source =
+                    (layer % 2 == 0).then(|| ("source".to_owned(), (layer % 4 == 0).then(|| "2".to_owned())));
+                package.size = (layer % 5 == 0).then_some(7);
                 Some(Found { package, path: "var/lib/dpkg/status".into(), layer })
             })
             .collect();
@@ -143,28 +273,54 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_is_what_was_found(names in proptest::collection::vec("[a-c+.-]{1,4}", 0..40), asked in "[a-c+.-]{1,3}") {
+        fn what_is_kept_is_what_was_found(names in proptest::collection::vec("[a-cC_+.-]{1,4}", 0..40), asked in "[a-c+.-]{1,3}") {
             let inventory = inventory(&names);
-            let bytes = to_bytes(&inventory);
-            prop_assert_eq!(from_bytes(&bytes), Some(inventory.clone()));
-            let named: Vec<_> = inventory.found.iter().filter(|found| found.package.name == asked).cloned().collect();
-            let mut found = packages(&bytes, Some(&asked));
-            found.sort();
-            prop_assert_eq!(found, named);
-            prop_assert_eq!(packages(&bytes, None).len(), inventory.found.len());
+            let kept = Kept::of(Origin::Layers, &inventory);
+            let again = Kept::parse(kept.text.clone().into_bytes()).unwrap();
+            let is_asked = |found: &&Found| key(found.package.kind, &found.package.name) == asked;
+            let mut named: Vec<_> = inventory.found.iter().filter(is_asked).cloned().collect();
+            named.sort();
+            let mut lines: Vec<_> = again.named(&asked).map(|line| found(&line).unwrap()).collect();
+            lines.sort();
+            prop_assert_eq!(lines, named);
+            prop_assert_eq!(again.all().count(), inventory.found.len());
+            prop_assert_eq!(again.inventory(), Some(inventory));
+        }
+
+        /// Whatever stands there, also by the hand of who has this account: no panic, and no word that is none.
+        #[test]
+        fn nothing_that_is_kept_is_taken_on_trust(
+            names in proptest::collection::vec("[a-c]{1,4}", 1..9), at in any::<prop::sample::Index>(), byte in any::<u8>()
+        ) {
+            let mut bytes = Kept::of(Origin::Layers, &inventory(&names)).text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            for bytes in [bytes[..at].to_vec(), bytes] {
+                let Some(kept) = Kept::parse(bytes) else { continue };
+                let named = kept.named("a");
+                let mut lines = kept.all().chain(named);
+                prop_assert!(lines.all(|line| [line.key, line.name, line.version].into_iter().all(is_word)));
+                let _ = kept.inventory();
+            }
         }
     }
 
     #[test]
-    fn what_is_cut_or_of_another_version_is_nothing() {
-        let whole = to_bytes(&inventory(&["bash".to_owned(), "zlib".to_owned()]));
-        for cut in 0..whole.len() {
-            if let Some(part) = from_bytes(&whole[..cut]) {
-                assert!(whole[..cut].ends_with(b"\n"), "cut at {cut}: {part:?}");
-            }
-            let _ = packages(&whole[..cut], Some("bash"));
-        }
-        let other = String::from_utf8(whole).unwrap().replacen("\"format\":1", "\"format\":2", 1);
-        assert!(from_bytes(other.as_bytes()).is_none());
+    fn another_version_is_nothing() {
+        let whole = Kept::of(Origin::Layers, &inventory(&["bash".to_owned()])).text;
+        let other = whole.replacen("\"format\":2", "\"format\":3", 1);
+        assert!(other != whole && Kept::parse(other.into_bytes()).is_none());
+        assert!(Kept::parse(whole.into_bytes()).is_some());
+    }
+
+    /// PEP 503.
+    #[test]
+    fn a_python_name_is_found_however_it_is_written() {
+        let package = Package::new(Kind::Pypi, "Ruamel.YAML", "1").unwrap();
+        let found = vec![Found { package, path: String::new(), layer: 0 }];
+        let inventory = Inventory { os: None, layers: Vec::new(), found, problems: Vec::new() };
+        let kept = Kept::of(Origin::Layers, &inventory);
+        assert_eq!(kept.named("ruamel-yaml").map(|line| line.name).collect::<Vec<_>>(), ["Ruamel.YAML"]);
+        assert_eq!(kept.inventory(), Some(inventory));
     }
 }

@@ -49,3 +49,15 @@ impl Kind {
         }
     }
 }
+
+/// It is no kind's word.
+#[derive(Debug)]
+pub(crate) struct NoKind;
+
+impl std::str::FromStr for Kind {
+    type Err = NoKind;
+
+    fn from_str(word: &str) -> Result<Kind, NoKind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or(NoKind)
+    }
+}

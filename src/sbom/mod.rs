@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub(crate) mod attach;
+pub(crate) mod attached;
 mod cyclonedx;
 pub(crate) mod diff;
 mod gather;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::kind::Kind;
+use super::purl::normal;
 use super::version::{Rules, compare};
-use crate::sbom::kind::Kind;
 
 /// Bytes of a question; a name and a few versions take a hundred.
 const MAX_LENGTH: usize = 1024;
@@ -18,6 +19,8 @@ pub(crate) struct Query {
     pub(crate) of: Whose,
     /// The name; `*` stands for any characters.
     name: String,
+    /// The name as Python's packages go by it.
+    normal: String,
     /// All of these hold of the version.
     conditions: Vec<(Relation, String)>,
 }
@@ -85,17 +88,22 @@ impl Relation {
 }
 
 impl Query {
-    /// Whether the name is that of a package, or of its source where that is asked for.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
-        match self.name.split_once('*') {
-            None => self.name == name,
-            Some(_) => matches(&self.name, name),
+    /// Whether a package goes by the name that was asked for, or its source where that is asked for.
+    pub(crate) fn is_named(&self, kind: Kind, key: &str) -> bool {
+        let asked = match kind {
+            Kind::Pypi if self.of == Whose::Package => &self.normal,
+            _ => &self.name,
+        };
+        match asked.contains('*') {
+            false => asked == key,
+            true => matches(asked, key),
         }
     }
 
-    /// The name, where it is one and no pattern.
-    pub(crate) fn exact(&self) -> Option<&str> {
-        (!self.name.contains('*')).then_some(self.name.as_str())
+    /// All names that a package may go by which was asked for, where those are names and no patterns.
+    pub(crate) fn exact(&self) -> Option<impl Iterator<Item = &str>> {
+        let other = (self.normal != self.name).then_some(self.normal.as_str());
+        (!self.name.contains('*')).then(|| std::iter::once(self.name.as_str()).chain(other))
     }
 
     /// Whether a version is one that was asked for.
@@ -147,8 +155,7 @@ impl FromStr for Query {
             None => (None, Whose::Package),
             Some("src") => (None, Whose::Source),
             Some(word) => {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
-                let kind = kind.ok_or_else(|| {
+                let kind = word.parse().map_err(|_| {
                     let words: Vec<_> = Kind::ALL.iter().map(|kind| kind.word()).collect();
                     wrong(&format!(
                         "{word:?} is no kind of package: {}, or src for a source",
@@ -183,7 +190,7 @@ impl FromStr for Query {
             }
             conditions.push((relation, version.to_owned()));
         }
-        Ok(Query { kind, of, name: name.to_owned(), conditions })
+        Ok(Query { kind, of, name: name.to_owned(), normal: normal(name), conditions })
     }
 }
 
@@ -288,7 +295,7 @@ mod tests {
             ("a*a", "a", false),
             ("*", "", true),
         ] {
-            assert_eq!(query(pattern).is_named(name), is, "{pattern} {name}");
+            assert_eq!(query(pattern).is_named(Kind::Deb, name), is, "{pattern} {name}");
         }
     }
 
