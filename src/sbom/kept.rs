@@ -297,9 +297,10 @@ mod tests {
             bytes[at] = byte;
             for bytes in [bytes[..at].to_vec(), bytes] {
                 let Some(kept) = Kept::parse(bytes) else { continue };
-                let named = kept.named("a");
-                let mut lines = kept.all().chain(named);
-                prop_assert!(lines.all(|line| [line.key, line.name, line.version].into_iter().all(is_word)));
+                let mut lines: Vec<_> = kept.all().collect();
+                lines.extend(kept.named("a"));
+                let words = lines.iter().flat_map(|line| [line.key, line.name, line.version]);
+                prop_assert!(words.into_iter().all(is_word));
                 let _ = kept.inventory();
             }
         }

@@ -1,6 +1,10 @@
 //! What is inside of images: `sbom`, `images --with-package`, `report`, `df --tree`.
 
+mod asked;
+mod attach;
 mod bad;
+mod compared;
+mod kept;
 mod packages;
 mod report;
 mod root;
