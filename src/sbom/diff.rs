@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::inventory::Inventory;
 use super::kind::Kind;
-use super::version::compare;
+use super::version::order;
 
 /// How a package of one image stands to that of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -34,7 +34,7 @@ impl Direction {
         match (before, after) {
             ([], _) => Direction::Added,
             (_, []) => Direction::Removed,
-            ([before], [after]) => match compare(kind.rules(), after, before) {
+            ([before], [after]) => match order(kind.rules(), after, before) {
                 Some(Ordering::Greater) => Direction::Upgraded,
                 Some(Ordering::Less) => Direction::Downgraded,
                 Some(Ordering::Equal) | None => Direction::Changed,
@@ -141,6 +141,8 @@ mod tests {
         for (kind, before, after, direction) in [
             (Kind::Deb, "1.9-1", "1.10-1", Upgraded),
             (Kind::Deb, "1:1.0-1", "2.0-1", Downgraded),
+            (Kind::Deb, "2.0-1", "1:1.0-1", Upgraded),
+            (Kind::Deb, "1.0", "1.0-1", Upgraded),
             (Kind::Deb, "1.0-1", "1.0-1~deb12u1", Downgraded),
             (Kind::Npm, "1.0.0", "1.0.0-rc.1", Downgraded),
             (Kind::Npm, "1.0.0+a", "1.0.0+b", Changed),

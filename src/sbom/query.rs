@@ -166,7 +166,12 @@ impl FromStr for Query {
             }
         };
         if name.is_empty() {
-            return Err(wrong("expected NAME, NAME<VERSION or NAME>=VERSION,<VERSION"));
+            return Err(wrong(match prefix {
+                Some(_) => "there is no name behind the colon, as in deb:openssl",
+                None => {
+                    "there is no name at its head; NAME, NAME<VERSION or NAME>=VERSION,<VERSION are questions"
+                }
+            }));
         }
         if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(wrong("a name has no spaces; versions follow it as in openssl<3.0.14"));
@@ -176,17 +181,24 @@ impl FromStr for Query {
             let condition = condition.trim();
             let found = RELATIONS
                 .iter()
-                .find_map(|(sign, relation)| Some((*relation, condition.strip_prefix(sign)?)));
-            let Some((relation, version)) = found else {
+                .find_map(|(sign, relation)| Some((*sign, *relation, condition.strip_prefix(sign)?)));
+            let Some((sign, relation, version)) = found else {
                 return Err(wrong(
                     "each condition is one of < <= = != >= > and a version, with commas between them",
                 ));
             };
             let version = version.trim();
-            if version.is_empty()
-                || version.contains(|c: char| c.is_whitespace() || c.is_control() || "<>=!".contains(c))
-            {
-                return Err(wrong("there is no version behind the sign"));
+            if version.is_empty() {
+                return Err(wrong(&format!("there is no version behind the {sign}")));
+            }
+            // PEP 440 has a `!` inside of a version.
+            if version.contains(['<', '>', '=']) || version.starts_with('!') || version.ends_with('!') {
+                return Err(wrong(
+                    "there are two signs; a comma stands between two conditions, as in >=3,<4",
+                ));
+            }
+            if version.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                return Err(wrong("a version has no spaces"));
             }
             conditions.push((relation, version.to_owned()));
         }
@@ -238,6 +250,7 @@ mod tests {
             ("npm:@babel/core!=7.0.0", "npm:@babel/core!=7.0.0"),
             ("src:gcc-12=1:12.2.0-14", "src:gcc-12=1:12.2.0-14"),
             ("libssl*", "libssl*"),
+            ("pypi:pytz<1!2024.1", "pypi:pytz<1!2024.1"),
         ] {
             assert_eq!(query(text).to_string(), plain);
             assert_eq!(query(plain), query(text));
@@ -260,11 +273,36 @@ mod tests {
         ] {
             assert!(text.parse::<Query>().is_err(), "{text:?}");
         }
-        let wrong = "gem:rails<7".parse::<Query>().unwrap_err().to_string();
-        assert_eq!(
-            wrong,
-            "\"gem:rails<7\": \"gem\" is no kind of package: deb, apk, alpm, rpm, pypi, npm, or src for a source"
-        );
+        for (text, why) in [
+            ("", "there is no name at its head; NAME, NAME<VERSION or NAME>=VERSION,<VERSION are questions"),
+            (
+                "<3",
+                "there is no name at its head; NAME, NAME<VERSION or NAME>=VERSION,<VERSION are questions",
+            ),
+            ("deb:", "there is no name behind the colon, as in deb:openssl"),
+            ("deb:<3", "there is no name behind the colon, as in deb:openssl"),
+            (
+                "gem:rails<7",
+                "\"gem\" is no kind of package: deb, apk, alpm, rpm, pypi, npm, or src for a source",
+            ),
+            ("openssl<", "there is no version behind the <"),
+            ("openssl>=", "there is no version behind the >="),
+            (
+                "openssl>=3,",
+                "each condition is one of < <= = != >= > and a version, with commas between them",
+            ),
+            (
+                "openssl>=3,4",
+                "each condition is one of < <= = != >= > and a version, with commas between them",
+            ),
+            ("openssl>3<4", "there are two signs; a comma stands between two conditions, as in >=3,<4"),
+            ("openssl=>3", "there are two signs; a comma stands between two conditions, as in >=3,<4"),
+            ("openssl<3 4", "a version has no spaces"),
+            ("open ssl", "a name has no spaces; versions follow it as in openssl<3.0.14"),
+        ] {
+            let wrong = text.parse::<Query>().unwrap_err();
+            assert_eq!(wrong, Wrong { text: text.to_owned(), why: why.to_owned() });
+        }
     }
 
     #[test]

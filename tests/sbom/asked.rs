@@ -174,7 +174,7 @@ fn a_document_that_means_harm_is_named_and_stops_nobody() {
 fn what_oras_attaches_is_asked() {
     let registry = need!(peer::registry(), "docker-registry");
     let sandbox = store(&[]);
-    let place = format!("{}/sbom/asked:1", registry.address);
+    let place = format!("{}/sbom/asked-{}:1", registry.address, std::process::id());
     let mut oras = need!(peer::forky("oras", sandbox.root()), "oras of forky");
     sandbox.ok(["push", "app:1", &place]);
     std::fs::write(sandbox.path("spdx.json"), spdx(&["pkg:deb/debian/openssl@3.0.11-1"]).to_string())

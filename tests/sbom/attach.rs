@@ -41,7 +41,7 @@ fn oras_finds_it_where_the_image_was_pushed() {
         sandbox.ok(["sbom", "--attach", "app:1"]),
         sandbox.ok(["sbom", "--attach", "--spec", "cyclonedx", "app:1"]),
     ];
-    let place = format!("{}/sbom/attached:1", registry.address);
+    let place = format!("{}/sbom/attached-{}:1", registry.address, std::process::id());
     let mut oras = need!(peer::forky("oras", sandbox.root()), "oras of forky");
     assert_eq!(sandbox.json(["push", "app:1", &place])[0]["referrers"], 2);
     let found = run(oras.args(["discover", "--plain-http", "--format", "json", &place]));
@@ -53,13 +53,9 @@ fn oras_finds_it_where_the_image_was_pushed() {
     }
     // What is pulled from there is the document, byte for byte.
     let mut oras = peer::forky("oras", sandbox.root()).unwrap();
-    let repository = format!("{}/sbom/attached@{}", registry.address, digests[0].trim());
     let manifest = document(&sandbox.store(), digests[0].trim());
-    let blob = format!(
-        "{}@{}",
-        repository.split('@').next().unwrap(),
-        manifest["layers"][0]["digest"].as_str().unwrap()
-    );
+    let (repository, _) = place.rsplit_once(':').unwrap();
+    let blob = format!("{repository}@{}", manifest["layers"][0]["digest"].as_str().unwrap());
     let fetched = run(oras.args(["blob", "fetch", "--plain-http", "--output", "-", &blob]));
     assert!(fetched == sandbox.ok(["sbom", "app:1"]));
     let other = Sandbox::new();

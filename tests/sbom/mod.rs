@@ -8,6 +8,7 @@ mod kept;
 mod packages;
 mod report;
 mod root;
+mod versions;
 
 use serde_json::Value;
 
