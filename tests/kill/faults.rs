@@ -84,7 +84,7 @@ fn an_fsync_that_fails_fails_the_command() {
 /// What a close would report of content that matters, the fsync before it has reported: a success stays true.
 #[test]
 fn a_close_that_fails_makes_no_success_untrue() {
-    for scenario in [SIBLING, CONSUME, TAG, ATTACH, GC, EXPORT] {
+    for scenario in [SIBLING, CONSUME, TAG, GC, EXPORT] {
         let sandbox = Scenario::sandbox();
         let log = Mutex::new(BTreeSet::new());
         // A close that is refused here is not made: a lock would be held by what is left open. So: files with content.
