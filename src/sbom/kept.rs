@@ -19,7 +19,6 @@ use super::gather;
 use super::inventory::{Found, Inventory};
 use super::kind::Kind;
 use super::package::{Package, is_word};
-use super::purl::normal;
 
 /// The version of what is written; another one is read anew.
 const FORMAT: u32 = 2;
@@ -73,11 +72,6 @@ pub(crate) struct Line<'a> {
     /// Bytes that it takes when it is installed.
     pub(crate) size: Option<u64>,
     rest: &'a str,
-}
-
-/// The name that a package goes by in questions: PyPI knows no difference between `PyYAML` and `pyyaml`.
-pub(crate) fn key(kind: Kind, name: &str) -> String {
-    if kind == Kind::Pypi { normal(name) } else { name.to_owned() }
 }
 
 /// The inventory of the image with this ID, where it is kept.
@@ -202,7 +196,7 @@ impl<'a> Line<'a> {
 /// A package's line, with its end. No word has a tab or a control character in it.
 fn line(Found { package, path, layer }: &Found) -> String {
     let Package { kind, name, version, architecture, source, licences, size } = package;
-    let key = key(*kind, name);
+    let key = kind.key(name);
     let own_name = if key == *name { "" } else { name };
     let (source, source_version) = match source {
         Some((name, version)) => (name.as_str(), version.as_deref().unwrap_or("")),
@@ -277,7 +271,7 @@ mod tests {
             let inventory = inventory(&names);
             let kept = Kept::of(Origin::Layers, &inventory);
             let again = Kept::parse(kept.text.clone().into_bytes()).unwrap();
-            let is_asked = |found: &&Found| key(found.package.kind, &found.package.name) == asked;
+            let is_asked = |found: &&Found| found.package.kind.key(&found.package.name) == asked;
             let mut named: Vec<_> = inventory.found.iter().filter(is_asked).cloned().collect();
             named.sort();
             let mut lines: Vec<_> = again.named(&asked).map(|line| found(&line).unwrap()).collect();

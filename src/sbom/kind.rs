@@ -48,6 +48,27 @@ impl Kind {
             Kind::Npm => Rules::Semver,
         }
     }
+
+    /// The name that a package goes by in questions: PyPI knows no difference between `PyYAML` and `pyyaml`.
+    pub(crate) fn key(self, name: &str) -> String {
+        match self {
+            Kind::Pypi => normal(name),
+            Kind::Deb | Kind::Apk | Kind::Alpm | Kind::Rpm | Kind::Npm => name.to_owned(),
+        }
+    }
+}
+
+/// A Python name as PyPI compares it (PEP 503).
+pub(crate) fn normal(name: &str) -> String {
+    let mut normal = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' if normal.ends_with('-') => {}
+            '-' | '_' | '.' => normal.push('-'),
+            letter => normal.extend(letter.to_lowercase()),
+        }
+    }
+    normal
 }
 
 /// It is no kind's word.

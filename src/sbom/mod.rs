@@ -14,6 +14,8 @@ pub(crate) mod inventory;
 pub(crate) mod kept;
 pub(crate) mod kind;
 mod licence;
+#[cfg(test)]
+mod mutations;
 pub(crate) mod package;
 mod purl;
 pub(crate) mod query;

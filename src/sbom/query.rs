@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::kind::Kind;
-use super::purl::normal;
+use super::kind::{Kind, normal};
 use super::version::{Rules, compare};
 
 /// Bytes of a question; a name and a few versions take a hundred.

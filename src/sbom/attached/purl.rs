@@ -144,7 +144,7 @@ mod tests {
                 let Some(read) = package(&purl(&have, Some(("debian", Some("12"))))) else {
                     return Err(TestCaseError::fail(format!("{kind:?} {name} {version}")));
                 };
-                let normal = |name: &str| crate::sbom::kept::key(kind, name);
+                let normal = |name: &str| kind.key(name);
                 prop_assert_eq!(normal(&read.name), normal(&have.name));
                 prop_assert_eq!(read.source, have.source);
                 let zero = kind == Kind::Rpm && have.version.starts_with("0:");

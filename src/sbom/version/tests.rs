@@ -165,7 +165,7 @@ fn three() -> BoxedStrategy<(Rules, [String; 3])> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(ProptestConfig::with_cases(1024))]
 
     /// What a difference relies on is an order: antisymmetric, and transitive.
     #[test]
