@@ -146,19 +146,27 @@ fn matches_of(query: &Query, kept: &Kept, said_by: Option<Digest>) -> Vec<Match>
     let matches = |line: Line<'_>| matching(query, &line, said_by);
     match names {
         Some(names) => names.flat_map(|name| kept.named(name)).filter_map(matches).collect(),
-        None => kept.all().filter_map(matches).collect(),
+        None => kept.all_such(|line| is_named(query, line)).filter_map(matches).collect(),
     }
 }
 
-fn matching(query: &Query, line: &Line<'_>, said_by: Option<Digest>) -> Option<Match> {
-    let (key, version) = match (query.of, line.source) {
+/// The name that is asked for, and the version that goes with it.
+fn asked_of<'a>(query: &Query, line: &Line<'a>) -> (&'a str, &'a str) {
+    match (query.of, line.source) {
         (Whose::Package, _) => (line.key, line.version),
         // A package that names no source is built from the one of its name.
         (Whose::Source, None) => (line.name, line.version),
         (Whose::Source, Some((name, version))) => (name, version.unwrap_or(line.version)),
-    };
-    let is_asked = query.kind.is_none_or(|kind| kind == line.kind) && query.is_named(line.kind, key);
-    let is_known = match is_asked.then(|| query.wants(line.kind.rules(), version))? {
+    }
+}
+
+fn is_named(query: &Query, line: &Line<'_>) -> bool {
+    query.kind.is_none_or(|kind| kind == line.kind) && query.is_named(line.kind, asked_of(query, line).0)
+}
+
+fn matching(query: &Query, line: &Line<'_>, said_by: Option<Digest>) -> Option<Match> {
+    let (_, version) = asked_of(query, line);
+    let is_known = match is_named(query, line).then(|| query.wants(line.kind.rules(), version))? {
         Verdict::No => return None,
         Verdict::Yes => true,
         Verdict::Unknown => false,

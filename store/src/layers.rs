@@ -220,6 +220,19 @@ impl LayerCache {
         if_possible(self.briefs.as_ref().map_or(Ok(()), |briefs| briefs::tidy(briefs, is_there)))
     }
 
+    /// Drops inventories of what is gone, which somebody read while it went, and what a killed writer left.
+    pub(crate) fn tidy_inventories(&self, is_there: impl Fn(&Digest) -> bool) -> Result<()> {
+        let Some(dir) = &self.inventories else { return Ok(()) };
+        for name in dir.names()? {
+            let is_kept = format!("sha256:{name}").parse().is_ok_and(|digest| is_there(&digest));
+            if !is_kept {
+                // Nobody needs it away.
+                let _ = dir.unlink(&name);
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what was read from a layer, from the image whose config this is, or from this document, when the blob goes. What is known of the blob
     /// itself stays: it may come again.
     pub(crate) fn forget(&self, blob: &Digest) -> Result<()> {

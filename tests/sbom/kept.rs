@@ -64,9 +64,14 @@ fn what_is_kept_goes_with_its_image() {
     let (sandbox, kept) = looked_into();
     sandbox.ok(["gc", "--grace", "0s"]);
     assert!(kept.exists());
+    // What a killed process left, what was read of an image while it went, and somebody's directory.
+    let others = [format!(".{}.1", "0".repeat(64)), "0".repeat(64)];
+    others.iter().for_each(|name| std::fs::write(kept.with_file_name(name), "x").unwrap());
+    std::fs::create_dir(kept.with_file_name("directory")).unwrap();
     sandbox.ok(["rm", "app:1"]);
     sandbox.ok(["gc", "--grace", "0s"]);
     assert!(!kept.exists());
+    std::fs::remove_dir(kept.with_file_name("directory")).unwrap();
     assert_eq!(std::fs::read_dir(kept.parent().unwrap()).unwrap().count(), 0);
 }
 
