@@ -29,7 +29,8 @@ pub(crate) struct Args {
     stale: bool,
 
     /// Only those that have this package: openssl, 'openssl<3.0.14', 'deb:libssl3>=3,<3.0.14', 'src:openssl', 'libssl*'; given
-    /// several times, those that have all of them. Each kind of package has its own order of versions (docs/sbom.md)
+    /// several times, those that have all of them. Each kind of package has its own order of versions, and documents of other
+    /// tools that are attached to an image are asked too (docs/sbom.md)
     #[arg(long, value_name = "PACKAGE")]
     with_package: Vec<Query>,
 
