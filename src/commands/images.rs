@@ -8,9 +8,9 @@ use larder_store::summary::{Summary, summarise};
 use serde_json::{Value, json};
 
 use super::base;
-use super::with_package::{Match, Sought};
+use super::with_package::{Answer, Match, Sought};
 use crate::catalog::Project;
-use crate::cli::{Context, Format, Outcome, Table, fail, human, print_json};
+use crate::cli::{Context, Format, Outcome, Table, fail, human, note, print_json};
 use crate::sbom::query::Query;
 
 /// List the images
@@ -29,7 +29,8 @@ pub(crate) struct Args {
     stale: bool,
 
     /// Only those that have this package: openssl, 'openssl<3.0.14', 'deb:libssl3>=3,<3.0.14', 'src:openssl', 'libssl*'; given
-    /// several times, those that have all of them. Each kind of package has its own order of versions (docs/sbom.md)
+    /// several times, those that have all of them. Each kind of package has its own order of versions, and documents of other
+    /// tools that are attached to an image are asked too (docs/sbom.md)
     #[arg(long, value_name = "PACKAGE")]
     with_package: Vec<Query>,
 
@@ -74,6 +75,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     let sought = Sought::new(&store, &args.with_package, &context.cancel)?;
     let ((mut rows, unknown), damaged) = super::look(&store, |index| {
         let (mut rows, mut unknown, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
+        let attached = sought.attached(index);
         let mut freshness = policy.as_ref().map(|policy| Freshness::new(&store, index, policy, now));
         for entry in index.entries() {
             let (image, looked) = summarise(&store, entry, &used);
@@ -84,12 +86,13 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             };
             let is_asked = is_asked && (!args.stale || matches!(stale, Ok(Some(_))));
             let packages = match args.with_package.is_empty() || !is_asked || looked.is_err() {
-                true => Ok((Vec::new(), true)),
-                false => sought.of(entry),
+                true => Ok(Answer::default()),
+                false => sought.of(entry, &attached),
             };
-            let packages_looked = packages.map(|(packages, is_known)| {
-                if !is_known {
-                    unknown.push(image.reference.clone().unwrap_or_else(|| image.digest.short()));
+            let packages_looked = packages.map(|Answer { found: packages, problems }| {
+                if !problems.is_empty() {
+                    let name = image.reference.clone().unwrap_or_else(|| image.digest.short());
+                    unknown.push((name, problems));
                 }
                 if is_asked && (args.with_package.is_empty() || !packages.is_empty()) {
                     rows.push(Row { image, stale: stale.as_ref().ok().cloned().flatten(), packages });
@@ -108,9 +111,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if unknown.is_empty() {
         return Ok(());
     }
-    let why =
-        format!("not all that is in {} is known, and they may have what was asked for", unknown.join(", "));
-    Err(fail(why).with_hint("`larder sbom REF` says what is damaged").in_part())
+    for (name, problems) in &unknown {
+        problems.iter().for_each(|problem| note(format_args!("{name}: {problem}")));
+    }
+    let names = unknown.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+    let why = format!("not all that is in {names} is known, and they may have what was asked for");
+    Err(fail(why).in_part())
 }
 
 impl Row {

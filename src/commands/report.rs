@@ -98,10 +98,9 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
 
 /// The packages of an image that was looked into.
 fn installed(cache: &LayerCache, image: &larder_store::manifest::ImageManifest) -> Option<Vec<Installed>> {
-    let bytes = cache.inventory(&image.image_id())?;
-    let packages = kept::packages(&bytes, None).into_iter().map(|found| found.package);
-    let installed = packages.map(|package| Installed {
-        name: safe(&package.name),
+    let known = kept::known(cache, &image.image_id())?;
+    let installed = known.all().map(|package| Installed {
+        name: safe(package.name),
         kind: package.kind.word(),
         bytes: package.size.unwrap_or(0),
     });

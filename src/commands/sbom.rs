@@ -6,7 +6,7 @@ use larder_store::descriptor::{Descriptor, Platform};
 use larder_store::error::Error;
 use larder_store::index;
 use larder_store::manifest::{Document, ImageManifest, RawManifest};
-use larder_store::store::Store;
+use larder_store::store::{Protection, Store};
 
 use super::export::write_bytes;
 use super::platform::{self, Wanted, choose};
@@ -64,10 +64,12 @@ struct Looked {
     subject: Subject,
     at: Descriptor,
     inventory: Inventory,
+    /// Nothing of it goes before all is done.
+    _protection: Protection,
 }
 
 fn look(context: &Context, store: &Store, args: &Args, query: &str) -> Outcome<Looked> {
-    let (_protection, found) = store.protect(&[query.to_owned()], "sbom")?;
+    let (protection, found) = store.protect(&[query.to_owned()], "sbom")?;
     let entry = &found[0];
     let host = Platform::host();
     let at = choose(store, entry, Wanted::new(args.platform.as_ref(), &host))?;
@@ -80,7 +82,8 @@ fn look(context: &Context, store: &Store, args: &Args, query: &str) -> Outcome<L
         architecture: config.architecture.clone(),
         created: created.map_or(0, |time| time.as_second()),
     };
-    Ok(Looked { subject, inventory: kept::inventory(store, &image, &context.cancel)?, at })
+    let inventory = kept::inventory(store, &image, &context.cancel)?;
+    Ok(Looked { subject, at, inventory, _protection: protection })
 }
 
 fn container(store: &Store, at: &Descriptor) -> Outcome<ImageManifest> {
@@ -142,13 +145,14 @@ fn compare(context: &Context, store: &Store, args: &Args, two: &[String]) -> Out
 }
 
 fn table(changes: &[Change]) -> Outcome {
-    let mut table = Table::new(&["PACKAGE", "KIND", "BEFORE", "AFTER"]);
+    let mut table = Table::new(&["PACKAGE", "KIND", "CHANGE", "BEFORE", "AFTER"]);
     for change in changes {
         let shown =
             |versions: &[String]| if versions.is_empty() { "-".to_owned() } else { versions.join(", ") };
         table.row([
             change.name.clone(),
             change.kind.word().to_owned(),
+            change.change.word().to_owned(),
             shown(&change.before),
             shown(&change.after),
         ]);

@@ -1,15 +1,22 @@
 //! `images --with-package`: which images have a package.
 
+use std::collections::HashSet;
+
 use larder_store::cancel::Cancel;
 use larder_store::descriptor::Descriptor;
+use larder_store::digest::Digest;
 use larder_store::error::Result;
+use larder_store::ids::ImageId;
+use larder_store::index::{self, Index};
 use larder_store::layers::LayerCache;
 use larder_store::manifest::{Document, ImageManifest};
+use larder_store::media_type::{DocumentKind, document_kind};
 use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::{Value, json};
 
-use crate::sbom::kept;
+use crate::sbom::attached::{Attached, attests, said};
+use crate::sbom::kept::{self, Kept, Line};
 use crate::sbom::kind::Kind;
 use crate::sbom::query::{Query, Verdict, Whose};
 
@@ -25,10 +32,29 @@ pub(super) struct Sought<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Match {
     kind: Kind,
-    name: String,
+    /// The name that it goes by, under which the layers and a document mean the same one.
+    key: String,
     version: String,
+    /// The document that says so; none where it was read from the layers.
+    said_by: Option<Digest>,
+    name: String,
     /// Whether its version could be compared with the one that was asked for.
     is_known: bool,
+}
+
+/// What an image has of what was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// The packages; none where it lacks one of those that were asked for.
+    pub(super) found: Vec<Match>,
+    /// What of it could not be read.
+    pub(super) problems: Vec<String>,
+}
+
+/// An image of an entry: what it has, and the manifest that documents are about.
+struct Image {
+    kept: Kept,
+    manifest: Digest,
 }
 
 impl<'a> Sought<'a> {
@@ -36,75 +62,137 @@ impl<'a> Sought<'a> {
         Ok(Sought { store, cache: store.layers()?, queries, cancel })
     }
 
-    /// The packages that an image has of those that were asked for, none where it lacks one of them; and whether all that is in it
-    /// is known.
-    pub(super) fn of(&self, entry: &Descriptor) -> Result<(Vec<Match>, bool)> {
-        let mut images: Vec<ImageManifest> = Vec::new();
+    /// What is attached to images, where something is asked for.
+    pub(super) fn attached(&self, index: &Index) -> Attached {
+        if self.queries.is_empty() { Attached::default() } else { Attached::of_index(self.store, index) }
+    }
+
+    /// What the images of an entry have. What was read from the layers counts first; a document adds what it alone says.
+    pub(super) fn of(&self, entry: &Descriptor, attached: &Attached) -> Result<Answer> {
+        let mut beside = Attached::default();
+        let images = match self.known(entry) {
+            Some(image) => vec![image],
+            None => self.looked_into(entry, &mut beside)?,
+        };
+        let mut answer = Answer::default();
+        for Image { kept, manifest } in &images {
+            self.cancel.check()?;
+            answer.problems.extend_from_slice(kept.problems());
+            let whole = Some(&entry.digest).filter(|whole| *whole != manifest);
+            let about = [Some(manifest), whole].into_iter().flatten();
+            let mut documents = Vec::new();
+            for blob in about.flat_map(|digest| attached.about(digest).iter().chain(beside.about(digest))) {
+                let said = said(self.store, &self.cache, blob)?;
+                let shown = |why: &String| format!("the document {} attached to it: {why}", blob.digest);
+                answer.problems.extend(said.problems().iter().map(shown));
+                documents.push((blob.digest, said));
+            }
+            let all: Vec<Vec<Match>> =
+                self.queries.iter().map(|query| matches(query, kept, &documents)).collect();
+            if all.iter().all(|matches| !matches.is_empty()) {
+                answer.found.extend(all.into_iter().flatten());
+            }
+        }
+        answer.found.sort();
+        answer.found.dedup();
+        answer.problems.sort();
+        answer.problems.dedup();
+        Ok(answer)
+    }
+
+    /// The one image of an entry that says enough itself: no document of it is opened.
+    fn known(&self, entry: &Descriptor) -> Option<Image> {
+        let is_image = document_kind(&entry.media_type) == Some(DocumentKind::Image);
+        let id = ImageId(entry.annotation(index::IMAGE_ID).filter(|_| is_image)?.parse().ok()?);
+        Some(Image { kept: kept::known(&self.cache, &id)?, manifest: entry.digest })
+    }
+
+    /// The images of an entry, and what its index has beside them about them.
+    fn looked_into(&self, entry: &Descriptor, beside: &mut Attached) -> Result<Vec<Image>> {
+        let mut images: Vec<(Digest, ImageManifest)> = Vec::new();
         walk::walk(entry, &mut |document| self.store.document(document), &mut |node| {
-            if let Some(Document::Image(image)) = node.document.map(|raw| &raw.document)
-                && image.is_container()
-            {
-                images.push(image.clone());
+            let Some(Document::Image(image)) = node.document.map(|raw| &raw.document) else { return Ok(()) };
+            match attests(node.descriptor) {
+                Some(subject) => beside.add(subject, image),
+                None if image.is_container() => images.push((node.descriptor.digest, image.clone())),
+                None => {}
             }
             Ok(())
         })?;
-        let (mut found, mut is_known) = (Vec::new(), true);
-        for image in &images {
-            self.cancel.check()?;
-            let bytes = kept::kept(self.store, &self.cache, image, self.cancel)?;
-            is_known &= !kept::is_incomplete(&bytes);
-            let all: Vec<Vec<Match>> = self.queries.iter().map(|query| matches(query, &bytes)).collect();
-            if all.iter().all(|matches| !matches.is_empty()) {
-                found.extend(all.into_iter().flatten());
-            }
-        }
-        found.sort();
-        found.dedup();
-        Ok((found, is_known))
+        let look = |(manifest, image): (Digest, ImageManifest)| {
+            Ok(Image { kept: kept::kept(self.store, &self.cache, &image, self.cancel)?, manifest })
+        };
+        images.into_iter().map(look).collect()
     }
 }
 
-fn matches(query: &Query, inventory: &[u8]) -> Vec<Match> {
+/// What the layers and the documents have of one question.
+fn matches(query: &Query, layers: &Kept, documents: &[(Digest, Kept)]) -> Vec<Match> {
+    let mut matches = matches_of(query, layers, None);
+    if documents.is_empty() {
+        return matches;
+    }
+    let mut known: HashSet<_> = matches.iter().map(Match::what).collect();
+    for (digest, said) in documents {
+        let others = matches_of(query, said, Some(*digest)).into_iter();
+        matches.extend(others.filter(|one| known.insert(one.what())));
+    }
+    matches
+}
+
+fn matches_of(query: &Query, kept: &Kept, said_by: Option<Digest>) -> Vec<Match> {
     // Names of sources are in the lines of all packages.
-    let name = if query.of == Whose::Package { query.exact() } else { None };
-    let packages = kept::packages(inventory, name).into_iter().map(|found| found.package);
-    let packages = packages.filter(|package| query.kind.is_none_or(|kind| kind == package.kind));
-    let matches = packages.filter_map(|package| {
-        let (name, version) = match (query.of, &package.source) {
-            (Whose::Package, _) => (package.name.as_str(), package.version.as_str()),
-            // A package that names no source is built from the one of its name.
-            (Whose::Source, None) => (package.name.as_str(), package.version.as_str()),
-            (Whose::Source, Some((name, version))) => {
-                (name.as_str(), version.as_deref().unwrap_or(&package.version))
-            }
-        };
-        if !query.is_named(name) {
-            return None;
-        }
-        let is_known = match query.wants(package.kind.rules(), version) {
-            Verdict::No => return None,
-            Verdict::Yes => true,
-            Verdict::Unknown => false,
-        };
-        Some(Match {
-            kind: package.kind,
-            name: package.name.clone(),
-            version: package.version.clone(),
-            is_known,
-        })
-    });
-    matches.collect()
+    let names = query.exact().filter(|_| query.of == Whose::Package);
+    let matches = |line: Line<'_>| matching(query, &line, said_by);
+    match names {
+        Some(names) => names.flat_map(|name| kept.named(name)).filter_map(matches).collect(),
+        None => kept.all_such(|line| is_named(query, line)).filter_map(matches).collect(),
+    }
+}
+
+/// The name that is asked for, and the version that goes with it.
+fn asked_of<'a>(query: &Query, line: &Line<'a>) -> (&'a str, &'a str) {
+    match (query.of, line.source) {
+        (Whose::Package, _) => (line.key, line.version),
+        // A package that names no source is built from the one of its name.
+        (Whose::Source, None) => (line.name, line.version),
+        (Whose::Source, Some((name, version))) => (name, version.unwrap_or(line.version)),
+    }
+}
+
+fn is_named(query: &Query, line: &Line<'_>) -> bool {
+    query.kind.is_none_or(|kind| kind == line.kind) && query.is_named(line.kind, asked_of(query, line).0)
+}
+
+fn matching(query: &Query, line: &Line<'_>, said_by: Option<Digest>) -> Option<Match> {
+    let (_, version) = asked_of(query, line);
+    let is_known = match is_named(query, line).then(|| query.wants(line.kind.rules(), version))? {
+        Verdict::No => return None,
+        Verdict::Yes => true,
+        Verdict::Unknown => false,
+    };
+    let (name, version) = (line.name.to_owned(), line.version.to_owned());
+    Some(Match { kind: line.kind, key: line.key.to_owned(), name, version, said_by, is_known })
 }
 
 impl std::fmt::Display for Match {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}{}", self.name, self.version, if self.is_known { "" } else { " (?)" })
+        write!(f, "{} {}", self.name, self.version)?;
+        if let Some(document) = &self.said_by {
+            write!(f, " (says {})", document.short())?;
+        }
+        f.write_str(if self.is_known { "" } else { " (?)" })
     }
 }
 
 impl Match {
+    /// What it is, whoever says so.
+    fn what(&self) -> (Kind, String, String) {
+        (self.kind, self.key.clone(), self.version.clone())
+    }
+
     pub(super) fn value(&self) -> Value {
-        let Match { kind, name, version, is_known } = self;
-        json!({"kind": kind, "name": name, "version": version, "comparable": is_known})
+        let Match { kind, name, version, said_by, is_known, .. } = self;
+        json!({"kind": kind, "name": name, "version": version, "comparable": is_known, "said_by": said_by})
     }
 }

@@ -16,6 +16,11 @@ const ORIGIN: &str = "sbom";
 /// Which document an entry is.
 const KIND: &str = "dev.larder.sbom";
 
+/// Whether an entry is a document that this wrote.
+pub(crate) fn is_own(entry: &Descriptor) -> bool {
+    entry.annotation(KIND).is_some()
+}
+
 /// Keeps a document beside its image, in place of an older one of the same kind that this wrote; the artifact's descriptor.
 pub(crate) fn attach(
     store: &Store,

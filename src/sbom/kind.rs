@@ -48,4 +48,37 @@ impl Kind {
             Kind::Npm => Rules::Semver,
         }
     }
+
+    /// The name that a package goes by in questions: PyPI knows no difference between `PyYAML` and `pyyaml`.
+    pub(crate) fn key(self, name: &str) -> String {
+        match self {
+            Kind::Pypi => normal(name),
+            Kind::Deb | Kind::Apk | Kind::Alpm | Kind::Rpm | Kind::Npm => name.to_owned(),
+        }
+    }
+}
+
+/// A Python name as PyPI compares it (PEP 503).
+pub(crate) fn normal(name: &str) -> String {
+    let mut normal = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            '-' | '_' | '.' if normal.ends_with('-') => {}
+            '-' | '_' | '.' => normal.push('-'),
+            letter => normal.extend(letter.to_lowercase()),
+        }
+    }
+    normal
+}
+
+/// It is no kind's word.
+#[derive(Debug)]
+pub(crate) struct NoKind;
+
+impl std::str::FromStr for Kind {
+    type Err = NoKind;
+
+    fn from_str(word: &str) -> Result<Kind, NoKind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word).ok_or(NoKind)
+    }
 }

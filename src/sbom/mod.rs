@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub(crate) mod attach;
+pub(crate) mod attached;
 mod cyclonedx;
 pub(crate) mod diff;
 mod gather;
@@ -13,6 +14,8 @@ pub(crate) mod inventory;
 pub(crate) mod kept;
 pub(crate) mod kind;
 mod licence;
+#[cfg(test)]
+mod mutations;
 pub(crate) mod package;
 mod purl;
 pub(crate) mod query;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::kind::{Kind, normal};
 use super::version::{Rules, compare};
-use crate::sbom::kind::Kind;
 
 /// Bytes of a question; a name and a few versions take a hundred.
 const MAX_LENGTH: usize = 1024;
@@ -18,6 +18,8 @@ pub(crate) struct Query {
     pub(crate) of: Whose,
     /// The name; `*` stands for any characters.
     name: String,
+    /// The name as Python's packages go by it.
+    normal: String,
     /// All of these hold of the version.
     conditions: Vec<(Relation, String)>,
 }
@@ -85,17 +87,22 @@ impl Relation {
 }
 
 impl Query {
-    /// Whether the name is that of a package, or of its source where that is asked for.
-    pub(crate) fn is_named(&self, name: &str) -> bool {
-        match self.name.split_once('*') {
-            None => self.name == name,
-            Some(_) => matches(&self.name, name),
+    /// Whether a package goes by the name that was asked for, or its source where that is asked for.
+    pub(crate) fn is_named(&self, kind: Kind, key: &str) -> bool {
+        let asked = match kind {
+            Kind::Pypi if self.of == Whose::Package => &self.normal,
+            _ => &self.name,
+        };
+        match asked.contains('*') {
+            false => asked == key,
+            true => matches(asked, key),
         }
     }
 
-    /// The name, where it is one and no pattern.
-    pub(crate) fn exact(&self) -> Option<&str> {
-        (!self.name.contains('*')).then_some(self.name.as_str())
+    /// All names that a package may go by which was asked for, where those are names and no patterns.
+    pub(crate) fn exact(&self) -> Option<impl Iterator<Item = &str>> {
+        let other = (self.normal != self.name).then_some(self.normal.as_str());
+        (!self.name.contains('*')).then(|| std::iter::once(self.name.as_str()).chain(other))
     }
 
     /// Whether a version is one that was asked for.
@@ -147,8 +154,7 @@ impl FromStr for Query {
             None => (None, Whose::Package),
             Some("src") => (None, Whose::Source),
             Some(word) => {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
-                let kind = kind.ok_or_else(|| {
+                let kind = word.parse().map_err(|_| {
                     let words: Vec<_> = Kind::ALL.iter().map(|kind| kind.word()).collect();
                     wrong(&format!(
                         "{word:?} is no kind of package: {}, or src for a source",
@@ -159,7 +165,12 @@ impl FromStr for Query {
             }
         };
         if name.is_empty() {
-            return Err(wrong("expected NAME, NAME<VERSION or NAME>=VERSION,<VERSION"));
+            return Err(wrong(match prefix {
+                Some(_) => "there is no name behind the colon, as in deb:openssl",
+                None => {
+                    "there is no name at its head; NAME, NAME<VERSION or NAME>=VERSION,<VERSION are questions"
+                }
+            }));
         }
         if name.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(wrong("a name has no spaces; versions follow it as in openssl<3.0.14"));
@@ -169,21 +180,28 @@ impl FromStr for Query {
             let condition = condition.trim();
             let found = RELATIONS
                 .iter()
-                .find_map(|(sign, relation)| Some((*relation, condition.strip_prefix(sign)?)));
-            let Some((relation, version)) = found else {
+                .find_map(|(sign, relation)| Some((*sign, *relation, condition.strip_prefix(sign)?)));
+            let Some((sign, relation, version)) = found else {
                 return Err(wrong(
                     "each condition is one of < <= = != >= > and a version, with commas between them",
                 ));
             };
             let version = version.trim();
-            if version.is_empty()
-                || version.contains(|c: char| c.is_whitespace() || c.is_control() || "<>=!".contains(c))
-            {
-                return Err(wrong("there is no version behind the sign"));
+            if version.is_empty() {
+                return Err(wrong(&format!("there is no version behind the {sign}")));
+            }
+            // PEP 440 has a `!` inside of a version.
+            if version.contains(['<', '>', '=']) || version.starts_with('!') || version.ends_with('!') {
+                return Err(wrong(
+                    "there are two signs; a comma stands between two conditions, as in >=3,<4",
+                ));
+            }
+            if version.contains(|c: char| c.is_whitespace() || c.is_control()) {
+                return Err(wrong("a version has no spaces"));
             }
             conditions.push((relation, version.to_owned()));
         }
-        Ok(Query { kind, of, name: name.to_owned(), conditions })
+        Ok(Query { kind, of, name: name.to_owned(), normal: normal(name), conditions })
     }
 }
 
@@ -231,6 +249,7 @@ mod tests {
             ("npm:@babel/core!=7.0.0", "npm:@babel/core!=7.0.0"),
             ("src:gcc-12=1:12.2.0-14", "src:gcc-12=1:12.2.0-14"),
             ("libssl*", "libssl*"),
+            ("pypi:pytz<1!2024.1", "pypi:pytz<1!2024.1"),
         ] {
             assert_eq!(query(text).to_string(), plain);
             assert_eq!(query(plain), query(text));
@@ -253,11 +272,36 @@ mod tests {
         ] {
             assert!(text.parse::<Query>().is_err(), "{text:?}");
         }
-        let wrong = "gem:rails<7".parse::<Query>().unwrap_err().to_string();
-        assert_eq!(
-            wrong,
-            "\"gem:rails<7\": \"gem\" is no kind of package: deb, apk, alpm, rpm, pypi, npm, or src for a source"
-        );
+        for (text, why) in [
+            ("", "there is no name at its head; NAME, NAME<VERSION or NAME>=VERSION,<VERSION are questions"),
+            (
+                "<3",
+                "there is no name at its head; NAME, NAME<VERSION or NAME>=VERSION,<VERSION are questions",
+            ),
+            ("deb:", "there is no name behind the colon, as in deb:openssl"),
+            ("deb:<3", "there is no name behind the colon, as in deb:openssl"),
+            (
+                "gem:rails<7",
+                "\"gem\" is no kind of package: deb, apk, alpm, rpm, pypi, npm, or src for a source",
+            ),
+            ("openssl<", "there is no version behind the <"),
+            ("openssl>=", "there is no version behind the >="),
+            (
+                "openssl>=3,",
+                "each condition is one of < <= = != >= > and a version, with commas between them",
+            ),
+            (
+                "openssl>=3,4",
+                "each condition is one of < <= = != >= > and a version, with commas between them",
+            ),
+            ("openssl>3<4", "there are two signs; a comma stands between two conditions, as in >=3,<4"),
+            ("openssl=>3", "there are two signs; a comma stands between two conditions, as in >=3,<4"),
+            ("openssl<3 4", "a version has no spaces"),
+            ("open ssl", "a name has no spaces; versions follow it as in openssl<3.0.14"),
+        ] {
+            let wrong = text.parse::<Query>().unwrap_err();
+            assert_eq!(wrong, Wrong { text: text.to_owned(), why: why.to_owned() });
+        }
     }
 
     #[test]
@@ -288,7 +332,7 @@ mod tests {
             ("a*a", "a", false),
             ("*", "", true),
         ] {
-            assert_eq!(query(pattern).is_named(name), is, "{pattern} {name}");
+            assert_eq!(query(pattern).is_named(Kind::Deb, name), is, "{pattern} {name}");
         }
     }
 

@@ -194,7 +194,7 @@ fn up_to_mark(bytes: &[u8]) -> usize {
 }
 
 /// Of accidents, not of anybody's will: a hundred megabytes have to be summed in the time of one answer.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
     let (mut sum, mut sums) = (bytes.len() as u64, 0u64);
     let mut add = |word| {

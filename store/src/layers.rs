@@ -19,6 +19,8 @@ use crate::media_type::Compression;
 const MAX_FACTS: u64 = 128 << 20;
 /// Bytes of what is kept of a layer to compare it.
 const MAX_SKETCH: u64 = 1 << 20;
+/// Bytes of a seal.
+const SEAL: usize = 8;
 
 /// A layer blob, decoded once in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,14 +192,14 @@ impl LayerCache {
         let _ = self.images.as_ref().map(write);
     }
 
-    /// The inventory of an image, as it was written.
-    pub fn inventory(&self, id: &ImageId) -> Option<Vec<u8>> {
-        own_bytes(self.inventories.as_ref()?, &id.0, MAX_FACTS)
+    /// The inventory of an image, by its ID, or of a document that describes one, as it was written.
+    pub fn inventory(&self, of: &Digest) -> Option<Vec<u8>> {
+        unsealed(own_bytes(self.inventories.as_ref()?, of, MAX_FACTS)?)
     }
 
-    /// Keeps the inventory of an image.
-    pub fn learn_inventory(&self, id: &ImageId, bytes: &[u8]) {
-        let write = |dir: &Dir| dir.replace_lossy(&id.0.hex(), bytes);
+    /// Keeps the inventory of an image or of a document.
+    pub fn learn_inventory(&self, of: &Digest, bytes: &[u8]) {
+        let write = |dir: &Dir| dir.replace_lossy(&of.hex(), &[bytes, &seal(bytes)].concat());
         let _ = self.inventories.as_ref().map(write);
     }
 
@@ -218,7 +220,20 @@ impl LayerCache {
         if_possible(self.briefs.as_ref().map_or(Ok(()), |briefs| briefs::tidy(briefs, is_there)))
     }
 
-    /// Forgets what was read from a layer, or from the image whose config this is, when the blob goes. What is known of the blob
+    /// Drops inventories of what is gone, which somebody read while it went, and what a killed writer left.
+    pub(crate) fn tidy_inventories(&self, is_there: impl Fn(&Digest) -> bool) -> Result<()> {
+        let Some(dir) = &self.inventories else { return Ok(()) };
+        for name in dir.names()? {
+            let is_kept = format!("sha256:{name}").parse().is_ok_and(|digest| is_there(&digest));
+            if !is_kept {
+                // Nobody needs it away.
+                let _ = dir.unlink(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what was read from a layer, from the image whose config this is, or from this document, when the blob goes. What is known of the blob
     /// itself stays: it may come again.
     pub(crate) fn forget(&self, blob: &Digest) -> Result<()> {
         for of_image in [&self.images, &self.inventories].into_iter().flatten() {
@@ -244,6 +259,19 @@ fn if_possible<T: Default>(learned: Result<T>) -> Result<T> {
 /// A line without its end is a file that a crash cut off.
 fn read(dir: &Dir, digest: &Digest) -> Option<LayerFacts> {
     LayerFacts::from_line(std::str::from_utf8(&own_bytes(dir, digest, 512)?).ok()?)
+}
+
+/// What is written without an fsync may be cut, or be zeros, after a crash: a sum over it stands at its end.
+fn seal(bytes: &[u8]) -> [u8; SEAL] {
+    briefs::checksum(bytes).to_le_bytes()
+}
+
+/// The bytes without their seal; `None` where it is another one's.
+fn unsealed(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let end = bytes.len().checked_sub(SEAL)?;
+    let is_whole = bytes[end..] == seal(&bytes[..end]);
+    bytes.truncate(end);
+    is_whole.then_some(bytes)
 }
 
 /// A file that this user, or root, wrote.
@@ -304,5 +332,31 @@ mod tests {
             std::fs::write(&path, &whole[..cut]).expect("written");
             assert_eq!(cache.by_diff_id(&facts.diff_id), None, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn an_inventory_that_is_cut_or_changed_is_none() {
+        let temporary = tempfile::tempdir().expect("a directory");
+        let root = Dir::open(temporary.path()).expect("a directory");
+        let cache = LayerCache::open(&root.create_dir("cache").expect("made")).expect("opened");
+        let of = Digest::of(b"config");
+        assert_eq!(cache.inventory(&of), None);
+        cache.learn_inventory(&of, b"one\ntwo\nthree\n");
+        assert_eq!(cache.inventory(&of).as_deref(), Some(&b"one\ntwo\nthree\n"[..]));
+        let path = temporary.path().join("cache/inventories").join(of.hex());
+        let whole = std::fs::read(&path).expect("read");
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).expect("written");
+            assert_eq!(cache.inventory(&of), None, "cut at {cut}");
+            let mut other = whole.clone();
+            other[cut] ^= 0x20;
+            std::fs::write(&path, &other).expect("written");
+            assert_eq!(cache.inventory(&of), None, "another byte at {cut}");
+        }
+        std::fs::write(&path, vec![0; whole.len()]).expect("written");
+        assert_eq!(cache.inventory(&of), None, "zeros");
+        cache.learn_inventory(&of, b"again\n");
+        cache.forget(&of).expect("forgotten");
+        assert!(!path.exists());
     }
 }

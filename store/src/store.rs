@@ -137,9 +137,14 @@ impl Store {
     }
 
     fn small_blob(&self, descriptor: &Descriptor) -> Result<Option<Vec<u8>>> {
-        if descriptor.size > json::MAX_DOCUMENT {
-            let why =
-                format!("{} bytes, more than the {} that are read", descriptor.size, json::MAX_DOCUMENT);
+        self.blob_within(descriptor, json::MAX_DOCUMENT)
+    }
+
+    /// The content of a blob that has no more bytes than `cap`; `None` where it is absent. One that has more, another size than
+    /// its descriptor says, or another digest, is damage.
+    pub fn blob_within(&self, descriptor: &Descriptor, cap: u64) -> Result<Option<Vec<u8>>> {
+        if descriptor.size > cap {
+            let why = format!("{} bytes, more than the {cap} that are read", descriptor.size);
             return Err(Error::damaged(format!("blob {}", descriptor.digest), why));
         }
         let Some(blob) = self.blobs().open(&descriptor.digest)? else { return Ok(None) };

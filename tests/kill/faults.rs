@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::calls::{Call, read};
 use super::points::{Point, for_every, watch};
 use super::scenario::{Scenario, meaning};
-use super::{ANNOTATE, CONSUME, EXPORT, FIRST, GC, INIT, PIN, REPLACE, RM, SIBLING, TAG};
+use super::{ANNOTATE, ATTACH, CONSUME, EXPORT, FIRST, GC, INIT, PIN, REPLACE, RM, SIBLING, TAG};
 use crate::support::store::assert_nothing_pending;
 use crate::support::{Sandbox, describe, need};
 
@@ -75,7 +75,7 @@ impl Scenario {
 
 #[test]
 fn an_fsync_that_fails_fails_the_command() {
-    for scenario in [FIRST, SIBLING, REPLACE, CONSUME, INIT, TAG, RM, PIN, ANNOTATE, GC, EXPORT] {
+    for scenario in [FIRST, SIBLING, REPLACE, CONSUME, INIT, TAG, RM, PIN, ANNOTATE, ATTACH, GC, EXPORT] {
         let calls = ["fsync", "fdatasync", "syncfs", "sync_file_range"];
         need!(scenario.is_refused_everywhere(&calls, "EIO", Refusal::Matters), "strace");
     }
@@ -103,7 +103,7 @@ fn a_close_that_fails_makes_no_success_untrue() {
 
 #[test]
 fn a_rename_that_fails_changes_nothing() {
-    for scenario in [SIBLING, TAG, RM, GC, EXPORT] {
+    for scenario in [SIBLING, TAG, RM, ATTACH, GC, EXPORT] {
         let calls = ["rename", "renameat", "renameat2"];
         need!(scenario.is_refused_everywhere(&calls, "EIO", Refusal::MayPass), "strace");
     }
@@ -111,7 +111,7 @@ fn a_rename_that_fails_changes_nothing() {
 
 #[test]
 fn a_write_without_room_changes_nothing() {
-    for scenario in [SIBLING, TAG, RM, GC] {
+    for scenario in [SIBLING, TAG, RM, ATTACH, GC] {
         let calls = ["write", "pwrite64", "writev", "mkdir", "mkdirat", "fallocate"];
         need!(scenario.is_refused_everywhere(&calls, "ENOSPC", Refusal::MayPass), "strace");
     }
@@ -120,7 +120,7 @@ fn a_write_without_room_changes_nothing() {
 #[test]
 #[ignore = "long: every open"]
 fn without_descriptors_nothing_is_lost() {
-    for scenario in [SIBLING, TAG, RM, GC] {
+    for scenario in [SIBLING, TAG, RM, ATTACH, GC] {
         // The loader of the C library opens files too, and says so in its own way when it cannot.
         let sandbox = Scenario::sandbox();
         let points = need!(points(&scenario, &sandbox, |call, _| call.name == "openat"), "strace");

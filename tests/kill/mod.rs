@@ -71,6 +71,9 @@ const UNPIN: Scenario =
     Scenario { prepare: &[IMPORT_ONE, &["pin", GCC]], command: &["unpin", GCC], can_repeat: true };
 const ANNOTATE: Scenario =
     Scenario { prepare: &[IMPORT_ONE], command: &["annotate", GCC, "project=capy"], can_repeat: true };
+/// A document beside its image: its blobs and its manifest first, its entry last.
+const ATTACH: Scenario =
+    Scenario { prepare: &[IMPORT_ONE], command: &["sbom", "--attach", GCC], can_repeat: true };
 /// The image is there; what is declared of it is not.
 const DECLARE: Scenario = Scenario {
     prepare: &[IMPORT_ONE],
@@ -147,6 +150,7 @@ kill! {
     pin: PIN, 5;
     unpin: UNPIN, 5;
     annotate: ANNOTATE, 5;
+    sbom_attach: ATTACH, 10;
     an_import_that_declares: DECLARE, 5;
     a_build_of_definitions: DEFINED, 10;
     gc: GC, 5;

@@ -76,6 +76,7 @@ const COMMANDS: &[&[&str]] = &[
     &["import", "docker20-two.tar"],
     &["tag", CLANG, "other:1"],
     &["annotate", GCC, "project=capy"],
+    &["sbom", "--attach", GCC],
     &["pin", GCC],
     &["import", "skopeo-oci.tar", "--replace"],
     &["unpin", GCC],

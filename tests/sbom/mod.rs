@@ -1,9 +1,14 @@
 //! What is inside of images: `sbom`, `images --with-package`, `report`, `df --tree`.
 
+mod asked;
+mod attach;
 mod bad;
+mod compared;
+mod kept;
 mod packages;
 mod report;
 mod root;
+mod versions;
 
 use serde_json::Value;
 

@@ -26,13 +26,22 @@ pub(super) fn compare(have: &str, asked: &str) -> Option<Ordering> {
     if !matches!(asked.last(), Some(Part::Revision(_))) {
         have.retain(|part| !matches!(part, Part::Revision(_)));
     }
-    let parts = have.iter().zip(&asked).map(|(a, b)| part(a, b));
-    let rest = || match (have.get(asked.len()), asked.get(have.len())) {
+    Some(parts(&have, &asked))
+}
+
+/// The order of two versions as they stand there.
+pub(super) fn order(a: &str, b: &str) -> Option<Ordering> {
+    Some(parts(&parse(a.as_bytes())?, &parse(b.as_bytes())?))
+}
+
+fn parts(a: &[Part<'_>], b: &[Part<'_>]) -> Ordering {
+    let rest = || match (a.get(b.len()), b.get(a.len())) {
         (Some(more), _) => beside_nothing(more),
         (_, Some(more)) => beside_nothing(more).reverse(),
         (None, None) => Ordering::Equal,
     };
-    Some(parts.into_iter().find(|order| order.is_ne()).unwrap_or_else(rest))
+    let mut parts = a.iter().zip(b).map(|(a, b)| part(a, b));
+    parts.find(|order| order.is_ne()).unwrap_or_else(rest)
 }
 
 fn part(a: &Part<'_>, b: &Part<'_>) -> Ordering {

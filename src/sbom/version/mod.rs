@@ -45,6 +45,17 @@ pub(crate) fn compare(rules: Rules, have: &str, asked: &str) -> Option<Ordering>
     }
 }
 
+/// The order of two versions of one package, with all that stands in them; `None` where one of them is none by these rules.
+pub(crate) fn order(rules: Rules, a: &str, b: &str) -> Option<Ordering> {
+    match rules {
+        Rules::Debian => whole(a, b, debian::compare),
+        Rules::Rpm => whole(a, b, rpm::compare),
+        Rules::Pacman => whole(a, b, rpm::compare_as_pacman),
+        Rules::Apk => apk::order(a, b),
+        Rules::Python | Rules::Semver => compare(rules, a, b),
+    }
+}
+
 /// `[EPOCH:]VERSION[-REVISION]`, as Debian, Fedora and Arch have it.
 #[derive(Debug, PartialEq, Eq)]
 struct Revised<'a> {
@@ -77,6 +88,13 @@ fn revised(have: &str, asked: &str, part: fn(&str, &str) -> Ordering) -> Option<
     let revisions =
         || asked.revision.map_or(Ordering::Equal, |asked| part(have.revision.unwrap_or(""), asked));
     Some(epochs.then_with(versions).then_with(revisions))
+}
+
+fn whole(a: &str, b: &str, part: fn(&str, &str) -> Ordering) -> Option<Ordering> {
+    let (a, b) = (Revised::parse(a)?, Revised::parse(b)?);
+    let epochs = a.epoch.unwrap_or(0).cmp(&b.epoch.unwrap_or(0));
+    let revisions = || part(a.revision.unwrap_or(""), b.revision.unwrap_or(""));
+    Some(epochs.then_with(|| part(a.version, b.version)).then_with(revisions))
 }
 
 /// npm takes a `v` before a version; who asks may leave out numbers at its end.

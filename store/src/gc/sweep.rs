@@ -171,7 +171,9 @@ pub(crate) fn sweep(store: &Store, found: &Found, plan: &Plan, leftovers: &[Left
         layers.forget(digest)?;
     }
     if !plan.sweep.is_empty() {
-        layers.tidy_briefs(|id| !matches!(store.blobs().contains(&id.0), Ok(None)))?;
+        let is_there = |digest: &Digest| !matches!(store.blobs().contains(digest), Ok(None));
+        layers.tidy_briefs(|id| is_there(&id.0))?;
+        layers.tidy_inventories(is_there)?;
     }
     for left in leftovers {
         let dir = if left.place.is_empty() { private.clone() } else { private.sub(left.place)? };

@@ -1,0 +1,232 @@
+//! What a document by another tool says is in an image: SPDX 2, CycloneDX, and either of them in an in-toto statement (BuildKit),
+//! in a DSSE envelope (`cosign attest`) or in a Sigstore bundle. Signatures are not checked here.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use larder_store::json;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::purl;
+use crate::sbom::package::Package;
+
+/// Bytes of a document that is read.
+pub(super) const MAX_DOCUMENT: u64 = 64 << 20;
+/// Packages of one document.
+const MAX_PACKAGES: usize = 200_000;
+/// A bundle around an envelope around a statement.
+const MAX_WRAPPERS: usize = 3;
+/// Some tools write base64 with padding, some without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What a document is by its first look.
+#[derive(Deserialize)]
+struct Shape {
+    #[serde(rename = "spdxVersion")]
+    spdx: Option<IgnoredAny>,
+    #[serde(rename = "bomFormat")]
+    cyclonedx: Option<IgnoredAny>,
+    #[serde(rename = "predicateType")]
+    predicate: Option<String>,
+    payload: Option<IgnoredAny>,
+    #[serde(rename = "dsseEnvelope")]
+    envelope: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Spdx {
+    packages: Option<Vec<SpdxPackage>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxPackage {
+    external_refs: Option<Vec<SpdxReference>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpdxReference {
+    reference_type: Option<String>,
+    reference_locator: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CycloneDx {
+    components: Option<Vec<Component>>,
+}
+
+#[derive(Deserialize)]
+struct Component {
+    purl: Option<String>,
+    components: Option<Vec<Component>>,
+}
+
+#[derive(Deserialize)]
+struct Statement<T> {
+    predicate: T,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    payload: String,
+}
+
+#[derive(Deserialize)]
+struct Bundle {
+    #[serde(rename = "dsseEnvelope")]
+    envelope: Envelope,
+}
+
+/// The packages that a document lists, sorted; `None` where it is JSON and no inventory. The error is a phrase without its name.
+pub(super) fn packages(bytes: &[u8]) -> Result<Option<Vec<Package>>, String> {
+    let urls = urls(bytes, MAX_WRAPPERS)?;
+    let Some(urls) = urls else { return Ok(None) };
+    let mut packages: Vec<_> = urls.iter().filter_map(|url| purl::package(url)).collect();
+    packages.sort();
+    packages.dedup();
+    if packages.len() > MAX_PACKAGES {
+        return Err(format!("has more than {MAX_PACKAGES} packages"));
+    }
+    Ok(Some(packages))
+}
+
+/// The package URLs of a document.
+fn urls(bytes: &[u8], wrappers: usize) -> Result<Option<Vec<String>>, String> {
+    let shape: Shape = json::parse_within(bytes, MAX_DOCUMENT)?;
+    let inner = |text: &str| {
+        let left = wrappers.checked_sub(1).ok_or("is wrapped too often")?;
+        urls(&BASE64.decode(text).map_err(|_| "its payload is not base64")?, left)
+    };
+    let predicate = shape.predicate.as_deref().unwrap_or_default();
+    match () {
+        () if shape.spdx.is_some() => Ok(Some(of_spdx(read(bytes)?))),
+        () if shape.cyclonedx.is_some() => Ok(Some(of_cyclonedx(read(bytes)?))),
+        () if predicate.starts_with("https://spdx.dev/Document") => {
+            Ok(Some(of_spdx(read::<Statement<_>>(bytes)?.predicate)))
+        }
+        () if predicate.starts_with("https://cyclonedx.org/") => {
+            Ok(Some(of_cyclonedx(read::<Statement<_>>(bytes)?.predicate)))
+        }
+        () if shape.envelope.is_some() => inner(&read::<Bundle>(bytes)?.envelope.payload),
+        () if shape.payload.is_some() => inner(&read::<Envelope>(bytes)?.payload),
+        () => Ok(None),
+    }
+}
+
+fn of_spdx(document: Spdx) -> Vec<String> {
+    let references = document.packages.into_iter().flatten().flat_map(|package| package.external_refs);
+    let urls = references.flatten().filter(|reference| reference.reference_type.as_deref() == Some("purl"));
+    urls.filter_map(|reference| reference.reference_locator).collect()
+}
+
+fn of_cyclonedx(document: CycloneDx) -> Vec<String> {
+    let (mut left, mut urls) = (document.components.unwrap_or_default(), Vec::new());
+    while let Some(component) = left.pop() {
+        urls.extend(component.purl);
+        left.extend(component.components.into_iter().flatten());
+    }
+    urls
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn spdx() -> Value {
+        let package = |url: &str| json!({"name": "x", "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": url}]});
+        json!({"spdxVersion": "SPDX-2.3", "packages": [
+            package("pkg:deb/debian/bash@5.2.15-2"), package("pkg:golang/stdlib@1.22"), {"name": "no reference"},
+            {"externalRefs": [{"referenceType": "cpe23Type", "referenceLocator": "cpe:2.3:a:x:x:1:*:*:*:*:*:*:*"}]},
+        ]})
+    }
+
+    fn cyclonedx() -> Value {
+        json!({"bomFormat": "CycloneDX", "metadata": {"component": {"purl": "pkg:npm/image@1"}}, "components": [
+            {"name": "app", "components": [{"purl": "pkg:npm/left-pad@1.3.0", "components": [{"purl": "pkg:pypi/requests@2"}]}]},
+        ]})
+    }
+
+    fn names(document: &Value) -> Result<Option<Vec<String>>, String> {
+        let packages = packages(document.to_string().as_bytes())?;
+        Ok(packages
+            .map(|all| all.iter().map(|package| format!("{} {}", package.name, package.version)).collect()))
+    }
+
+    fn statement(kind: &str, predicate: Value) -> Value {
+        json!({"_type": "https://in-toto.io/Statement/v0.1", "predicateType": kind, "predicate": predicate})
+    }
+
+    fn envelope(payload: &Value) -> Value {
+        json!({"payloadType": "application/vnd.in-toto+json", "payload": BASE64.encode(payload.to_string()), "signatures": []})
+    }
+
+    #[test]
+    fn documents_of_each_kind_are_read() {
+        let bash = Ok(Some(vec!["bash 5.2.15-2".to_owned()]));
+        assert_eq!(names(&spdx()), bash);
+        let statement_ = statement("https://spdx.dev/Document", spdx());
+        assert_eq!(names(&statement_), bash);
+        assert_eq!(names(&envelope(&statement_)), bash);
+        assert_eq!(names(&json!({"mediaType": "x", "dsseEnvelope": envelope(&statement_)})), bash);
+        let two = Ok(Some(vec!["requests 2".to_owned(), "left-pad 1.3.0".to_owned()]));
+        assert_eq!(names(&cyclonedx()), two);
+        assert_eq!(names(&statement("https://cyclonedx.org/bom", cyclonedx())), two);
+    }
+
+    #[test]
+    fn what_is_no_inventory_says_nothing() {
+        for other in [
+            json!({}),
+            json!({"packages": {"a": 1}}),
+            statement("https://slsa.dev/provenance/v0.2", json!({"builder": {}})),
+            envelope(&statement("https://slsa.dev/provenance/v1", json!({}))),
+        ] {
+            assert_eq!(names(&other), Ok(None), "{other}");
+        }
+        let mut wrapped = statement("https://spdx.dev/Document", spdx());
+        for _ in 0..10 {
+            wrapped = envelope(&wrapped);
+        }
+        for bad in [
+            json!({"spdxVersion": "SPDX-2.3", "packages": "many"}),
+            json!({"bomFormat": "CycloneDX", "components": [{"purl": 5}]}),
+            json!({"payload": "?"}),
+            json!([1]),
+            wrapped,
+        ] {
+            assert!(names(&bad).is_err(), "{bad}");
+        }
+        for text in
+            [r#"{"spdxVersion":"#, r#"{"spdxVersion":1,"spdxVersion":2}"#, &"[".repeat(100_000), "\u{feff}{}"]
+        {
+            assert!(packages(text.as_bytes()).is_err(), "{text:.40}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_byte_that_is_changed_breaks_nothing(at in any::<prop::sample::Index>(), byte in any::<u8>(), which in 0..4usize) {
+            let documents = [spdx(), cyclonedx(), statement("https://spdx.dev/Document", spdx()), envelope(&statement("https://cyclonedx.org/bom", cyclonedx()))];
+            let mut bytes = documents[which].to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            for bytes in [&bytes[..], &bytes[..at]] {
+                if let Ok(Some(all)) = packages(bytes) {
+                    prop_assert!(all.iter().all(|package| crate::sbom::package::is_word(&package.name)));
+                }
+            }
+        }
+    }
+}
