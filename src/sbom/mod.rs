@@ -14,6 +14,7 @@ pub(crate) mod kept;
 pub(crate) mod kind;
 mod licence;
 pub(crate) mod package;
+mod places;
 mod purl;
 pub(crate) mod query;
 mod read;

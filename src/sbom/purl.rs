@@ -9,12 +9,12 @@ use super::package::Package;
 pub(crate) fn purl(package: &Package, os: Option<(&str, Option<&str>)>) -> String {
     let mut purl = format!("pkg:{}/", package.kind.word());
     let vendor = match package.kind {
-        Kind::Deb | Kind::Apk | Kind::Alpm | Kind::Rpm => os.map(|(id, _)| id.to_owned()),
+        Kind::Deb | Kind::Apk | Kind::Alpm | Kind::Rpm => os.map(|(id, _)| id.to_lowercase()),
         Kind::Pypi | Kind::Npm => None,
     };
     let name = match package.kind {
-        // PEP 503.
-        Kind::Pypi => normal(&package.name),
+        // Not as PEP 503 has it: a dot stays a dot.
+        Kind::Pypi => package.name.to_lowercase().replace('_', "-"),
         Kind::Apk | Kind::Alpm | Kind::Deb => package.name.to_lowercase(),
         Kind::Rpm | Kind::Npm => package.name.clone(),
     };
@@ -52,19 +52,6 @@ pub(crate) fn purl(package: &Package, os: Option<(&str, Option<&str>)>) -> Strin
         }
     }
     purl
-}
-
-/// A Python name as PyPI compares it.
-pub(crate) fn normal(name: &str) -> String {
-    let mut normal = String::with_capacity(name.len());
-    for letter in name.chars() {
-        match letter {
-            '-' | '_' | '.' if normal.ends_with('-') => {}
-            '-' | '_' | '.' => normal.push('-'),
-            letter => normal.extend(letter.to_lowercase()),
-        }
-    }
-    normal
 }
 
 fn encode(out: &mut String, text: &str) {
@@ -114,7 +101,7 @@ mod tests {
                 Some(("fedora", Some("41"))),
                 "pkg:rpm/fedora/bash@5.2-1.fc41?arch=x86_64&distro=fedora-41&epoch=2",
             ),
-            (Kind::Pypi, "Foo_.Bar", "1.0+x", "", None, debian, "pkg:pypi/foo-bar@1.0%2Bx"),
+            (Kind::Pypi, "Foo_.Bar", "1.0+x", "", None, debian, "pkg:pypi/foo-.bar@1.0%2Bx"),
             (Kind::Npm, "@babel/core", "7.0.0", "", None, debian, "pkg:npm/%40babel/core@7.0.0"),
             (
                 Kind::Apk,
