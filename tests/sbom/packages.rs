@@ -11,7 +11,7 @@ const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/co
     Files: *\nCopyright: x\nLicense: GPL-2+\n\nFiles: debian/*\nCopyright: x\nLicense: Expat\n";
 
 /// A base, a layer that changes one package and brings one, and a layer of other ecosystems.
-fn layers() -> Vec<Vec<u8>> {
+pub(super) fn layers() -> Vec<Vec<u8>> {
     let status = |rows: &[String]| rows.concat().into_bytes();
     let mut base = Tarball::new();
     base.file("etc/os-release", b"ID=debian\nVERSION_ID=\"12\"\n")
