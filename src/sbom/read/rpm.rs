@@ -237,8 +237,7 @@ mod tests {
         db.pragma_update(None, "journal_mode", "WAL").unwrap();
         let zlib =
             header(&[(NAME, STRING, b"zlib\0"), (VERSION, STRING, b"1.3\0"), (RELEASE, STRING, b"1\0")]);
-        db.execute("DELETE FROM Packages", []).unwrap();
-        db.execute("INSERT INTO Packages(blob) VALUES (?1)", [zlib]).unwrap();
+        db.execute("UPDATE Packages SET blob = ?1", [zlib]).unwrap();
         let [file, log] =
             ["rpmdb.sqlite", "rpmdb.sqlite-wal"].map(|name| std::fs::read(place.path().join(name)).unwrap());
         let names = |log: &[u8]| {
