@@ -74,20 +74,29 @@ fn component(number: usize, found: &Found, inventory: &Inventory) -> Value {
     component
 }
 
-/// Either one expression, or a list of names: the schema has no list of expressions.
+/// One expression, or a list of names where something is none: the schema has no list of expressions, and knows only those identifiers of
+/// licences that were there when it was written.
 fn licences(said: &[String]) -> Value {
-    if let [one] = said
-        && let Licence::Expression(expression) = licence(one)
-    {
+    let known: Vec<_> = said.iter().map(|said| licence(said)).collect();
+    if let Some(expression) = conjunction(&known) {
         return json!([{"expression": expression, "acknowledgement": "declared"}]);
     }
-    let each = |said: &String| match licence(said) {
-        Licence::Id(id) => json!({"license": {"id": id, "acknowledgement": "declared"}}),
-        Licence::Expression(words) | Licence::Words(words) => {
-            json!({"license": {"name": words, "acknowledgement": "declared"}})
-        }
-    };
-    said.iter().map(each).collect()
+    let names = known.iter().map(|licence| match licence {
+        Licence::Id(id) => id,
+        Licence::Expression(words) | Licence::Words(words) => words.as_str(),
+    });
+    names.map(|name| json!({"license": {"name": name, "acknowledgement": "declared"}})).collect()
+}
+
+/// All of them as one expression, where each is one.
+fn conjunction(licences: &[Licence]) -> Option<String> {
+    let terms = licences.iter().map(|licence| match licence {
+        Licence::Id(id) => Some((*id).to_owned()),
+        Licence::Expression(expression) if licences.len() > 1 => Some(format!("({expression})")),
+        Licence::Expression(expression) => Some(expression.clone()),
+        Licence::Words(_) => None,
+    });
+    Some(terms.collect::<Option<Vec<_>>>()?.join(" AND "))
 }
 
 /// A UUID of a digest (RFC 9562, version 8: what it is made of is the maker's business).

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use larder_store::cancel::Cancel;
 use larder_store::error::Result;
-use larder_store::facts::databases::{self, Installed};
 use larder_store::facts::os_release;
 use larder_store::manifest::ImageManifest;
 use larder_store::members::{Answer, Content, Kind as Node, MAX_CONTENT, Search, of_image};
@@ -14,52 +13,51 @@ use larder_store::store::Store;
 
 use super::inventory::{Found, Inventory};
 use super::kind::Kind;
-use super::package::{Package, is_word};
-use super::read::{copyright, npm, python, rpm};
+use super::package::Package;
+use super::places::{DATABASES, Place, Read, single};
+use super::read::{copyright, rpm};
 
 /// The first one counts (os-release(5)).
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
-const STATUS_DIR: &str = "var/lib/dpkg/status.d";
-const PACMAN_LOCAL: &str = "var/lib/pacman/local";
-/// Files in which a package manager keeps all packages, with what reads them.
-const DATABASES: [(&str, Read); 5] = [
-    ("var/lib/dpkg/status", dpkg),
-    ("lib/apk/db/installed", apk),
-    ("usr/lib/apk/db/installed", apk),
-    (rpm::PLACES[0], rpm),
-    (rpm::PLACES[1], rpm),
-];
 /// Packages of one image.
 const MAX_PACKAGES: usize = 200_000;
 /// Bytes of all files together that are read.
 const MAX_ALL_CONTENT: u64 = 1 << 30;
+/// Packages that are links to elsewhere.
+const MAX_LINKED: usize = 10_000;
 /// What is said of damage, in lines.
 const MAX_PROBLEMS: usize = 100;
-
-/// Packages, and what is damaged.
-type Read = fn(&[u8]) -> (Vec<Package>, Option<String>);
 
 /// Reads the inventory of a container image.
 pub(crate) fn inventory(store: &Store, image: &ImageManifest, cancel: &Cancel) -> Result<Inventory> {
     let (_, config) = store.config(image)?;
     let layers = of_image(store, image, &config)?;
     let mut search = Search::new();
-    for path in OS_RELEASE.into_iter().chain(DATABASES.map(|(path, _)| path)) {
+    OS_RELEASE.iter().for_each(|path| search.content(path.as_bytes()));
+    for Place { path, log, .. } in DATABASES {
         search.content(path.as_bytes());
+        log.into_iter().for_each(|log| search.content(format!("{path}{log}").as_bytes()));
     }
+    rpm::OLDER.iter().for_each(|path| search.node(path.as_bytes()));
     search.all(&is_wanted);
-    let answer = search.look(&layers, cancel)?;
+    let mut answer = search.look(&layers, cancel)?;
+    let linked = linked(&answer);
+    if !linked.is_empty() {
+        linked.iter().take(MAX_LINKED).for_each(|path| search.content(path.as_bytes()));
+        answer = search.look(&layers, cancel)?;
+    }
     let mut gathering =
         Gathering { answer, cancel, left: MAX_ALL_CONTENT, found: Vec::new(), problems: Vec::new() };
     let os = gathering.os()?;
     let mut seen = BTreeSet::new();
-    for (path, read) in DATABASES {
+    for place in DATABASES {
         // One may be a link to the other.
-        if gathering.answer.real(path.as_bytes()).is_none_or(|real| seen.insert(real)) {
-            gathering.database(path, read)?;
+        if gathering.answer.real(place.path.as_bytes()).is_none_or(|real| seen.insert(real)) {
+            gathering.database(&place)?;
         }
     }
-    gathering.single_files()?;
+    gathering.older();
+    gathering.single_files(&linked)?;
     gathering.licences()?;
     let Gathering { mut found, problems, .. } = gathering;
     found.sort();
@@ -72,63 +70,13 @@ fn is_wanted(path: &[u8]) -> bool {
         .is_ok_and(|path| single(path).is_some() || copyright::package_of(path).is_some())
 }
 
-/// What reads a file that is one package.
-fn single(path: &str) -> Option<Read> {
-    let (directory, name) = path.rsplit_once('/')?;
-    let is_desc =
-        || directory.rsplit_once('/').is_some_and(|(above, _)| name == "desc" && above == PACMAN_LOCAL);
-    match () {
-        () if python::is_metadata(path) => Some(|bytes| {
-            one(python::distribution(bytes)
-                .map(Some)
-                .ok_or_else(|| "it names no package with a version".to_owned()))
-        }),
-        () if npm::is_manifest(path) => Some(|bytes| one(npm::package(bytes))),
-        () if directory == STATUS_DIR && !name.ends_with(".md5sums") => Some(dpkg),
-        () if is_desc() => Some(|bytes| plain(Kind::Alpm, databases::pacman(bytes))),
-        () => None,
-    }
-}
-
-fn dpkg(bytes: &[u8]) -> (Vec<Package>, Option<String>) {
-    plain(Kind::Deb, databases::dpkg(bytes))
-}
-
-fn apk(bytes: &[u8]) -> (Vec<Package>, Option<String>) {
-    plain(Kind::Apk, databases::apk(bytes))
-}
-
-fn rpm(bytes: &[u8]) -> (Vec<Package>, Option<String>) {
-    let rpm::Database { packages, damage } = rpm::database(bytes);
-    (packages, damage)
-}
-
-fn one(package: Result<Option<Package>, String>) -> (Vec<Package>, Option<String>) {
-    match package {
-        Ok(package) => (package.into_iter().collect(), None),
-        Err(why) => (Vec::new(), Some(why)),
-    }
-}
-
-fn plain(kind: Kind, database: databases::Database) -> (Vec<Package>, Option<String>) {
-    let skipped = database.skipped;
-    let packages = database.packages.into_iter().filter_map(|installed| package(kind, &installed)).collect();
-    (packages, (skipped > 0).then(|| format!("{skipped} of its packages cannot be understood")))
-}
-
-fn package(kind: Kind, installed: &Installed) -> Option<Package> {
-    let Installed { package, source, licences, size } = installed;
-    let mut found =
-        Package::new(kind, &package.name, &package.version)?.with_architecture(&package.architecture);
-    found.add_licences(licences.iter().map(String::as_str));
-    // dpkg names it where it has another name or version: `gcc-12 (12.2.0-14)`.
-    let (name, version) = source.split_once(' ').map_or((source.as_str(), None), |(name, version)| {
-        (name, Some(version.trim_matches(['(', ')', ' '])))
+/// Packages that are links to files or directories elsewhere, as `npm install` and `npm link` make of a directory.
+fn linked(answer: &Answer<'_>) -> Vec<String> {
+    let paths = answer.links().filter_map(|link| std::str::from_utf8(link).ok()).flat_map(|link| {
+        ["", "/package.json", "/METADATA", "/PKG-INFO"].map(|below| format!("{link}{below}"))
     });
-    found.source =
-        is_word(name).then(|| (name.to_owned(), version.filter(|word| is_word(word)).map(str::to_owned)));
-    found.size = *size;
-    Some(found)
+    let is_elsewhere = |path: &String| !answer.real(path.as_bytes()).is_some_and(|real| is_wanted(&real));
+    paths.filter(|path| single(path).is_some()).filter(is_elsewhere).collect()
 }
 
 struct Gathering<'l> {
@@ -167,7 +115,8 @@ impl Gathering<'_> {
     }
 
     /// A file of all packages: what it has at last, and by which layer each came.
-    fn database(&mut self, path: &str, read: Read) -> Result<()> {
+    fn database(&mut self, place: &Place) -> Result<()> {
+        let path = place.path;
         let Some(node) = self.answer.leads_to(path.as_bytes()) else {
             if self.answer.goes_in_a_circle(path.as_bytes()) {
                 self.problem(format!("/{path}: leads to links that go in a circle"));
@@ -178,27 +127,31 @@ impl Gathering<'_> {
             self.problem(format!("/{path}: is no file"));
             return Ok(());
         };
-        let real = self.answer.real(path.as_bytes()).unwrap_or_default();
-        let mut versions: Vec<Content> =
-            self.answer.versions(&real).filter(|file| file.layer < last.layer).cloned().collect();
-        versions.push(last);
-        let mut by_layer: BTreeMap<usize, Vec<Package>> = BTreeMap::new();
+        let states = self.states(place, last);
+        let (files, logs): (Vec<_>, Vec<_>) = states.iter().map(|state| (&state.file, &state.log)).unzip();
+        let logs: Vec<_> =
+            logs.into_iter().enumerate().filter_map(|(at, log)| Some((log.as_ref()?, at))).collect();
+        let mut ahead: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+        let wanted = self.wanted(path, logs);
+        self.answer
+            .contents(wanted, self.cancel, &mut |number, bytes| drop(ahead.insert(number, bytes.to_vec())))?;
+        let mut by_state: BTreeMap<usize, Vec<Package>> = BTreeMap::new();
         let mut damage = None;
-        let wanted = self.wanted(path, &versions);
+        let wanted = self.wanted(path, files.into_iter().enumerate().map(|(number, file)| (file, number)));
         self.answer.contents(wanted, self.cancel, &mut |number, bytes| {
-            let (packages, why) = read(bytes);
-            by_layer.insert(number, packages);
+            let (packages, why) = (place.read)(bytes, &ahead.remove(&number).unwrap_or_default());
+            by_state.insert(number, packages);
             // Only what is there at last is told of: the others are hidden.
-            damage = why.filter(|_| number + 1 == versions.len());
+            damage = damage.take().or(why.filter(|_| number + 1 == states.len()));
         })?;
-        let last = by_layer.remove(&(versions.len() - 1)).unwrap_or_default();
-        let before: Vec<BTreeSet<_>> = (0..versions.len() - 1)
-            .map(|number| by_layer.get(&number).into_iter().flatten().map(same).collect())
+        let last = by_state.remove(&(states.len() - 1)).unwrap_or_default();
+        let before: Vec<BTreeSet<_>> = (0..states.len() - 1)
+            .map(|number| by_state.get(&number).into_iter().flatten().map(same).collect())
             .collect();
         let found = last.into_iter().map(|package| {
             let unchanged =
                 before.iter().rev().take_while(|packages| packages.contains(&same(&package))).count();
-            let layer = versions[versions.len() - 1 - unchanged].layer;
+            let layer = states[states.len() - 1 - unchanged].layer;
             Found { package, path: path.to_owned(), layer }
         });
         let found: Vec<_> = found.collect();
@@ -209,10 +162,46 @@ impl Gathering<'_> {
         Ok(())
     }
 
+    /// A database as each layer left it that wrote to it, lowest first.
+    fn states(&self, place: &Place, last: Content) -> Vec<State> {
+        let real = self.answer.real(place.path.as_bytes()).unwrap_or_default();
+        let log = place.log.map(|log| [&real, log.as_bytes()].concat());
+        let last_log = log.as_deref().and_then(|log| match &self.answer.leads_to(log)?.kind {
+            Node::File(content) => Some(content.clone()),
+            _ => None,
+        });
+        let top = last.layer.max(last_log.as_ref().map_or(0, |log| log.layer));
+        let files: Vec<_> = self.answer.versions(&real).collect();
+        let logs: Vec<_> = log.iter().flat_map(|log| self.answer.versions(log)).collect();
+        let layers: BTreeSet<_> =
+            files.iter().chain(&logs).map(|file| file.layer).filter(|at| *at < top).collect();
+        let newest = |of: &[&Content], layer: usize| {
+            of.iter().rfind(|file| file.layer <= layer).map(|file| (*file).clone())
+        };
+        let states = layers.into_iter().filter_map(|layer| {
+            Some(State { layer, file: newest(&files, layer)?, log: newest(&logs, layer) })
+        });
+        states.chain([State { layer: top, file: last, log: last_log }]).collect()
+    }
+
+    /// Databases of which only their being there can be said.
+    fn older(&mut self) {
+        for path in rpm::OLDER {
+            let is_there = self.answer.real(path.as_bytes()).is_some();
+            if is_there && !self.found.iter().any(|found| found.package.kind == Kind::Rpm) {
+                self.problem(format!("/{path}: is a database of rpm in an older form, which is not read"));
+            }
+        }
+    }
+
     /// Which of these are not too large to be read, with their numbers.
-    fn wanted<'c>(&mut self, path: &str, files: &'c [Content]) -> Vec<(&'c Content, usize)> {
+    fn wanted<'c>(
+        &mut self,
+        path: &str,
+        files: impl IntoIterator<Item = (&'c Content, usize)>,
+    ) -> Vec<(&'c Content, usize)> {
         let mut wanted = Vec::new();
-        for (number, file) in files.iter().enumerate() {
+        for (file, number) in files {
             if file.size <= MAX_CONTENT.min(self.left) {
                 self.left -= file.size;
                 wanted.push((file, number));
@@ -223,8 +212,8 @@ impl Gathering<'_> {
         wanted
     }
 
-    /// Files that are a package each.
-    fn single_files(&mut self) -> Result<()> {
+    /// Files that are a package each: those at places for that, and those that links at such places lead to.
+    fn single_files(&mut self, linked: &[String]) -> Result<()> {
         let rule = |path: &[u8]| std::str::from_utf8(path).is_ok_and(|path| single(path).is_some());
         let mut files: Vec<(String, Content, Read)> = Vec::new();
         for (path, node) in self.answer.all(&rule) {
@@ -233,11 +222,25 @@ impl Gathering<'_> {
                 files.push((path, content.clone(), read));
             }
         }
+        let mut seen = BTreeSet::new();
+        for path in linked.iter().take(MAX_LINKED) {
+            if self.answer.goes_in_a_circle(path.as_bytes()) {
+                self.problem(format!("/{path}: leads to links that go in a circle"));
+            }
+            let Some(real) = self.answer.real(path.as_bytes()).filter(|real| !rule(real)) else { continue };
+            let node = self.answer.leads_to(path.as_bytes());
+            if let (Some(Node::File(content)), Some(read)) = (node.map(|node| &node.kind), single(path))
+                && seen.insert(real.clone())
+            {
+                files.push((String::from_utf8_lossy(&real).into_owned(), content.clone(), read));
+            }
+        }
+        if linked.len() > MAX_LINKED {
+            self.problem(format!("there are more than {MAX_LINKED} packages that are links"));
+        }
         let mut wanted = Vec::new();
         for (number, (path, content, _)) in files.iter().enumerate() {
-            wanted.extend(
-                self.wanted(path, std::slice::from_ref(content)).into_iter().map(|(file, _)| (file, number)),
-            );
+            wanted.extend(self.wanted(path, [(content, number)]));
         }
         let (mut found, mut damaged) = (Vec::new(), Vec::new());
         self.answer.contents(wanted, self.cancel, &mut |number, bytes| {
@@ -272,6 +275,14 @@ impl Gathering<'_> {
         }
         Ok(())
     }
+}
+
+/// A database as a layer left it.
+struct State {
+    layer: usize,
+    file: Content,
+    /// What was written ahead.
+    log: Option<Content>,
 }
 
 /// What makes a package the same one in two layers.

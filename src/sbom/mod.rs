@@ -17,6 +17,7 @@ mod licence;
 #[cfg(test)]
 mod mutations;
 pub(crate) mod package;
+mod places;
 mod purl;
 pub(crate) mod query;
 mod read;

@@ -60,7 +60,9 @@ impl Package {
     pub(crate) fn add_licences<'a>(&mut self, licences: impl IntoIterator<Item = &'a str>) {
         for licence in licences {
             let licence = licence.split_whitespace().collect::<Vec<_>>().join(" ");
-            let is_new = !self.licences.contains(&licence) && self.licences.len() < MAX_LICENCES;
+            // Who has the rights is no name of a licence.
+            let is_name = !licence.starts_with("Copyright ");
+            let is_new = is_name && !self.licences.contains(&licence) && self.licences.len() < MAX_LICENCES;
             if is_new && (1..=MAX_LICENCE).contains(&licence.len()) && !licence.chars().any(char::is_control)
             {
                 self.licences.push(licence);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::inventory::Subject;
 use super::kind::Kind;
 use super::package::Package;
 
@@ -54,6 +55,17 @@ pub(crate) fn purl(package: &Package, os: Option<(&str, Option<&str>)>) -> Strin
     purl
 }
 
+/// The URL of an image: the last part of its repository's name, and its digest.
+pub(crate) fn image_purl(subject: &Subject) -> String {
+    let name = subject.name.as_deref().unwrap_or_default();
+    let name = name.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
+    let mut purl = "pkg:oci/".to_owned();
+    encode(&mut purl, &if name.is_empty() { "image".to_owned() } else { name.to_lowercase() });
+    let _ = write!(purl, "@{}?arch=", subject.digest);
+    encode(&mut purl, &subject.architecture);
+    purl
+}
+
 fn encode(out: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
@@ -68,6 +80,25 @@ fn encode(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn images_have_urls() {
+        let digest = larder_store::digest::Digest::of(b"");
+        for (name, part) in [
+            (Some("debian:12"), "debian"),
+            (Some("localhost:5000/Team/app"), "app"),
+            (Some("docker.io/library/c++@sha256:0"), "c%2B%2B"),
+            (None, "image"),
+        ] {
+            let subject = Subject {
+                name: name.map(str::to_owned),
+                digest,
+                architecture: "amd64".to_owned(),
+                created: 0,
+            };
+            assert_eq!(image_purl(&subject), format!("pkg:oci/{part}@{digest}?arch=amd64"));
+        }
+    }
 
     #[test]
     fn packages_have_urls() {
@@ -92,6 +123,33 @@ mod tests {
                 "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=debian-12&upstream=gcc-12%4012",
             ),
             (Kind::Deb, "x", "1", "", None, None, "pkg:deb/x@1"),
+            (
+                Kind::Deb,
+                "attr",
+                "1:2.4.47-2+b1",
+                "i386",
+                None,
+                Some(("Debian", None)),
+                "pkg:deb/debian/attr@1:2.4.47-2%2Bb1?arch=i386",
+            ),
+            (
+                Kind::Rpm,
+                "Caret_C++",
+                "1.0^git~1-1",
+                "noarch",
+                None,
+                None,
+                "pkg:rpm/Caret_C%2B%2B@1.0%5Egit~1-1?arch=noarch",
+            ),
+            (
+                Kind::Alpm,
+                "containers-common",
+                "1:0.47.4-4",
+                "any",
+                None,
+                Some(("arch", None)),
+                "pkg:alpm/arch/containers-common@1:0.47.4-4?arch=any",
+            ),
             (
                 Kind::Rpm,
                 "bash",

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::inventory::{Found, Inventory, Subject};
 use super::licence::{Licence, licence, reference};
-use super::purl::purl;
+use super::purl::{image_purl, purl};
 use super::{time, title};
 
 /// The document; the same inventory and subject give the same bytes.
@@ -37,7 +37,7 @@ pub(crate) fn document(subject: &Subject, inventory: &Inventory) -> Value {
         "creationInfo": {
             "created": time(subject.created),
             "creators": [format!("Tool: larder-{}", env!("CARGO_PKG_VERSION"))],
-            "licenseListVersion": spdx::license_version(),
+            "licenseListVersion": list_version(),
         },
         "packages": packages,
         "relationships": relationships,
@@ -51,12 +51,17 @@ pub(crate) fn document(subject: &Subject, inventory: &Inventory) -> Value {
     document
 }
 
+/// The version of SPDX's list of licences, in two numbers (SPDX 2.3, 6.7).
+fn list_version() -> String {
+    spdx::license_version().split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
 fn id(number: usize) -> String {
     format!("SPDXRef-Package-{}", number + 1)
 }
 
 fn image(subject: &Subject) -> Value {
-    let Subject { digest, architecture, .. } = subject;
+    let digest = &subject.digest;
     json!({
         "SPDXID": "SPDXRef-Image",
         "name": title(subject),
@@ -71,7 +76,7 @@ fn image(subject: &Subject) -> Value {
         "externalRefs": [{
             "referenceCategory": "PACKAGE-MANAGER",
             "referenceType": "purl",
-            "referenceLocator": format!("pkg:oci/image@sha256%3A{}?arch={architecture}", digest.hex()),
+            "referenceLocator": image_purl(subject),
         }],
     })
 }

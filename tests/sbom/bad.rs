@@ -1,8 +1,8 @@
 //! What is damaged or means harm is named, and the rest is listed.
 
 use super::{document, import, names, stanza};
-use crate::support::Sandbox;
 use crate::support::tarball::Tarball;
+use crate::support::{Sandbox, peer, run, say};
 
 #[test]
 fn a_damaged_database_is_named_and_the_rest_goes_on() {
@@ -90,4 +90,142 @@ fn a_layer_that_is_damaged_is_an_error() {
     let output = sandbox.command(["sbom", "odd:1"]).output().unwrap();
     assert!(matches!(output.status.code(), Some(1 | 5)) && output.stdout.is_empty());
     assert_eq!(sandbox.command(["sbom", "none:1"]).output().unwrap().status.code(), Some(3));
+}
+
+#[test]
+fn damage_of_each_kind_is_named_and_the_rest_is_listed() {
+    let good = br#"{"name":"good","version":"1.0.0"}"#;
+    let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
+    let sqlite = {
+        let mut db = rusqlite::Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL); INSERT INTO Packages(blob) VALUES (zeroblob(20000))").unwrap();
+        db.serialize("main").unwrap().to_vec()
+    };
+    for (path, content, why) in [
+        (
+            "var/lib/dpkg/status",
+            b"Package: half\nStatus: install ok installed\nVers".to_vec(),
+            "1 of its packages",
+        ),
+        ("var/lib/dpkg/status.d/a", b"Package: a\n".to_vec(), "1 of its packages"),
+        ("var/lib/dpkg/status", vec![0xff; 5000], "1 of its packages"),
+        ("lib/apk/db/installed", b"P:musl\nV:1".to_vec(), "1 of its packages"),
+        ("usr/lib/apk/db/installed", vec![0; 5000], "1 of its packages"),
+        ("var/lib/pacman/local/gcc-1-1/desc", b"%NAME%\ngcc\n\n%VERS".to_vec(), "1 of its packages"),
+        ("var/lib/rpm/rpmdb.sqlite", half(&sqlite), "damaged"),
+        ("usr/lib/sysimage/rpm/rpmdb.sqlite", sqlite[..100].to_vec(), "damaged"),
+        ("usr/share/rpm/rpmdb.sqlite", sqlite, "1 of its packages"),
+        ("usr/share/rpm/rpmdb.sqlite", Vec::new(), "damaged"),
+        ("usr/lib/python3/x-1.dist-info/METADATA", b"Name: x\n".to_vec(), "it names no package"),
+        ("usr/lib/python3/x-1.egg-info", vec![0xff; 100], "it names no package"),
+        ("usr/lib/node_modules/x/package.json", br#"{"name":"x","#.to_vec(), "damaged"),
+        ("usr/lib/node_modules/x/package.json", [b'['; 100_000].to_vec(), "recursion limit"),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut layer = Tarball::new();
+        layer.file(path, &content).file("usr/lib/node_modules/good/package.json", good);
+        import(&sandbox, "bad:1", &[layer.bytes()]);
+        let (spdx, code, said) = document(&sandbox, &["bad:1"]);
+        assert_eq!((code, names(&spdx)), (7, vec!["good 1.0.0".to_owned()]), "{path}: {said}");
+        assert!(said.contains(&format!("/{path}: damaged: ")) && said.contains(why), "{path}: {said}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_read_is_not_passed_over() {
+    for (path, is_directory, why) in [
+        ("var/lib/rpm/Packages", false, "is a database of rpm in an older form, which is not read"),
+        (
+            "usr/lib/sysimage/rpm/Packages.db",
+            false,
+            "is a database of rpm in an older form, which is not read",
+        ),
+        ("var/lib/dpkg/status", true, "is no file"),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut layer = Tarball::new();
+        layer.file(&if is_directory { format!("{path}/x") } else { path.to_owned() }, b"\0\0");
+        import(&sandbox, "old:1", &[layer.bytes()]);
+        let (_, code, said) = document(&sandbox, &["old:1"]);
+        assert!(code == 7 && said.contains(&format!("/{path}: {why}")), "{path}: {code}: {said}");
+    }
+}
+
+#[test]
+fn endless_words_are_no_names_and_no_licences() {
+    let sandbox = Sandbox::new();
+    let long = "a".repeat(1 << 20);
+    let mut layer = Tarball::new();
+    layer
+        .file(
+            "var/lib/dpkg/status",
+            [stanza(&long, "1", ""), stanza("b", &long, ""), stanza("c", "1", &format!("Source: {long}\n"))]
+                .concat()
+                .as_bytes(),
+        )
+        .file(
+            "usr/lib/node_modules/d/package.json",
+            format!(r#"{{"name":"d","version":"1","license":"{long}"}}"#).as_bytes(),
+        )
+        .file(
+            "usr/lib/node_modules/e/package.json",
+            br#"{"name":"e","version":"1","license":"MIT\u001b[2J"}"#,
+        )
+        .file(
+            "usr/lib/python3/f-1.dist-info/METADATA",
+            format!("Name: f\nVersion: 1\nLicense: {long}\n").as_bytes(),
+        );
+    import(&sandbox, "long:1", &[layer.bytes()]);
+    let (spdx, code, said) = document(&sandbox, &["long:1"]);
+    assert_eq!((code, names(&spdx)), (7, ["c 1", "d 1", "e 1", "f 1"].map(str::to_owned).to_vec()), "{said}");
+    let text = spdx.to_string();
+    assert!(text.len() < 20_000 && !text.contains("[2J") && said.len() < 2000, "{}", text.len());
+}
+
+#[test]
+fn links_to_packages_that_go_in_a_circle_are_named() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    layer
+        .link("usr/lib/node_modules/a", "b")
+        .link("usr/lib/node_modules/b", "a")
+        .link("usr/lib/node_modules/out", "../../../../../../etc")
+        .link("usr/lib/node_modules/itself", "../node_modules")
+        .file("usr/lib/node_modules/good/package.json", br#"{"name":"good","version":"1.0.0"}"#);
+    import(&sandbox, "bad:1", &[layer.bytes()]);
+    let (spdx, code, said) = document(&sandbox, &["bad:1"]);
+    assert_eq!((code, names(&spdx)), (7, vec!["good 1.0.0".to_owned()]), "{said}");
+    assert!(
+        said.contains("/usr/lib/node_modules/a/package.json: leads to links that go in a circle"),
+        "{said}"
+    );
+}
+
+#[test]
+#[ignore = "long: a layer of a million files"]
+fn a_million_files_take_little_memory() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    for number in 0..1_000_000 {
+        layer.file(&format!("srv/{}/{number}", number % 1000), b"");
+    }
+    layer.file("usr/lib/node_modules/good/package.json", br#"{"name":"good","version":"1.0.0"}"#);
+    import(&sandbox, "million:1", &[layer.bytes()]);
+    let begun = std::time::Instant::now();
+    let mut command = peer::tool("prlimit").expect("Linux has it");
+    command.args(["--as=1000000000"]).arg(env!("CARGO_BIN_EXE_larder")).args(["sbom", "million:1"]);
+    let said = run(&mut sandbox.enclose(command));
+    say(format_args!("a million files: {:?}", begun.elapsed()));
+    assert_eq!(names(&serde_json::from_str(&said).unwrap()), ["good 1.0.0"]);
+    // As many manifests: more than are listed, which is said.
+    let mut layer = Tarball::new();
+    for number in 0..1_000_000 {
+        layer.file(&format!("x/node_modules/{number}/package.json"), br#"{"name":"same","version":"1"}"#);
+    }
+    import(&sandbox, "many:1", &[layer.bytes()]);
+    let begun = std::time::Instant::now();
+    let output = sandbox.command(["sbom", "many:1"]).output().unwrap();
+    say(format_args!("a million manifests: {:?}, {}", begun.elapsed(), output.status));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(matches!(output.status.code(), Some(1 | 7)) && said.contains("more"), "{said}");
 }

@@ -4,11 +4,18 @@ mod asked;
 mod attach;
 mod bad;
 mod compared;
+mod ecosystems;
 mod kept;
+mod layers;
 mod packages;
+mod real;
 mod report;
 mod root;
+mod rpm;
+mod schema;
 mod versions;
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -43,4 +50,47 @@ fn names(spdx: &Value) -> Vec<String> {
         packages.map(|p| format!("{} {}", text(p, "name"), text(p, "versionInfo"))).collect();
     names.sort();
     names
+}
+
+/// A package as an SPDX document has it.
+struct Listed {
+    kind: String,
+    name: String,
+    version: String,
+    architecture: Option<String>,
+    path: String,
+    layer: String,
+}
+
+/// All packages of an SPDX document but for the image itself.
+fn listed(spdx: &Value) -> Vec<Listed> {
+    let packages = spdx["packages"].as_array().unwrap().iter();
+    let packages = packages.filter(|package| package["SPDXID"] != "SPDXRef-Image");
+    let read = |package: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let purl = text(&package["externalRefs"][0]["referenceLocator"]);
+        let (start, qualifiers) = purl.split_once('?').unwrap_or((&purl, ""));
+        let said = text(&package["sourceInfo"]);
+        let (path, layer) =
+            said.strip_prefix("found in ").unwrap().split_once(", brought by the layer ").unwrap();
+        Listed {
+            kind: start.strip_prefix("pkg:").unwrap().split('/').next().unwrap().to_owned(),
+            name: text(&package["name"]),
+            version: text(&package["versionInfo"]),
+            architecture: qualifiers
+                .split('&')
+                .find_map(|part| part.strip_prefix("arch="))
+                .map(str::to_owned),
+            path: path.to_owned(),
+            layer: layer.to_owned(),
+        }
+    };
+    packages.map(read).collect()
+}
+
+/// Says what only one of the two has.
+fn assert_same(larder: &BTreeSet<String>, other: &BTreeSet<String>) {
+    let only = |one: &BTreeSet<String>, two| one.difference(two).cloned().collect::<Vec<_>>();
+    assert_eq!((only(larder, other), only(other, larder)), (vec![], vec![]), "only larder; only the others");
+    assert!(!larder.is_empty());
 }

@@ -11,7 +11,7 @@ const COPYRIGHT: &str = "Format: https://www.debian.org/doc/packaging-manuals/co
     Files: *\nCopyright: x\nLicense: GPL-2+\n\nFiles: debian/*\nCopyright: x\nLicense: Expat\n";
 
 /// A base, a layer that changes one package and brings one, and a layer of other ecosystems.
-fn layers() -> Vec<Vec<u8>> {
+pub(super) fn layers() -> Vec<Vec<u8>> {
     let status = |rows: &[String]| rows.concat().into_bytes();
     let mut base = Tarball::new();
     base.file("etc/os-release", b"ID=debian\nVERSION_ID=\"12\"\n")
@@ -90,7 +90,8 @@ fn packages_have_versions_licences_and_the_layer_that_brought_them() {
     let components = cyclonedx["components"].as_array().unwrap();
     assert_eq!(components.len(), 5);
     let ssl = components.iter().find(|component| component["name"] == "libssl3").unwrap();
-    assert_eq!((&ssl["purl"], &ssl["licenses"][0]["license"]["id"]), (&json!(purl), &json!("MIT")));
+    let licences = json!([{"expression": "MIT AND GPL-2.0-or-later", "acknowledgement": "declared"}]);
+    assert_eq!((&ssl["purl"], &ssl["licenses"]), (&json!(purl), &licences));
 
     // Whether it is read or kept, into whichever store it came: the same bytes.
     let first = sandbox.ok(["sbom", "app:1"]);

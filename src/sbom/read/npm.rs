@@ -78,6 +78,7 @@ mod tests {
                 some("b", "MIT+BSD"),
             ),
             (r#"{"name":"b","version":"1","license":["MIT"]}"#, some("b", "")),
+            (r#"{"name":"b","version":"1","license":"Copyright (c) 2020 A. Body"}"#, some("b", "")),
             ("\u{feff}{\"name\":\"b\",\"version\":\"1\"}", some("b", "")),
             (r#"{"name":"b"}"#, None),
             (r#"{"name":"a b","version":"1"}"#, None),

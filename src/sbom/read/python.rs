@@ -4,9 +4,15 @@ use super::fields::Fields;
 use crate::sbom::kind::Kind;
 use crate::sbom::package::Package;
 
-/// Whether a path is that of a distribution's metadata.
+/// Where Python looks for what is installed.
+const SITES: [&str; 2] = ["/site-packages/", "/dist-packages/"];
+
+/// Whether a path is that of a distribution's metadata. What one carries within itself is a part of it: pip does not list it either.
 pub(crate) fn is_metadata(path: &str) -> bool {
-    let Some((directory, name)) = path.rsplit_once('/') else { return false };
+    let inside =
+        SITES.iter().filter_map(|site| Some(path.rsplit_once(site)?.1)).min_by_key(|rest| rest.len());
+    let depth = inside.map_or(0, |rest| rest.trim_end_matches("/EGG-INFO/PKG-INFO").matches('/').count());
+    let Some((directory, name)) = path.rsplit_once('/').filter(|_| depth <= 1) else { return false };
     match name {
         "METADATA" => directory.ends_with(".dist-info"),
         "PKG-INFO" => directory.ends_with(".egg-info") || directory.ends_with("/EGG-INFO"),
@@ -45,6 +51,11 @@ mod tests {
             ("usr/lib/python3/dist-packages/six-1.16.0.egg-info/PKG-INFO", true),
             ("usr/lib/python3/dist-packages/six-1.16.0.egg-info", true),
             ("opt/x/six.egg/EGG-INFO/PKG-INFO", true),
+            ("usr/lib/python3/dist-packages/six.egg/EGG-INFO/PKG-INFO", true),
+            ("usr/lib/python3/dist-packages/setuptools/_vendor/six-1.16.0.dist-info/METADATA", false),
+            ("usr/lib/python3/dist-packages/pkg_resources/tests/six-1.16.0.egg-info", false),
+            ("opt/site-packages/x/lib/site-packages/six-1.16.0.egg-info", true),
+            ("opt/src/six/six.egg-info/PKG-INFO", true),
             ("usr/lib/python3/dist-packages/six-1.16.0.dist-info/RECORD", false),
             ("METADATA", false),
             ("usr/share/METADATA", false),

@@ -1,15 +1,23 @@
 //! rpm's database of sqlite (`rpmdb.sqlite`), read by SQLite itself; the headers in it are rpm's own form
 //! (<https://rpm-software-management.github.io/rpm/manual/format_header.html>).
 
+use std::path::PathBuf;
+
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, MAIN_DB};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::sbom::kind::Kind;
 use crate::sbom::package::Package;
 
-/// Where a database lies, by age of the distribution.
-pub(crate) const PLACES: [&str; 2] = ["var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite"];
+/// Where a database lies, by age of the distribution; the last one is rpm-ostree's.
+pub(crate) const PLACES: [&str; 3] =
+    ["var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite", "usr/share/rpm/rpmdb.sqlite"];
+/// What SQLite adds to the name for what it wrote ahead.
+pub(crate) const LOG: &str = "-wal";
+/// Databases of Berkeley DB and of rpm's own making, which SQLite does not read.
+pub(crate) const OLDER: [&str; 3] =
+    ["var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "usr/lib/sysimage/rpm/Packages.db"];
 /// Packages of one database.
 const MAX_PACKAGES: usize = 200_000;
 /// Bytes of one header; those of kernels have a few MiB.
@@ -26,10 +34,10 @@ pub(crate) struct Database {
     pub(crate) damage: Option<String>,
 }
 
-/// Reads a database from its bytes.
-pub(crate) fn database(bytes: &[u8]) -> Database {
+/// Reads a database from its bytes, and from those that were written ahead and not put into it yet.
+pub(crate) fn database(bytes: &[u8], log: &[u8]) -> Database {
     let (mut packages, mut skipped) = (Vec::new(), 0);
-    let read = headers(bytes, &mut |header| match package(header) {
+    let read = headers(bytes, log, &mut |header| match package(header) {
         Some(package) => packages.push(package),
         None => skipped += 1,
     });
@@ -52,14 +60,15 @@ fn is_cut(bytes: &[u8]) -> bool {
     number(24) == number(92) && u64::from(number(28)) * page > bytes.len() as u64
 }
 
-fn headers(bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> rusqlite::Result<()> {
-    let mut db = Connection::open_in_memory()?;
-    // What was written ahead is not here: the two bytes that ask for it are set back (fileformat2, "File format version numbers").
-    let mut bytes = bytes.to_vec();
-    if let Some(versions @ [2, 2]) = bytes.get_mut(18..20) {
-        versions.copy_from_slice(&[1, 1]);
-    }
-    db.deserialize_read_exact(MAIN_DB, bytes.as_slice(), bytes.len(), true)?;
+fn headers(bytes: &[u8], log: &[u8], each: &mut dyn FnMut(&[u8])) -> rusqlite::Result<()> {
+    // Lives as long as the connection that looks into it.
+    let place;
+    let mut db = if log.is_empty() {
+        in_memory(bytes)?
+    } else {
+        place = tempfile::tempdir().map_err(not_written)?;
+        on_disk(place.path().join("rpmdb.sqlite"), bytes, log)?
+    };
     // Nothing in it is run, and nothing takes for ever.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -72,6 +81,35 @@ fn headers(bytes: &[u8], each: &mut dyn FnMut(&[u8])) -> rusqlite::Result<()> {
         each(row.get_ref(0)?.as_bytes().unwrap_or_default());
     }
     Ok(())
+}
+
+fn in_memory(bytes: &[u8]) -> rusqlite::Result<Connection> {
+    let mut db = Connection::open_in_memory()?;
+    // Nothing was written ahead: the two bytes that ask for it are set back (fileformat2, "File format version numbers").
+    let mut bytes = bytes.to_vec();
+    if let Some(versions @ [2, 2]) = bytes.get_mut(18..20) {
+        versions.copy_from_slice(&[1, 1]);
+    }
+    db.deserialize_read_exact(MAIN_DB, bytes.as_slice(), bytes.len(), true)?;
+    Ok(db)
+}
+
+/// What was written ahead is put into its place by SQLite alone, and only in files.
+fn on_disk(path: PathBuf, bytes: &[u8], log: &[u8]) -> rusqlite::Result<Connection> {
+    let mut beside = path.clone().into_os_string();
+    beside.push(LOG);
+    std::fs::write(&path, bytes).and_then(|()| std::fs::write(beside, log)).map_err(not_written)?;
+    let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // No memory is shared with others, and nothing is put into its place when this ends.
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(db)
+}
+
+fn not_written(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(
+        format!("what was written ahead cannot be laid beside it in a temporary directory: {error}").into(),
+    )
 }
 
 const NAME: u32 = 1000;
@@ -180,7 +218,7 @@ mod tests {
         let mut bytes = with(&[key, bash()]);
         // As rpm leaves it.
         bytes[18..20].copy_from_slice(&[2, 2]);
-        let Database { packages, damage } = database(&bytes);
+        let Database { packages, damage } = database(&bytes, &[]);
         assert_eq!(damage, None);
         let [bash, key] = &packages[..] else { panic!("{packages:?}") };
         assert_eq!((bash.name.as_str(), bash.version.as_str()), ("bash", "2:5.2.32-1.fc41"));
@@ -191,18 +229,43 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_ahead_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("rpmdb.sqlite");
+        std::fs::write(&path, with(&[bash()])).unwrap();
+        let db = Connection::open(&path).unwrap();
+        db.pragma_update(None, "journal_mode", "WAL").unwrap();
+        let zlib =
+            header(&[(NAME, STRING, b"zlib\0"), (VERSION, STRING, b"1.3\0"), (RELEASE, STRING, b"1\0")]);
+        db.execute("UPDATE Packages SET blob = ?1", [zlib]).unwrap();
+        let [file, log] =
+            ["rpmdb.sqlite", "rpmdb.sqlite-wal"].map(|name| std::fs::read(place.path().join(name)).unwrap());
+        let names = |log: &[u8]| {
+            let read = database(&file, log);
+            assert_eq!(read.damage, None);
+            read.packages.into_iter().map(|package| package.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&log), ["zlib"]);
+        // What is cut or no log at all was never committed.
+        assert_eq!(
+            (names(&log[..log.len() - 1]), names(b"no log"), names(b"")),
+            (vec!["bash".to_owned()], vec!["bash".to_owned()], vec!["bash".to_owned()])
+        );
+    }
+
+    #[test]
     fn damage_is_named_and_the_rest_goes_on() {
-        let read = database(&with(&[bash(), vec![0xff; 40], Vec::new()]));
+        let read = database(&with(&[bash(), vec![0xff; 40], Vec::new()]), &[]);
         assert_eq!(read.packages.len(), 1);
         assert_eq!(read.damage.as_deref(), Some("2 of its packages cannot be understood"));
         let whole = with(&[bash()]);
         for cut in [0, 10, 100, 4096, whole.len() - 1] {
-            let read = database(&whole[..cut]);
+            let read = database(&whole[..cut], &[]);
             assert!(read.damage.is_some(), "cut at {cut}: {read:?}");
         }
         let mut empty = Connection::open_in_memory().unwrap();
         empty.execute("CREATE TABLE other (x)", []).unwrap();
-        let damage = database(&empty.serialize(MAIN_DB).unwrap()).damage;
+        let damage = database(&empty.serialize(MAIN_DB).unwrap(), &[]).damage;
         assert!(damage.as_deref().is_some_and(|why| why.contains("no such table: Packages")), "{damage:?}");
     }
 
@@ -211,7 +274,7 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         let endless = "CREATE VIEW Packages AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) AS blob FROM n";
         db.execute(endless, []).unwrap();
-        let damage = database(&db.serialize(MAIN_DB).unwrap()).damage;
+        let damage = database(&db.serialize(MAIN_DB).unwrap(), &[]).damage;
         assert_eq!(damage.as_deref(), Some("interrupted"));
     }
 

@@ -179,6 +179,11 @@ impl Answer<'_> {
         self.passed.iter().filter(move |(path, _)| path == real).map(|(_, content)| content)
     }
 
+    /// Where symbolic links are, by path.
+    pub fn links(&self) -> impl Iterator<Item = &[u8]> {
+        self.state.links.keys().map(Vec::as_slice)
+    }
+
     /// All files that the rule takes, by path.
     pub fn all<'s>(&'s self, rule: Rule<'s>) -> impl Iterator<Item = (&'s [u8], &'s Node)> {
         let files = self.state.nodes.iter().map(|(path, node)| (path.as_slice(), node));
