@@ -3,6 +3,8 @@ use serde_json::Value;
 
 use super::*;
 
+const DAY: i64 = 86_400;
+
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
 }
@@ -27,7 +29,7 @@ fn given() -> Given {
         on_disk: 125,
         step_bytes: 10,
         free: 1000,
-        freed: Ok(3),
+        prune: Ok(Taken { freed: 3, words: vec!["1 image would go".into()] }),
         packages: vec![
             vec![
                 Installed { name: "gcc".into(), kind: "deb", bytes: 50 },
@@ -60,7 +62,7 @@ fn a_page_adds_up() {
     assert_eq!(blobs.iter().filter(|blob| blob[1].as_array().expect("users").len() == 2).count(), 1);
     assert!(blobs.iter().any(|blob| blob[2] == "config"));
     assert_eq!(data["growth"], serde_json::json!([[10, 105], [20, 112]]));
-    assert_eq!(data["uses"], serde_json::json!([[10, 105], [20, 107]]));
+    assert_eq!(data["uses"], serde_json::json!([[10, 5], [20, 107]]));
     assert_eq!(data["packages"], serde_json::json!([["gcc", "deb", 70, 2], ["a", "deb", 50, 1]]));
     assert_eq!(data["images"][0]["name"], "b:1", "what takes most comes first");
 }

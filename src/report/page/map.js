@@ -1,0 +1,112 @@
+
+// The map: the store, its images, their layers. What is in a node is made when it is opened: there may be 100,000 layers.
+const own = data.images.map(() => []), all = data.images.map(() => []), shared = [];
+data.blobs.forEach(([, users], number) => {
+  users.forEach(user => all[user].push(number));
+  (users.length === 1 ? own[users[0]] : shared).push(number);
+});
+const bytesOf = numbers => sum(numbers, number => data.blobs[number][0]);
+const sorted = nodes => nodes.filter(node => node.bytes > 0).sort((a, b) => b.bytes - a.bytes);
+const layer = number => {
+  const [bytes, users, name] = data.blobs[number], many = users.length > 1;
+  return { name, bytes, kind: many ? 'shared' : 'unique', more: many ? 'shared by ' + users.length + ' images: ' + names(users) : '' };
+};
+const layers = numbers => sorted(numbers.map(layer));
+const imageNode = (image, number) => ({
+  name: image.name, bytes: bytesOf(own[number]), kind: 'unique', mark: image.goes,
+  more: (image.shared ? human(image.shared) + ' more are shared with others' : '') + (image.goes ? (image.shared ? '; ' : '') + 'prune would take it, ' + image.verdict : ''),
+  inner: () => layers(own[number]), open: () => layers(all[number]),
+});
+const sharedNode = { name: 'shared by several images', bytes: bytesOf(shared), kind: 'shared', more: '', inner: () => layers(shared), open: () => layers(shared) };
+const tops = sorted([
+  ...data.images.map(imageNode), sharedNode,
+  { name: 'steps of builds', bytes: data.step_bytes, kind: 'other', more: 'kept for the next build' },
+  { name: 'what no image needs', bytes: data.unreferenced, kind: 'other', more: 'gc takes it when its grace is over' },
+]);
+const root = { name: 'the store', bytes: sum(tops, node => node.bytes), kind: 'other', open: () => tops };
+
+// Square pixels: what is smaller can be neither read nor hit, and stands together with its like.
+const LEAST = 500;
+// Those that are large enough, and groups of those that are not; each group is smaller than `nodes`, so that opening one gets somewhere.
+function gather(nodes, pixels) {
+  const bytes = sum(nodes, node => node.bytes), small = {};
+  const shown = nodes.filter(node => node.bytes / bytes * pixels >= LEAST || ((small[node.kind] ||= []).push(node), false));
+  for (const kind in small) {
+    const list = small[kind].sort((a, b) => a.name < b.name ? -1 : 1), room = sum(list, node => node.bytes) / bytes * pixels / LEAST;
+    const size = Math.ceil(list.length / Math.max(1, Math.min(room, Math.sqrt(list.length))));
+    for (let at = 0; at < list.length; at += size) {
+      const part = list.slice(at, at + size);
+      if (part.length === 1) { shown.push(part[0]); continue; }
+      const marked = part.filter(node => node.mark).length;
+      shown.push({ name: part.length + ' smaller: ' + brief(part[0].name) + ' … ' + brief(part[part.length - 1].name), bytes: sum(part, node => node.bytes), kind,
+        more: marked ? 'prune would take ' + marked + ' of them' : '', open: () => sorted(part) });
+    }
+  }
+  return sorted(shown);
+}
+
+let way = [root], areas = [];
+const box = (made, x, y, width, height) => Object.assign(made.style, { left: x + 'px', top: y + 'px', width: width + 'px', height: height + 'px' });
+function draw(focus) {
+  const here = way[way.length - 1], map = $('map'), w = map.clientWidth, h = map.clientHeight, nodes = here.open();
+  // By a fragment: 1,000 areas are laid out once.
+  const drawn = document.createDocumentFragment();
+  areas = [];
+  if (!nodes.length) drawn.append(element('p', 'There is nothing in it.', 'soft'));
+  squarify(gather(nodes, w * h), 0, 0, w, h, (node, x, y, width, height) => {
+    const button = element('button', undefined, node.kind + (node.mark ? ' mark' : ''));
+    button.type = 'button'; button.tabIndex = areas.length ? -1 : 0; button.dataset.bytes = node.bytes; button.dataset.kind = node.kind;
+    box(button, x, y, width, height);
+    if (node.inner && width * height > 4000) squarify(sorted(gather(node.inner(), width * height)), 0, 0, width, height, (_, ...place) => box(button.appendChild(element('i')), ...place));
+    if (width > 56 && height > 24) button.append(element('b', node.name));
+    if (width > 56 && height > 44) button.append(element('small', human(node.bytes)));
+    const words = brief(node.name) + ', ' + human(node.bytes) + ', ' + percent(node.bytes, root.bytes) + ' of the store' + (node.more ? '; ' + node.more : '');
+    button.setAttribute('aria-label', words);
+    button.onfocus = button.onmouseenter = () => { $('pointed').textContent = words; };
+    button.onclick = () => node.open ? open(node) : say(words);
+    drawn.append(button); areas.push({ node, button, x: x + width / 2, y: y + height / 2 });
+  });
+  map.replaceChildren(drawn);
+  $('pointed').textContent = '';
+  $('way').replaceChildren(...way.map((step, at) => {
+    const item = element('li'), label = brief(step.name) + ', ' + human(at ? sum(step.open(), node => node.bytes) : step.bytes);
+    if (at + 1 === way.length) { item.append(element('strong', label)); item.setAttribute('aria-current', 'true'); return item; }
+    const back = element('button', brief(step.name)); back.type = 'button';
+    back.onclick = () => { const from = way[at + 1]; way = way.slice(0, at + 1); draw(); focusOn(from); };
+    item.append(back);
+    return item;
+  }));
+  if (focus && areas.length) move(areas[0]);
+}
+const inside = node => { const nodes = node.open(); return brief(node.name) + ', ' + human(sum(nodes, inner => inner.bytes)) + ', ' + nodes.length + ' inside'; };
+function open(node) { way.push(node); draw(true); say(inside(node)); }
+function up() { if (way.length > 1) { const from = way.pop(); draw(); focusOn(from); say(inside(way[way.length - 1])); } }
+// An image that was opened by its row in the table may be in a group.
+function focusOn(node) { const area = areas.find(area => area.node.name === node.name && area.node.bytes === node.bytes) || areas[0]; if (area) move(area); }
+function move(area) { areas.forEach(other => { other.button.tabIndex = other === area ? 0 : -1; }); area.button.focus(); }
+const AHEAD = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+$('map').addEventListener('keydown', event => {
+  const now = areas.find(area => area.button === document.activeElement), step = AHEAD[event.key];
+  if (event.key === 'Escape' || event.key === 'Backspace') { event.preventDefault(); return up(); }
+  if (!now || !step) return;
+  event.preventDefault();
+  let best = null, least = Infinity;
+  for (const area of areas) {
+    const dx = area.x - now.x, dy = area.y - now.y, ahead = dx * step[0] + dy * step[1], aside = Math.abs(dx * step[1]) + Math.abs(dy * step[0]);
+    if (ahead > 0.5 && ahead + 2 * aside < least) { least = ahead + 2 * aside; best = area; }
+  }
+  if (best) move(best);
+});
+
+const images = sum(tops, node => node.kind === 'unique' ? node.bytes : 0);
+for (const [kind, words] of [['unique', 'of one image alone, ' + human(images)], ['shared', 'shared by several, ' + human(sharedNode.bytes)],
+  ['other', 'of no image, ' + human(data.step_bytes + data.unreferenced)], ['mark', 'prune would take it']]) {
+  const item = element('li');
+  item.append(element('i', undefined, kind), words);
+  $('key').append(item);
+}
+// Drawn anew where the size changed, and not a hundred times on the way there.
+let waiting, width = 0;
+new ResizeObserver(() => { clearTimeout(waiting); waiting = setTimeout(() => { if (width !== (width = $('map').clientWidth)) draw(); }, 50); }).observe($('map'));
+width = $('map').clientWidth;
+draw();
