@@ -87,9 +87,8 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
                     looked
                         .labels
                         .insert(image.config.digest, format!("config {}", image.config.digest.short()));
-                    let layers = image.layers.len();
                     for (at, layer) in image.layers.iter().enumerate() {
-                        let label = || format!("layer {} of {layers}, {}", at + 1, layer.digest.short());
+                        let label = || format!("layer {}, {}", at + 1, layer.digest.short());
                         looked.labels.entry(layer.digest).or_insert_with(label);
                     }
                     looked.packages.extend(installed(&cache, image));

@@ -1,9 +1,14 @@
 //! What is inside of images: `sbom`, `images --with-package`, `report`, `df --tree`.
 
 mod bad;
+mod browser;
 mod packages;
+mod page;
+mod page_access;
+mod page_extremes;
 mod report;
 mod root;
+mod stores;
 
 use serde_json::Value;
 
