@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 struct Looked {
     parts: Parts,
     images: BTreeMap<Digest, About>,
-    labels: HashMap<Digest, String>,
+    kinds: HashMap<Digest, String>,
     /// Packages of each image that was looked into.
     packages: Vec<Vec<Installed>>,
 }
@@ -82,14 +82,11 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
                 blobs.insert(digest, size);
             }
             if let Some(raw) = node.document {
-                looked.labels.insert(digest, format!("manifest {}", digest.short()));
+                looked.kinds.insert(digest, "manifest".into());
                 if let Document::Image(image) = &raw.document {
-                    looked
-                        .labels
-                        .insert(image.config.digest, format!("config {}", image.config.digest.short()));
+                    looked.kinds.insert(image.config.digest, "config".into());
                     for (at, layer) in image.layers.iter().enumerate() {
-                        let label = || format!("layer {}, {}", at + 1, layer.digest.short());
-                        looked.labels.entry(layer.digest).or_insert_with(label);
+                        looked.kinds.entry(layer.digest).or_insert_with(|| format!("layer {}", at + 1));
                     }
                     looked.packages.extend(installed(&cache, image));
                 }
@@ -115,7 +112,7 @@ fn installed(cache: &LayerCache, image: &larder_store::manifest::ImageManifest) 
 }
 
 fn gather(context: &Context, store: &Store, looked: Looked) -> Outcome<Given> {
-    let Looked { parts, mut images, labels, packages } = looked;
+    let Looked { parts, mut images, kinds, packages } = looked;
     let mut on_disk = 0;
     store.blobs().list(&mut |_, size| on_disk += size)?;
     let needed: std::collections::HashSet<_> = parts.values().flat_map(HashMap::keys).collect();
@@ -139,7 +136,7 @@ fn gather(context: &Context, store: &Store, looked: Looked) -> Outcome<Given> {
         now: super::now(),
         parts,
         images,
-        labels,
+        kinds,
         on_disk,
         step_bytes,
         free: store.free_space()?,

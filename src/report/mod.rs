@@ -28,8 +28,8 @@ pub(crate) struct Given {
     pub(crate) parts: Parts,
     /// What is known of each image.
     pub(crate) images: BTreeMap<Digest, About>,
-    /// What a blob is, where it is no layer.
-    pub(crate) labels: HashMap<Digest, String>,
+    /// What each blob is.
+    pub(crate) kinds: HashMap<Digest, String>,
     /// Bytes of all blobs.
     pub(crate) on_disk: u64,
     /// Bytes of layers that only builds need.
@@ -91,8 +91,8 @@ struct Data<'a> {
     step_bytes: u64,
     free: u64,
     images: Vec<Image<'a>>,
-    /// Size, the images that have it, what it is.
-    blobs: Vec<(u64, Vec<usize>, String)>,
+    /// Size, the images that have it, what it is, the begin of its digest.
+    blobs: Vec<(u64, Vec<usize>, &'a str, String)>,
     growth: Vec<(i64, u64)>,
     uses: Vec<(i64, u64)>,
     /// Bytes of which no use is known.
@@ -140,7 +140,7 @@ pub(crate) fn page(given: &Given) -> String {
     html::page(&serde_json::to_string(&data).expect("numbers and strings serialise"))
 }
 
-fn blobs(given: &Given, order: &[Digest]) -> Vec<(u64, Vec<usize>, String)> {
+fn blobs<'a>(given: &'a Given, order: &[Digest]) -> Vec<(u64, Vec<usize>, &'a str, String)> {
     let mut users: BTreeMap<Digest, (u64, Vec<usize>)> = BTreeMap::new();
     for (number, image) in order.iter().enumerate() {
         for (blob, size) in &given.parts[image] {
@@ -149,7 +149,6 @@ fn blobs(given: &Given, order: &[Digest]) -> Vec<(u64, Vec<usize>, String)> {
             images.push(number);
         }
     }
-    let label =
-        |blob: &Digest| given.labels.get(blob).cloned().unwrap_or_else(|| format!("layer {}", blob.short()));
-    users.into_iter().map(|(blob, (size, images))| (size, images, label(&blob))).collect()
+    let kind = |blob: &Digest| given.kinds.get(blob).map_or("blob", String::as_str);
+    users.into_iter().map(|(blob, (size, images))| (size, images, kind(&blob), blob.short())).collect()
 }

@@ -25,7 +25,7 @@ fn given() -> Given {
             (b, [(digest("base"), 100), (digest("y"), 7)].into()),
         ]),
         images: BTreeMap::from([(a, about("a:1", 10)), (b, about("b:1", 20))]),
-        labels: HashMap::from([(digest("x"), "config".to_owned())]),
+        kinds: HashMap::from([(digest("x"), "config".to_owned())]),
         on_disk: 125,
         step_bytes: 10,
         free: 1000,

@@ -7,9 +7,16 @@ data.blobs.forEach(([, users], number) => {
 });
 const bytesOf = numbers => sum(numbers, number => data.blobs[number][0]);
 const sorted = nodes => nodes.filter(node => node.bytes > 0).sort((a, b) => b.bytes - a.bytes);
+const called = ([, , kind, digest]) => kind + ', ' + digest;
 const layer = number => {
-  const [bytes, users, name] = data.blobs[number], many = users.length > 1;
-  return { name, bytes, kind: many ? 'shared' : 'unique', more: many ? 'shared by ' + users.length + ' images: ' + names(users) : '' };
+  const blob = data.blobs[number], many = blob[1].length > 1;
+  return { name: called(blob), bytes: blob[0], kind: many ? 'shared' : 'unique', more: many ? 'shared by ' + blob[1].length + ' images: ' + names(blob[1]) : '' };
+};
+// Beside the images a layer goes by the image that consists of least, which is most often the base of the others.
+const base = users => users.reduce((least, user) => all[user].length < all[least].length ? user : least);
+const sharedNode = number => {
+  const [, users, kind] = data.blobs[number];
+  return { ...layer(number), name: kind + ' of ' + data.images[base(users)].name + ' and ' + (users.length - 1) + ' more' };
 };
 const layers = numbers => sorted(numbers.map(layer));
 const imageNode = (image, number) => ({
@@ -17,9 +24,8 @@ const imageNode = (image, number) => ({
   more: (image.shared ? human(image.shared) + ' more are shared with others' : '') + (image.goes ? (image.shared ? '; ' : '') + 'prune would take it, ' + image.verdict : ''),
   inner: () => layers(own[number]), open: () => layers(all[number]),
 });
-const sharedNode = { name: 'shared by several images', bytes: bytesOf(shared), kind: 'shared', more: '', inner: () => layers(shared), open: () => layers(shared) };
 const tops = sorted([
-  ...data.images.map(imageNode), sharedNode,
+  ...data.images.map(imageNode), ...shared.map(sharedNode),
   { name: 'steps of builds', bytes: data.step_bytes, kind: 'other', more: 'kept for the next build' },
   { name: 'what no image needs', bytes: data.unreferenced, kind: 'other', more: 'gc takes it when its grace is over' },
 ]);
@@ -45,6 +51,7 @@ function gather(nodes, pixels) {
   return sorted(shown);
 }
 
+const sized = (name, bytes) => brief(name) + ' ' + human(bytes);
 let way = [root], areas = [];
 const box = (made, x, y, width, height) => Object.assign(made.style, { left: x + 'px', top: y + 'px', width: width + 'px', height: height + 'px' });
 function draw(focus) {
@@ -58,9 +65,9 @@ function draw(focus) {
     button.type = 'button'; button.tabIndex = areas.length ? -1 : 0; button.dataset.bytes = node.bytes; button.dataset.kind = node.kind;
     box(button, x, y, width, height);
     if (node.inner && width * height > 4000) squarify(sorted(gather(node.inner(), width * height)), 0, 0, width, height, (_, ...place) => box(button.appendChild(element('i')), ...place));
-    if (width > 56 && height > 24) button.append(element('b', node.name));
+    if (width > 56 && height > 24) button.append(element('b', node.name), ' ');
     if (width > 56 && height > 44) button.append(element('small', human(node.bytes)));
-    const words = brief(node.name) + ', ' + human(node.bytes) + ', ' + percent(node.bytes, root.bytes) + ' of the store' + (node.more ? '; ' + node.more : '');
+    const words = sized(node.name, node.bytes) + ', ' + percent(node.bytes, root.bytes) + ' of the store' + (node.more ? '; ' + node.more : '');
     button.setAttribute('aria-label', words);
     button.onfocus = button.onmouseenter = () => { $('pointed').textContent = words; };
     button.onclick = () => node.open ? open(node) : say(words);
@@ -69,7 +76,7 @@ function draw(focus) {
   map.replaceChildren(drawn);
   $('pointed').textContent = '';
   $('way').replaceChildren(...way.map((step, at) => {
-    const item = element('li'), label = brief(step.name) + ', ' + human(at ? sum(step.open(), node => node.bytes) : step.bytes);
+    const item = element('li'), label = sized(step.name, sum(step.open(), node => node.bytes));
     if (at + 1 === way.length) { item.append(element('strong', label)); item.setAttribute('aria-current', 'true'); return item; }
     const back = element('button', brief(step.name)); back.type = 'button';
     back.onclick = () => { const from = way[at + 1]; way = way.slice(0, at + 1); draw(); focusOn(from); };
@@ -78,7 +85,7 @@ function draw(focus) {
   }));
   if (focus && areas.length) move(areas[0]);
 }
-const inside = node => { const nodes = node.open(); return brief(node.name) + ', ' + human(sum(nodes, inner => inner.bytes)) + ', ' + nodes.length + ' inside'; };
+const inside = node => { const nodes = node.open(); return sized(node.name, sum(nodes, inner => inner.bytes)) + ', ' + nodes.length + ' inside'; };
 function open(node) { way.push(node); draw(true); say(inside(node)); }
 function up() { if (way.length > 1) { const from = way.pop(); draw(); focusOn(from); say(inside(way[way.length - 1])); } }
 // An image that was opened by its row in the table may be in a group.
@@ -99,7 +106,7 @@ $('map').addEventListener('keydown', event => {
 });
 
 const images = sum(tops, node => node.kind === 'unique' ? node.bytes : 0);
-for (const [kind, words] of [['unique', 'of one image alone, ' + human(images)], ['shared', 'shared by several, ' + human(sharedNode.bytes)],
+for (const [kind, words] of [['unique', 'of one image alone, ' + human(images)], ['shared', 'shared by several, ' + human(bytesOf(shared))],
   ['other', 'of no image, ' + human(data.step_bytes + data.unreferenced)], ['mark', 'prune would take it']]) {
   const item = element('li');
   item.append(element('i', undefined, kind), words);

@@ -5,7 +5,7 @@ for (const [name, bytes, more] of [
   ['On the disk', data.on_disk, count(data.blobs.length, 'blob')],
   ['Of images', data.stored, count(data.images.length, 'image')],
   ['Saved by sharing', data.saved, percent(data.saved, data.saved + data.stored) + ' of ' + human(data.saved + data.stored)],
-  ['Of no image', data.unreferenced + data.step_bytes, human(data.step_bytes) + ' for builds'],
+  ['Of no image', data.unreferenced + data.step_bytes, data.step_bytes ? human(data.step_bytes) + ' for builds' : ''],
   ['prune would free', known.freed, known.error === null ? count(goes.length, 'image') : 'not known'],
   ['Free on the disk', data.free, ''],
 ]) {
@@ -30,13 +30,13 @@ if (data.images.length) {
 const saved = blob => blob[0] * (blob[1].length - 1);
 $('shared-about').textContent = data.saved ? 'Each of these is stored once, and would be there as often as images have it. Together they save ' + human(data.saved) + '.' : 'No two images have a layer in common.';
 if (shared.length) {
-  table($('shared'), 'What several images have', [{ title: 'Layer', of: blob => blob[2] }, bytes('Size', blob => blob[0]), number('Images', blob => blob[1].length), bytes('Saves', saved),
+  table($('shared'), 'What several images have', [{ title: 'Layer', of: called }, bytes('Size', blob => blob[0]), number('Images', blob => blob[1].length), bytes('Saves', saved),
     { title: 'Which', of: blob => names(blob[1]) }], shared.map(at => data.blobs[at]).sort((a, b) => saved(b) - saved(a)));
 }
 
 $('packages-about').textContent = !data.images.length ? '' : data.packages_of ? data.packages_of.toLocaleString('en') + ' of ' + count(data.images.length, 'image') + ' were looked into. Sizes are what package managers say, of the largest version.'
   : 'No image was looked into yet: larder sbom and larder images --with-package do that, and the page made after it lists them.';
 if (data.packages.length) {
-  table($('packages'), 'Largest packages', [{ title: 'Package', of: found => found[0] }, { title: 'Kind', of: found => found[1] }, bytes('Installed size', found => found[2]),
+  table($('packages'), 'Packages by size', [{ title: 'Package', of: found => found[0] }, { title: 'Kind', of: found => found[1] }, bytes('Installed size', found => found[2]),
     number('Images', found => found[3])], data.packages, 'Find a package');
 }
