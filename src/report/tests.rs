@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -65,6 +67,33 @@ fn a_page_adds_up() {
     assert_eq!(data["uses"], serde_json::json!([[10, 5], [20, 107]]));
     assert_eq!(data["packages"], serde_json::json!([["gcc", "deb", 70, 2], ["a", "deb", 50, 1]]));
     assert_eq!(data["images"][0]["name"], "b:1", "what takes most comes first");
+}
+
+/// What several images have came with the first of them and was used with the last; what nobody used is counted apart.
+#[test]
+fn bytes_over_time_are_counted_once() {
+    let mut given = given();
+    let (a, b) = (digest("a"), digest("b"));
+    given.images.entry(b).or_default().last_used = None;
+    assert_eq!(time::uses(&given.parts, &given.images), (vec![(10, 105)], 7));
+    given.images.entry(a).or_default().last_used = None;
+    assert_eq!(time::uses(&given.parts, &given.images), (vec![], 112));
+    given.images.entry(a).or_default().imported = None;
+    given.images.entry(b).or_default().imported = Some(-1);
+    assert_eq!(time::growth(&given.parts, &given.images), [(-1, 107)]);
+}
+
+/// The page runs what it was made with, whatever gets into it.
+#[test]
+fn what_is_run_is_named_by_its_hash() {
+    let page = page(&given());
+    for element in ["<script>", "<style>"] {
+        let (_, behind) = page.split_once(element).expect(element);
+        let text = behind.split_once("</").expect("an end").0;
+        let hash = BASE64.encode(Digest::of(text.as_bytes()).bytes());
+        assert!(page.contains(&format!("'sha256-{hash}'")), "{element}");
+    }
+    assert!(!page.contains("unsafe-inline") && !page.contains(" style=\"") && !page.contains(" onclick="));
 }
 
 /// Nothing of the page leads out of it.

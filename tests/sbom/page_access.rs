@@ -120,7 +120,7 @@ fn the_picture_in_the_docs() {
     let sandbox = lived_in(1_000_000);
     let browser = need!(browser::chromium(&sandbox), "chromium");
     report(&sandbox, &browser);
-    browser.resize(1000, 940);
+    browser.resize(1000, 1060);
     browser.run("document.querySelector('#about bdi').textContent = '/srv/larder'");
     std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.png"), browser.picture()).unwrap();
 }

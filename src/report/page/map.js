@@ -21,7 +21,7 @@ const sharedNode = number => {
 const layers = numbers => sorted(numbers.map(layer));
 const imageNode = (image, number) => ({
   name: image.name, bytes: bytesOf(own[number]), kind: 'unique', mark: image.goes,
-  more: (image.shared ? human(image.shared) + ' more are shared with others' : '') + (image.goes ? (image.shared ? '; ' : '') + 'prune would take it, ' + image.verdict : ''),
+  more: [image.shared ? human(image.shared) + ' more are shared with others' : '', image.goes ? 'prune would take it, ' + image.verdict : ''].filter(Boolean).join('; '),
   inner: () => layers(own[number]), open: () => layers(all[number]),
 });
 const tops = sorted([
@@ -33,19 +33,30 @@ const root = { name: 'the store', bytes: sum(tops, node => node.bytes), kind: 'o
 
 // Square pixels: what is smaller can be neither read nor hit, and stands together with its like.
 const LEAST = 500;
-// Those that are large enough, and groups of those that are not; each group is smaller than `nodes`, so that opening one gets somewhere.
+const counted = nodes => sum(nodes, node => node.count || 1);
+const group = (name, nodes, what) => {
+  const marked = sum(nodes, node => node.marked || Number(node.mark || 0));
+  return { name, bytes: sum(nodes, node => node.bytes), kind: nodes[0].kind, count: counted(nodes), marked,
+    more: [what, marked ? 'prune would take ' + marked + ' of them' : ''].filter(Boolean).join('; '), open: () => sorted(nodes) };
+};
+const repository = node => node.name.split(', ')[0].replace(/^\(was (.*)\)$/, '$1').replace(/:[^:/]*$/, '');
+function byRepository(nodes) {
+  const groups = new Map();
+  for (const node of nodes) { const name = repository(node), part = groups.get(name); if (part) part.push(node); else groups.set(name, [node]); }
+  return groups.size === 1 ? nodes : [...groups].map(([name, part]) => part.length === 1 ? part[0] : group(name + ':*', part, counted(part) + ' images'));
+}
+// Those that are large enough, and groups of those that are not: of a repository, and then from name to name.
+// A group has fewer than `nodes`, so that opening one gets somewhere.
 function gather(nodes, pixels) {
-  const bytes = sum(nodes, node => node.bytes), small = {};
-  const shown = nodes.filter(node => node.bytes / bytes * pixels >= LEAST || ((small[node.kind] ||= []).push(node), false));
-  for (const kind in small) {
-    const list = small[kind].sort((a, b) => a.name < b.name ? -1 : 1), room = sum(list, node => node.bytes) / bytes * pixels / LEAST;
-    const size = Math.ceil(list.length / Math.max(1, Math.min(room, Math.sqrt(list.length))));
-    for (let at = 0; at < list.length; at += size) {
-      const part = list.slice(at, at + size);
-      if (part.length === 1) { shown.push(part[0]); continue; }
-      const marked = part.filter(node => node.mark).length;
-      shown.push({ name: part.length + ' smaller: ' + brief(part[0].name) + ' … ' + brief(part[part.length - 1].name), bytes: sum(part, node => node.bytes), kind,
-        more: marked ? 'prune would take ' + marked + ' of them' : '', open: () => sorted(part) });
+  const bytes = sum(nodes, node => node.bytes), isLarge = node => node.bytes / bytes * pixels >= LEAST, shown = nodes.filter(isLarge);
+  for (const kind of ['unique', 'shared', 'other']) {
+    const some = byRepository(nodes.filter(node => node.kind === kind && !isLarge(node)));
+    shown.push(...some.filter(isLarge));
+    const small = some.filter(node => !isLarge(node)).sort((a, b) => a.name < b.name ? -1 : 1), room = sum(small, node => node.bytes) / bytes * pixels / LEAST;
+    const size = Math.ceil(small.length / Math.max(1, Math.min(room, Math.sqrt(small.length))));
+    for (let at = 0; at < small.length; at += size) {
+      const part = small.slice(at, at + size);
+      shown.push(part.length === 1 ? part[0] : group(counted(part) + ' smaller: ' + brief(part[0].name) + ' … ' + brief(part[part.length - 1].name), part, ''));
     }
   }
   return sorted(shown);
@@ -54,6 +65,12 @@ function gather(nodes, pixels) {
 const sized = (name, bytes) => brief(name) + ' ' + human(bytes);
 let way = [root], areas = [];
 const box = (made, x, y, width, height) => Object.assign(made.style, { left: x + 'px', top: y + 'px', width: width + 'px', height: height + 'px' });
+// As much of a name as there is room for above its bytes; its end tells more than its beginning.
+function label(name, width, height) {
+  const lines = Math.floor((height - (width > BYTES ? 28 : 8)) / 17), room = Math.floor((width - 16) / 8) * Math.max(1, Math.min(4, lines)), long = name.length > room;
+  return element('b', long ? name.slice(1 - room) : name, long ? 'cut' : '');
+}
+const BYTES = 72;
 function draw(focus) {
   const here = way[way.length - 1], map = $('map'), w = map.clientWidth, h = map.clientHeight, nodes = here.open();
   // By a fragment: 1,000 areas are laid out once.
@@ -65,8 +82,8 @@ function draw(focus) {
     button.type = 'button'; button.tabIndex = areas.length ? -1 : 0; button.dataset.bytes = node.bytes; button.dataset.kind = node.kind;
     box(button, x, y, width, height);
     if (node.inner && width * height > 4000) squarify(sorted(gather(node.inner(), width * height)), 0, 0, width, height, (_, ...place) => box(button.appendChild(element('i')), ...place));
-    if (width > 56 && height > 24) button.append(element('b', node.name), ' ');
-    if (width > 56 && height > 44) button.append(element('small', human(node.bytes)));
+    if (width > 48 && height > 24) button.append(label(node.name, width, height), ' ');
+    if (width > BYTES && height > 44) button.append(element('small', human(node.bytes)));
     const words = sized(node.name, node.bytes) + ', ' + percent(node.bytes, root.bytes) + ' of the store' + (node.more ? '; ' + node.more : '');
     button.setAttribute('aria-label', words);
     button.onfocus = button.onmouseenter = () => { $('pointed').textContent = words; };
