@@ -156,11 +156,11 @@ fn the_keyboard_is_enough() {
     assert_eq!(last, first, "the largest is in the corner");
     assert!(seen.iter().collect::<std::collections::BTreeSet<_>>().len() >= 3, "{seen:?}");
     // Into an image, onto a layer, back to where it was.
-    let image = (0..9).map(|_| {
+    let mut walk = (0..9).map(|_| {
         browser.press(&[RIGHT]);
         focused(&browser)
     });
-    let image = image.skip_while(|words| words.starts_with("layer ")).next().unwrap();
+    let image = walk.find(|words| !words.starts_with("layer ")).unwrap();
     browser.press(&[ENTER]);
     let way = || browser.text("return document.querySelector('#way').innerText");
     let name = image.split(' ').next().unwrap();
