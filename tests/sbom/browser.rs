@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
@@ -19,6 +21,9 @@ pub(super) const UP: &str = "\u{e013}";
 pub(super) const RIGHT: &str = "\u{e014}";
 pub(super) const DOWN: &str = "\u{e015}";
 
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A browser with a profile of its own, ended when dropped.
 pub(super) struct Browser {
     driver: Child,
@@ -30,14 +35,17 @@ pub(super) struct Browser {
 pub(super) fn chromium(sandbox: &Sandbox) -> Option<Browser> {
     let chromium = peer::tool("chromium")?.get_program().to_owned();
     let mut driver = sandbox.enclose(peer::tool("chromedriver")?);
-    let mut driver = driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut said = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // A group of its own, to which the browser belongs as well: from here on both are ended whatever fails.
+    driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let driver = driver.spawn().unwrap();
+    let mut browser = Browser { driver, port: 0, session: String::new() };
+    let mut said = BufReader::new(browser.driver.stdout.take().unwrap()).lines().map_while(Result::ok);
     // "ChromeDriver was started successfully on port 40123."
     let port =
         said.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+    browser.port = port.unwrap();
     // It would end with the pipe that it talks into.
     std::thread::spawn(move || said.for_each(drop));
-    let mut browser = Browser { driver, port: port.unwrap(), session: String::new() };
     let mut arguments = vec![
         "--headless=new".to_owned(),
         "--disable-gpu".into(),
@@ -108,7 +116,7 @@ impl Browser {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", size);
         // The map waits for the end of a change.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(300));
     }
 
     /// Light or dark.
@@ -156,6 +164,7 @@ impl Browser {
 
     fn try_to_ask(&self, method: &str, path: &str, body: &Value) -> std::io::Result<(String, Value)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let body = if method == "POST" { body.to_string() } else { String::new() };
         write!(
             stream,
@@ -186,11 +195,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser goes with its session, the driver by its number.
+        // The browser goes with its session, where there is one.
         if !self.session.is_empty() {
             drop(self.try_to_ask("DELETE", &format!("/session/{}", self.session), &Value::Null));
         }
-        drop(Command::new("kill").arg(self.driver.id().to_string()).status());
+        drop(Command::new("kill").args(["-TERM", "--", &format!("-{}", self.driver.id())]).status());
         drop(self.driver.wait());
     }
 }
