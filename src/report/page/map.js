@@ -105,7 +105,7 @@ function draw(focus) {
 const inside = node => { const nodes = node.open(); return sized(node.name, sum(nodes, inner => inner.bytes)) + ', ' + nodes.length + ' inside'; };
 function open(node) { way.push(node); draw(true); say(inside(node)); }
 function up() { if (way.length > 1) { const from = way.pop(); draw(); focusOn(from); say(inside(way[way.length - 1])); } }
-// An image that was opened by its row in the table may be in a group.
+// Groups are made anew by each drawing: what was left is known by its name.
 function focusOn(node) { const area = areas.find(area => area.node.name === node.name && area.node.bytes === node.bytes) || areas[0]; if (area) move(area); }
 function move(area) { areas.forEach(other => { other.button.tabIndex = other === area ? 0 : -1; }); area.button.focus(); }
 const AHEAD = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
