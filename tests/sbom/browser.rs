@@ -115,8 +115,6 @@ impl Browser {
     pub(super) fn resize(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", size);
-        // The map waits for the end of a change.
-        std::thread::sleep(Duration::from_millis(300));
     }
 
     /// Light or dark.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::browser::{self, Browser};
 use super::page::report;
 use super::stores::lived_in;
-use crate::support::need;
+use crate::support::{need, wait_for};
 
 /// Roles that are nothing without a name.
 const NAMED: [&str; 11] = [
@@ -59,7 +59,10 @@ fn a_screen_reader_is_told_all_of_it() {
     assert_eq!(browser.text("return document.documentElement.lang"), "en");
     // What a chart shows is there in numbers, made when it is asked for.
     browser.click("#growth summary");
-    let days = browser.run("return document.querySelectorAll('#growth tbody tr').length");
+    let days = wait_for(|| {
+        let rows = browser.run("return document.querySelectorAll('#growth tbody tr').length");
+        (rows != 0).then_some(rows)
+    });
     assert_eq!(days, browser.run("return data.growth.length"));
 }
 
@@ -96,15 +99,16 @@ fn light_dark_and_narrow_are_read_alike() {
         browser.resize(width, 740);
         let size = browser.run(wide);
         assert_eq!(size[0], size[1], "{width}: nothing is beside the page");
-        let map = browser.run(
-            "const m = document.querySelector('#map').getBoundingClientRect();
-             return [m.width, Math.max(...[...document.querySelectorAll('#map button')].map(b => b.getBoundingClientRect().right)) - m.left]",
-        );
-        let [map, areas] = [&map[0], &map[1]].map(|size| size.as_f64().unwrap());
-        assert!(
-            (map - areas).abs() < 1.0 && map <= f64::from(width),
-            "{width}: the map is drawn anew: {map} {areas}"
-        );
+        // The map waits for the end of a change.
+        let map = wait_for(|| {
+            let sizes = browser.run(
+                "const m = document.querySelector('#map').getBoundingClientRect();
+                 return [m.width, Math.max(...[...document.querySelectorAll('#map button')].map(b => b.getBoundingClientRect().right)) - m.left]",
+            );
+            let [map, areas] = [&sizes[0], &sizes[1]].map(|size| size.as_f64().unwrap());
+            ((map - areas).abs() < 1.0).then_some(map)
+        });
+        assert!(map <= f64::from(width), "{width}: the map is drawn anew: {map}");
     }
     browser.assert_quiet(&page);
 }
@@ -121,6 +125,7 @@ fn the_picture_in_the_docs() {
     let browser = need!(browser::chromium(&sandbox), "chromium");
     report(&sandbox, &browser);
     browser.resize(1000, 1060);
+    std::thread::sleep(std::time::Duration::from_secs(1));
     browser.run("document.querySelector('#about bdi').textContent = '/srv/larder'");
     std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.png"), browser.picture()).unwrap();
 }
