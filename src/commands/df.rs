@@ -11,7 +11,7 @@ use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::json;
 
-use super::df_tree::{bar, tree};
+use super::df_tree::{Room, tree};
 use crate::cli::{Context, Format, Outcome, Table, human, pairs, print, print_json};
 
 /// Show how much each image takes, how much of it is its own, and what sharing saves
@@ -76,14 +76,14 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
             match places.insert(row.digest, images.len()) {
                 Some(first) => {
                     let names: &mut String = &mut images[first].0;
-                    *names = format!("{names}, {}", shown(row));
+                    *names += ", ";
+                    *names += &shown(row);
                     places.insert(row.digest, first);
                 }
                 None => images.push((shown(row), row.digest)),
             }
         }
-        print(&tree(&images, &parts, &usage))?;
-        print(&format!("\n{} {} of images, ▒ shared\n", bar(usage.stored, 0, on_disk), human(usage.stored)))?;
+        print(&tree(&images, &parts, &usage, unreferenced.saturating_add(step_bytes), Room::of_stdout()))?;
         return verdict();
     }
     let mut table = Table::new(&["REFERENCE", "DIGEST", ">TOTAL", ">UNIQUE", ">SHARED", ">REMOVAL FREES"]);

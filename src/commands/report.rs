@@ -10,16 +10,16 @@ use larder_store::gc::{GRACE, Mode};
 use larder_store::index::{self, Index};
 use larder_store::layers::LayerCache;
 use larder_store::manifest::Document;
-use larder_store::policy::{Occasion, Verdict};
+use larder_store::policy::{Occasion, Policy, Verdict};
 use larder_store::prune::{Options, Pruned, prune};
 use larder_store::settings::settings_of;
 use larder_store::steps;
 use larder_store::store::Store;
 use larder_store::walk;
 
-use super::prune::verdict_in_words;
+use super::prune::{in_words, verdict_in_words};
 use crate::cli::{CommandError, Context, Outcome, human, note, print, safe};
-use crate::report::{About, Given, Installed, page};
+use crate::report::{About, Given, Installed, Taken, page};
 use crate::sbom::kept;
 
 /// Write the store as one page of HTML: a map of its bytes, growth and use, what prune would take and why, the largest packages
@@ -50,20 +50,22 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
 struct Looked {
     parts: Parts,
     images: BTreeMap<Digest, About>,
-    labels: HashMap<Digest, String>,
+    kinds: HashMap<Digest, String>,
     /// Packages of each image that was looked into.
     packages: Vec<Vec<Installed>>,
 }
 
 fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
     let (mut looked, mut damaged, cache) = (Looked::default(), Vec::new(), store.layers()?);
-    let used = store.usage()?;
+    // All of the records: which of them the index has already does not matter here.
+    let used = store.uses(index, 0)?;
     for entry in index.entries() {
         let name = index::shown_name(entry);
         let was = || entry.annotation(index::WAS).map(|was| format!("(was {was})"));
         let name = safe(&name.or_else(was).unwrap_or_else(|| entry.digest.short()));
         if let Some(known) = looked.images.get_mut(&entry.digest) {
-            known.name = format!("{}, {name}", known.name);
+            known.name += ", ";
+            known.name += &name;
             continue;
         }
         let about = About {
@@ -80,11 +82,12 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
                 blobs.insert(digest, size);
             }
             if let Some(raw) = node.document {
-                looked.labels.insert(digest, format!("manifest {}", digest.short()));
+                looked.kinds.insert(digest, "manifest".into());
                 if let Document::Image(image) = &raw.document {
-                    looked
-                        .labels
-                        .insert(image.config.digest, format!("config {}", image.config.digest.short()));
+                    looked.kinds.insert(image.config.digest, "config".into());
+                    for (at, layer) in image.layers.iter().enumerate() {
+                        looked.kinds.entry(layer.digest).or_insert_with(|| format!("layer {}", at + 1));
+                    }
                     looked.packages.extend(installed(&cache, image));
                 }
             }
@@ -108,20 +111,20 @@ fn installed(cache: &LayerCache, image: &larder_store::manifest::ImageManifest) 
 }
 
 fn gather(context: &Context, store: &Store, looked: Looked) -> Outcome<Given> {
-    let Looked { parts, mut images, labels, packages } = looked;
+    let Looked { parts, mut images, kinds, packages } = looked;
     let mut on_disk = 0;
     store.blobs().list(&mut |_, size| on_disk += size)?;
     let needed: std::collections::HashSet<_> = parts.values().flat_map(HashMap::keys).collect();
     let (_, step_bytes) = steps::usage(store, |blob| needed.contains(blob))?;
-    let freed = match would_go(context, store) {
-        Ok(pruned) => {
+    let prune = match would_go(context, store) {
+        Ok((policy, pruned)) => {
             for judged in &pruned.images {
                 if let Some(about) = images.get_mut(&judged.image.digest) {
-                    about.verdict = verdict_in_words(&judged.verdict);
+                    about.verdict = safe(&verdict_in_words(&judged.verdict));
                     about.goes = matches!(judged.verdict, Verdict::Drop(_));
                 }
             }
-            Ok(pruned.freed_bytes)
+            Ok(Taken { freed: pruned.freed_bytes, words: in_words(&policy, &pruned) })
         }
         Err(Error::Interrupted) => return Err(Error::Interrupted.into()),
         // The bytes are where they are whatever a policy says.
@@ -132,16 +135,16 @@ fn gather(context: &Context, store: &Store, looked: Looked) -> Outcome<Given> {
         now: super::now(),
         parts,
         images,
-        labels,
+        kinds,
         on_disk,
         step_bytes,
         free: store.free_space()?,
-        freed,
+        prune,
         packages,
     })
 }
 
-fn would_go(context: &Context, store: &Store) -> Result<Pruned, Error> {
+fn would_go(context: &Context, store: &Store) -> Result<(Policy, Pruned), Error> {
     let policy = settings_of(store)?.policy;
     let options = Options {
         policy: &policy,
@@ -151,5 +154,6 @@ fn would_go(context: &Context, store: &Store) -> Result<Pruned, Error> {
         mode: Mode::DryRun,
         cancel: &context.cancel,
     };
-    prune(store, &options)
+    let pruned = prune(store, &options)?;
+    Ok((policy, pruned))
 }

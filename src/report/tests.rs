@@ -1,7 +1,11 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+
+const DAY: i64 = 86_400;
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -23,11 +27,11 @@ fn given() -> Given {
             (b, [(digest("base"), 100), (digest("y"), 7)].into()),
         ]),
         images: BTreeMap::from([(a, about("a:1", 10)), (b, about("b:1", 20))]),
-        labels: HashMap::from([(digest("x"), "config".to_owned())]),
+        kinds: HashMap::from([(digest("x"), "config".to_owned())]),
         on_disk: 125,
         step_bytes: 10,
         free: 1000,
-        freed: Ok(3),
+        prune: Ok(Taken { freed: 3, words: vec!["1 image would go".into()] }),
         packages: vec![
             vec![
                 Installed { name: "gcc".into(), kind: "deb", bytes: 50 },
@@ -60,9 +64,36 @@ fn a_page_adds_up() {
     assert_eq!(blobs.iter().filter(|blob| blob[1].as_array().expect("users").len() == 2).count(), 1);
     assert!(blobs.iter().any(|blob| blob[2] == "config"));
     assert_eq!(data["growth"], serde_json::json!([[10, 105], [20, 112]]));
-    assert_eq!(data["uses"], serde_json::json!([[10, 105], [20, 107]]));
+    assert_eq!(data["uses"], serde_json::json!([[10, 5], [20, 107]]));
     assert_eq!(data["packages"], serde_json::json!([["gcc", "deb", 70, 2], ["a", "deb", 50, 1]]));
     assert_eq!(data["images"][0]["name"], "b:1", "what takes most comes first");
+}
+
+/// What several images have came with the first of them and was used with the last; what nobody used is counted apart.
+#[test]
+fn bytes_over_time_are_counted_once() {
+    let mut given = given();
+    let (a, b) = (digest("a"), digest("b"));
+    given.images.entry(b).or_default().last_used = None;
+    assert_eq!(time::uses(&given.parts, &given.images), (vec![(10, 105)], 7));
+    given.images.entry(a).or_default().last_used = None;
+    assert_eq!(time::uses(&given.parts, &given.images), (vec![], 112));
+    given.images.entry(a).or_default().imported = None;
+    given.images.entry(b).or_default().imported = Some(-1);
+    assert_eq!(time::growth(&given.parts, &given.images), [(-1, 107)]);
+}
+
+/// The page runs what it was made with, whatever gets into it.
+#[test]
+fn what_is_run_is_named_by_its_hash() {
+    let page = page(&given());
+    for element in ["<script>", "<style>"] {
+        let (_, behind) = page.split_once(element).expect(element);
+        let text = behind.split_once("</").expect("an end").0;
+        let hash = BASE64.encode(Digest::of(text.as_bytes()).bytes());
+        assert!(page.contains(&format!("'sha256-{hash}'")), "{element}");
+    }
+    assert!(!page.contains("unsafe-inline") && !page.contains(" style=\"") && !page.contains(" onclick="));
 }
 
 /// Nothing of the page leads out of it.

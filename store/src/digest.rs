@@ -48,8 +48,8 @@ impl Digest {
         Digest(bytes)
     }
 
-    /// Its bytes.
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
+    /// Its 32 bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 

@@ -3,16 +3,21 @@
 mod asked;
 mod attach;
 mod bad;
+mod browser;
 mod compared;
 mod ecosystems;
 mod kept;
 mod layers;
 mod packages;
+mod page;
+mod page_access;
+mod page_extremes;
 mod real;
 mod report;
 mod root;
 mod rpm;
 mod schema;
+mod stores;
 mod versions;
 
 use std::collections::BTreeSet;

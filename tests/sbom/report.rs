@@ -1,10 +1,12 @@
 //! The store as a page, and as a tree.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::{import, stanza};
-use crate::support::Sandbox;
 use crate::support::tarball::{Tarball, noise};
+use crate::support::{Sandbox, need, peer, run};
 
 fn store() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -64,4 +66,37 @@ fn a_tree_shows_who_shares() {
     assert!(tree.contains("  app:1\n") && tree.contains("  base:1\n"), "{tree}");
     assert_eq!(tree.matches("shared with 1 image").count(), 2, "{tree}");
     assert!(tree.contains('█') && tree.contains('▒'), "{tree}");
+    // Its sums are those of df.
+    let df = sandbox.json(["df"]);
+    let shown = |bytes: &Value| format!("{:.1} kB", bytes.as_f64().unwrap() / 1000.0);
+    for image in df["images"].as_array().unwrap() {
+        let line = tree.lines().find(|line| line.ends_with(image["reference"].as_str().unwrap())).unwrap();
+        assert!(line.contains(&shown(&image["total"])), "{line}: {image}");
+    }
+    let all = tree.lines().find(|line| line.ends_with("of images")).unwrap();
+    assert!(all.contains(&shown(&df["stored"])), "{tree}");
+}
+
+/// What goes through a pipe is cut nowhere and has no colour; a terminal's lines are as long as it is wide.
+#[test]
+fn a_tree_fits_where_it_is_read() {
+    let long = format!("registry.example.com:5000/{}/service:v1", "team/".repeat(20));
+    let sandbox = super::stores::foreign(&[long.clone(), "b\u{1b}[31m\u{202e}:1".to_owned()]);
+    let piped = sandbox.ok(["df", "--tree"]);
+    assert!(piped.contains(&format!("  {long}\n")) && piped.contains("b\\u{1b}[31m\\u{202e}:1"), "{piped}");
+    assert!(piped.chars().all(|c| c == '\n' || !c.is_control()), "{piped}");
+    let mut script = need!(peer::tool("script"), "script");
+    let larder = sandbox.command(["df", "--tree"]);
+    script.args([
+        "-qec",
+        &format!("stty cols 40 && exec {}/larder df --tree", larder_dir(&larder)),
+        "/dev/null",
+    ]);
+    let seen = run(&mut sandbox.enclose(script)).replace('\r', "");
+    assert!(seen.lines().count() == piped.lines().count() && seen.contains("/service:v1\n"), "{seen}");
+    assert!(seen.lines().all(|line| line.chars().count() <= 40), "{seen}");
+}
+
+fn larder_dir(larder: &std::process::Command) -> String {
+    Path::new(larder.get_program()).parent().unwrap().display().to_string()
 }

@@ -9,7 +9,7 @@ use larder_store::store::Store;
 use serde_json::{Value, json};
 
 use super::Args;
-use crate::cli::{CommandError, Outcome, Table, count, fail, human, line, note, safe};
+use crate::cli::{CommandError, Outcome, Table, count, fail, human, note, safe};
 
 /// What the reasons call a store.
 pub(super) const STORE: &str = "the store";
@@ -107,17 +107,47 @@ pub(super) fn words(verdict: &Verdict, whole: &str) -> (&'static str, &'static s
 }
 
 /// What went of what builds keep, a line for each kind; `go` says whether it has gone.
-pub(super) fn say_cache(cache: &Cache, go: &str) -> Outcome {
+pub(super) fn cache_in_words(cache: &Cache, go: &str) -> Vec<String> {
+    let mut lines = Vec::new();
     if cache.snapshots > 0 {
         let (snapshots, bytes) = (count(cache.snapshots, "snapshot"), human(cache.snapshot_bytes));
-        line(format!("{snapshots} {go}, {bytes}: layers can be unpacked again"))?;
+        lines.push(format!("{snapshots} {go}, {bytes}: layers can be unpacked again"));
     }
     if cache.steps > 0 {
         let reasons = cache.reasons.iter().map(|(why, count)| format!("{} ({count})", step_words(why).1));
         let (steps, bytes) = (count(cache.steps, "step"), human(cache.step_bytes));
-        line(format!("{steps} of builds {go}, {bytes}: {}", reasons.collect::<Vec<_>>().join(", ")))?;
+        lines.push(format!("{steps} of builds {go}, {bytes}: {}", reasons.collect::<Vec<_>>().join(", ")));
     }
-    Ok(())
+    lines
+}
+
+/// What went in all; `go` and `freed` say whether it has, `taken` what else did.
+pub(super) fn sum_in_words(pruned: &Pruned, go: &str, freed: &str, taken: &str) -> String {
+    let dropped = pruned.images.iter().filter(|judged| matches!(judged.verdict, Verdict::Drop(_))).count();
+    let blobs = count(pruned.swept.len(), "blob");
+    let others = pruned.freed_bytes.saturating_sub(pruned.swept.values().sum());
+    let leftovers = match others.saturating_sub(pruned.cache.snapshot_bytes) {
+        0 => String::new(),
+        bytes => format!(", and {} of leftovers of processes that died", human(bytes)),
+    };
+    format!(
+        "{} {go}, {} {freed} ({blobs}{leftovers}); {} stored, {} free on the disk{taken}",
+        count(dropped, "image"),
+        human(pruned.freed_bytes),
+        human(pruned.stored_bytes),
+        human(pruned.free_bytes),
+    )
+}
+
+/// By how much the limits are missed: bytes too many, and bytes of free space.
+pub(super) fn missing_in_words(whole: &str, missing: (u64, u64)) -> String {
+    match missing {
+        (0, space) => format!("{} of free space are missing", human(space)),
+        (size, 0) => format!("{whole} is {} too large", human(size)),
+        (size, space) => {
+            format!("{whole} is {} too large, and {} of free space are missing", human(size), human(space))
+        }
+    }
 }
 
 /// The reason for a step, for programs and for people.
@@ -170,13 +200,7 @@ pub(super) fn unattainable(
     mut kept: Vec<Kept>,
     others: &str,
 ) -> CommandError {
-    let missing = match missing {
-        (0, space) => format!("{} of free space are missing", human(space)),
-        (size, 0) => format!("{whole} is {} too large", human(size)),
-        (size, space) => {
-            format!("{whole} is {} too large, and {} of free space are missing", human(size), human(space))
-        }
-    };
+    let missing = missing_in_words(whole, missing);
     let error = fail(format!("the limit cannot be reached: {missing}; {others}")).unattainable();
     if args.explain {
         return error;

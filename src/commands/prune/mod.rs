@@ -14,7 +14,10 @@ use larder_store::settings::settings_of;
 
 use crate::cli::{CommandError, Context, Format, Outcome, count, human, line, print_json};
 use crate::docker::{Engine, Fate, LoadedCopy};
-use answer::{Kept, STORE, say_cache, say_no_limit, say_waiting, size, table, unattainable, value, words};
+use answer::{
+    Kept, STORE, cache_in_words, missing_in_words, say_no_limit, say_waiting, size, sum_in_words, table,
+    unattainable, value, words,
+};
 use limits::Limits;
 
 /// Remove images as the policy says, and what no image needs any more
@@ -111,13 +114,9 @@ fn say(args: &Args, pruned: &Pruned, copies: &[LoadedCopy]) -> Outcome {
     }
     loaded::table(copies, args.explain)?;
     let (go, freed) = if args.dry_run { ("would go", "would be freed") } else { ("gone", "freed") };
-    say_cache(&pruned.cache, go)?;
-    let blobs = count(pruned.swept.len(), "blob");
-    let others = pruned.freed_bytes.saturating_sub(pruned.swept.values().sum());
-    let leftovers = match others.saturating_sub(pruned.cache.snapshot_bytes) {
-        0 => String::new(),
-        bytes => format!(", and {} of leftovers of processes that died", human(bytes)),
-    };
+    for words in cache_in_words(&pruned.cache, go) {
+        line(words)?;
+    }
     let taken = match copies.iter().filter(|copy| copy.fate == Fate::Removed).count() {
         0 => String::new(),
         taken => format!(
@@ -125,13 +124,26 @@ fn say(args: &Args, pruned: &Pruned, copies: &[LoadedCopy]) -> Outcome {
             if taken == 1 { "1 copy".into() } else { format!("{taken} copies") }
         ),
     };
-    line(format!(
-        "{} {go}, {} {freed} ({blobs}{leftovers}); {} stored, {} free on the disk{taken}",
-        count(dropped, "image"),
-        human(pruned.freed_bytes),
-        human(pruned.stored_bytes),
-        human(pruned.free_bytes),
-    ))
+    line(sum_in_words(pruned, go, freed, &taken))
+}
+
+/// What a dry run says beside its table, in sentences.
+pub(super) fn in_words(policy: &Policy, pruned: &Pruned) -> Vec<String> {
+    let mut words = vec![sum_in_words(pruned, "would go", "would be freed", "")];
+    words.extend(cache_in_words(&pruned.cache, "would go"));
+    if !has_limits(policy) {
+        words.push(
+            "no limit is set, so no image goes: .larder/larder.toml of the store has room for some".into(),
+        );
+    }
+    if pruned.is_waiting {
+        words.push("a hold lives: limits of age and size wait for its end".into());
+    }
+    if pruned.is_short() {
+        let missing = missing_in_words(STORE, (pruned.over_size, pruned.short_of_space));
+        words.push(format!("the limit cannot be reached: {missing}"));
+    }
+    words
 }
 
 /// What becomes of an image and why, in a sentence.
