@@ -282,6 +282,6 @@ fn a_base_whose_table_of_frames_lies_gives_the_right_blob() {
     let inspected = gap.json("in", ["bundle", "inspect", "bundle"]);
     let delta = inspected["blobs"].as_array().unwrap().iter().find(|blob| blob["as"] == "delta").unwrap();
     assert_eq!(delta["from"], sha256(&lying), "{inspected}");
-    gap.at("in", ["bundle", "apply", "bundle"]);
+    gap.at("in", ["bundle", "apply", "bundle", "--replace"]);
     assert_arrived(&gap);
 }
