@@ -23,6 +23,8 @@ const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 const MAX_PACKAGES: usize = 200_000;
 /// Bytes of all files together that are read.
 const MAX_ALL_CONTENT: u64 = 1 << 30;
+/// What is read of a directory that a package's link leads to.
+const LINKED: [&str; 3] = ["/package.json", "/METADATA", "/PKG-INFO"];
 /// Packages that are links to elsewhere.
 const MAX_LINKED: usize = 10_000;
 /// What is said of damage, in lines.
@@ -40,12 +42,8 @@ pub(crate) fn inventory(store: &Store, image: &ImageManifest, cancel: &Cancel) -
     }
     rpm::OLDER.iter().for_each(|path| search.node(path.as_bytes()));
     search.all(&is_wanted);
-    let mut answer = search.look(&layers, cancel)?;
+    let answer = search.look(&layers, cancel)?;
     let linked = linked(&answer);
-    if !linked.is_empty() {
-        linked.iter().take(MAX_LINKED).for_each(|path| search.content(path.as_bytes()));
-        answer = search.look(&layers, cancel)?;
-    }
     let mut gathering =
         Gathering { answer, cancel, left: MAX_ALL_CONTENT, found: Vec::new(), problems: Vec::new() };
     let os = gathering.os()?;
@@ -65,18 +63,28 @@ pub(crate) fn inventory(store: &Store, image: &ImageManifest, cancel: &Cancel) -
     Ok(Inventory { os, layers: config.diff_ids().to_vec(), found, problems })
 }
 
+/// Also what only has the name of what is read: a link may lead there.
 fn is_wanted(path: &[u8]) -> bool {
-    std::str::from_utf8(path)
-        .is_ok_and(|path| single(path).is_some() || copyright::package_of(path).is_some())
+    let is_wanted =
+        |path: &str| LINKED.iter().any(|name| path.ends_with(name)) || copyright::package_of(path).is_some();
+    std::str::from_utf8(path).is_ok_and(|path| single(path).is_some() || is_wanted(path))
+}
+
+fn is_single(path: &[u8]) -> bool {
+    std::str::from_utf8(path).is_ok_and(|path| single(path).is_some())
 }
 
 /// Packages that are links to files or directories elsewhere, as `npm install` and `npm link` make of a directory.
 fn linked(answer: &Answer<'_>) -> Vec<String> {
-    let paths = answer.links().filter_map(|link| std::str::from_utf8(link).ok()).flat_map(|link| {
-        ["", "/package.json", "/METADATA", "/PKG-INFO"].map(|below| format!("{link}{below}"))
-    });
-    let is_elsewhere = |path: &String| !answer.real(path.as_bytes()).is_some_and(|real| is_wanted(&real));
-    paths.filter(|path| single(path).is_some()).filter(is_elsewhere).collect()
+    let links = answer.links().filter_map(|link| std::str::from_utf8(link).ok());
+    let paths = links
+        .flat_map(|link| std::iter::once("").chain(LINKED).map(move |below| format!("{link}{below}")))
+        .filter(|path| single(path).is_some());
+    let is_elsewhere = |path: &String| match answer.real(path.as_bytes()) {
+        Some(real) => !is_single(&real),
+        None => answer.goes_in_a_circle(path.as_bytes()),
+    };
+    paths.filter(is_elsewhere).collect()
 }
 
 struct Gathering<'l> {
@@ -214,9 +222,8 @@ impl Gathering<'_> {
 
     /// Files that are a package each: those at places for that, and those that links at such places lead to.
     fn single_files(&mut self, linked: &[String]) -> Result<()> {
-        let rule = |path: &[u8]| std::str::from_utf8(path).is_ok_and(|path| single(path).is_some());
         let mut files: Vec<(String, Content, Read)> = Vec::new();
-        for (path, node) in self.answer.all(&rule) {
+        for (path, node) in self.answer.all(&is_single) {
             let path = String::from_utf8_lossy(path).into_owned();
             if let (Node::File(content), Some(read)) = (&node.kind, single(&path)) {
                 files.push((path, content.clone(), read));
@@ -227,7 +234,9 @@ impl Gathering<'_> {
             if self.answer.goes_in_a_circle(path.as_bytes()) {
                 self.problem(format!("/{path}: leads to links that go in a circle"));
             }
-            let Some(real) = self.answer.real(path.as_bytes()).filter(|real| !rule(real)) else { continue };
+            let Some(real) = self.answer.real(path.as_bytes()).filter(|real| !is_single(real)) else {
+                continue;
+            };
             let node = self.answer.leads_to(path.as_bytes());
             if let (Some(Node::File(content)), Some(read)) = (node.map(|node| &node.kind), single(path))
                 && seen.insert(real.clone())
