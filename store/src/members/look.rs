@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::held::Held;
 use super::layer::Layer;
 use super::scan::{Keep, Scan};
 use super::state::{Content, Kind, Node, State, below, names};
@@ -39,6 +40,7 @@ pub struct Answer<'l> {
     pub(super) layers: &'l [Layer],
     pub(super) state: State,
     passed: Vec<(Vec<u8>, Content)>,
+    pub(super) held: Held,
 }
 
 impl<'a> Search<'a> {
@@ -108,7 +110,7 @@ impl<'a> Search<'a> {
             for layer in layers {
                 scan.layer(layer, cancel)?;
             }
-            let Scan { state, lacking, passed, .. } = scan;
+            let Scan { state, lacking, passed, held, .. } = scan;
             if guesses.get() > MAX_GUESSES {
                 // Of some only a part was kept.
                 last_names.clear();
@@ -121,7 +123,7 @@ impl<'a> Search<'a> {
             let before = wanted.clone();
             more.into_iter().for_each(|(path, needed)| raise(&mut wanted, path, needed));
             if wanted == before && new.is_empty() {
-                return Ok(Answer { layers, state, passed });
+                return Ok(Answer { layers, state, passed, held });
             }
             inside.extend(new);
         }

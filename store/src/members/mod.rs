@@ -6,9 +6,11 @@
 //!
 //! Memory is bounded by what matters and by the number of symbolic links ([`MAX_KEPT`]), not by how many files an image has. A layer is
 //! hostile: one that cannot be understood to its end, or that does not unpack to its diff ID, is an error, because all that is said of
-//! a path would be a guess. Does not: cache; each search reads the layers anew, one more time where links lead to places that nobody asked for.
+//! a path would be a guess. Does not: cache; each search reads the layers anew, one more time where links lead to places that nobody asked for. Small files
+//! that were asked for stay in memory meanwhile (32 MiB), so that their content needs no second pass.
 
 mod archived;
+mod held;
 mod layer;
 mod look;
 mod read;

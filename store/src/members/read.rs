@@ -73,10 +73,17 @@ impl Answer<'_> {
         for (number, mut files) in by_layer {
             let layer = &self.layers[number];
             files.sort_by_key(|(content, number)| (content.offset, *number));
-            let mut pieces = layer.pieces()?;
-            let mut last = None;
+            let (mut pieces, mut last) = (None, None);
             for (content, number) in files {
                 cancel.check()?;
+                if let Some(held) = self.held.get(content) {
+                    each(number, held);
+                    continue;
+                }
+                let pieces = match &mut pieces {
+                    Some(pieces) => pieces,
+                    none => none.insert(layer.pieces()?),
+                };
                 // Two names of one file: what has passed does not come again.
                 if last != Some(content.offset) {
                     bytes.clear();

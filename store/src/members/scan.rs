@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::held::Held;
 use super::layer::Layer;
 use super::state::{Content, Kind, Node, State};
 use crate::cancel::Cancel;
@@ -41,6 +42,8 @@ pub(super) struct Scan<'a> {
     /// The directory of the last member, as it was written, and where that is.
     parent: Option<(Vec<u8>, Vec<u8>)>,
     layer: usize,
+    /// Content that need not be read again.
+    pub(super) held: Held,
 }
 
 impl<'a> Scan<'a> {
@@ -49,7 +52,15 @@ impl<'a> Scan<'a> {
         if keep(b"") != Keep::Nothing {
             state.nodes.insert(Vec::new(), implied(0));
         }
-        Scan { state, keep, lacking: Vec::new(), passed: Vec::new(), parent: None, layer: 0 }
+        Scan {
+            state,
+            keep,
+            lacking: Vec::new(),
+            passed: Vec::new(),
+            parent: None,
+            layer: 0,
+            held: Held::default(),
+        }
     }
 
     /// Takes the next layer, whose bytes must be what its diff ID says.
@@ -152,18 +163,24 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn content(&self, member: &Member, members: &mut Members<'_>, keep: Keep) -> Result<Content> {
+    fn content(&mut self, member: &Member, members: &mut Members<'_>, keep: Keep) -> Result<Content> {
         let (size, offset) = (member.size, members.position());
         let mut digest = None;
         if keep == Keep::Content && size <= MAX_CONTENT {
+            let mut held = self.held.has_room(size).then(Vec::new);
             let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 64 << 10]);
             loop {
-                match members.read(&mut buffer)? {
-                    0 => break,
-                    count => hasher.update(&buffer[..count]),
+                let count = members.read(&mut buffer)?;
+                if count == 0 {
+                    break;
                 }
+                hasher.update(&buffer[..count]);
+                held.iter_mut().for_each(|held| held.extend_from_slice(&buffer[..count]));
             }
             digest = Some(hasher.finish());
+            if let Some(bytes) = held {
+                self.held.put(self.layer, offset, bytes);
+            }
         }
         Ok(Content { size, layer: self.layer, offset, digest })
     }
