@@ -1,4 +1,4 @@
-//! Reading an image's inventory from its layers. Nothing is unpacked to disk, and nothing of the image is run.
+//! Reading an image's inventory from its layers. Nothing of the image is run, and of its files none goes to disk but what rpm wrote ahead.
 //!
 //! What is damaged is named among the inventory's problems, and the rest goes on; a layer that cannot be read is an error.
 
