@@ -34,18 +34,9 @@ pub(super) struct Browser {
 /// Starts one, with its files in the sandbox; `None` where there is none.
 pub(super) fn chromium(sandbox: &Sandbox) -> Option<Browser> {
     let chromium = peer::tool("chromium")?.get_program().to_owned();
-    let mut driver = sandbox.enclose(peer::tool("chromedriver")?);
-    // A group of its own, to which the browser belongs as well: from here on both are ended whatever fails.
-    driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let driver = driver.spawn().unwrap();
-    let mut browser = Browser { driver, port: 0, session: String::new() };
-    let mut said = BufReader::new(browser.driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // "ChromeDriver was started successfully on port 40123."
-    let port =
-        said.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-    browser.port = port.unwrap();
-    // It would end with the pipe that it talks into.
-    std::thread::spawn(move || said.for_each(drop));
+    // It takes a port that is free under one version of IP, and gives up where that is taken under the other.
+    peer::tool("chromedriver")?;
+    let mut browser = std::iter::repeat_with(|| driver(sandbox)).take(20).flatten().next().unwrap();
     let mut arguments = vec![
         "--headless=new".to_owned(),
         "--disable-gpu".into(),
@@ -71,6 +62,23 @@ pub(super) fn chromium(sandbox: &Sandbox) -> Option<Browser> {
     // What it opens by itself is not asked for by a page.
     browser.call("url", &json!({"url": "about:blank"}));
     browser.call("se/log", &json!({"type": "performance"}));
+    Some(browser)
+}
+
+/// Starts a driver without a session; `None` where it gave up.
+fn driver(sandbox: &Sandbox) -> Option<Browser> {
+    let mut driver = sandbox.enclose(peer::tool("chromedriver")?);
+    // A group of its own, to which the browser belongs as well: from here on both are ended whatever fails.
+    driver.arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let driver = driver.spawn().unwrap();
+    let mut browser = Browser { driver, port: 0, session: String::new() };
+    let mut said = BufReader::new(browser.driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // "ChromeDriver was started successfully on port 40123."
+    let port =
+        said.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+    browser.port = port?;
+    // It would end with the pipe that it talks into.
+    std::thread::spawn(move || said.for_each(drop));
     Some(browser)
 }
 
