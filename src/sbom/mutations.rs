@@ -87,7 +87,8 @@ fn changed(text: &[u8], changes: &[Change]) -> Vec<u8> {
     bytes
 }
 
-fn is_sound(package: &Package) -> bool {
+/// Whether a package has nothing but words.
+pub(super) fn is_sound(package: &Package) -> bool {
     let source = package.source.iter().flat_map(|(name, version)| [Some(name), version.as_ref()]);
     let words = [Some(&package.name), Some(&package.version), package.architecture.as_ref()];
     let is_said = |licence: &String| licence.len() <= 512 && !licence.chars().any(char::is_control);

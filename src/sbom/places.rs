@@ -3,7 +3,7 @@
 use larder_store::facts::databases::{self, Installed};
 
 use super::kind::Kind;
-use super::package::{Package, is_word};
+use super::package::Package;
 use super::read::{npm, python, rpm};
 
 /// Packages, and what is damaged.
@@ -86,8 +86,6 @@ fn package(kind: Kind, installed: &Installed) -> Option<Package> {
     let (name, version) = source.split_once(' ').map_or((source.as_str(), None), |(name, version)| {
         (name, Some(version.trim_matches(['(', ')', ' '])))
     });
-    found.source =
-        is_word(name).then(|| (name.to_owned(), version.filter(|word| is_word(word)).map(str::to_owned)));
     found.size = *size;
-    Some(found)
+    Some(found.with_source(name, version))
 }

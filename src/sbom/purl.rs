@@ -174,7 +174,9 @@ mod tests {
         ] {
             let mut package =
                 Package::new(kind, name, version).expect("a package").with_architecture(architecture);
-            package.source = source.map(|(name, version)| (name.to_owned(), version.map(str::to_owned)));
+            if let Some((name, version)) = source {
+                package = package.with_source(name, version);
+            }
             assert_eq!(purl(&package, os), url);
         }
     }

@@ -35,13 +35,8 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line; `None` where it is none.
+    /// Reads a line, whatever stands in its columns.
     pub(super) fn parse(line: &'a str) -> Option<Line<'a>> {
-        Line::columns(line).filter(Line::is_good)
-    }
-
-    /// Its columns, whatever stands in them.
-    pub(super) fn columns(line: &'a str) -> Option<Line<'a>> {
         let mut columns = line.splitn(8, '\t');
         let mut next = || columns.next();
         let (key, kind, name, version) = (next()?, next()?, next()?, next()?);
@@ -58,10 +53,11 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Whether its words are words.
-    pub(super) fn is_good(&self) -> bool {
-        let source = self.source.iter().flat_map(|(name, version)| [Some(*name), *version]).flatten();
-        [self.key, self.name, self.version].into_iter().chain(source).all(is_word)
+    /// Whether a line is one, of words.
+    pub(super) fn is_good(line: &str) -> bool {
+        let Some(line) = Line::parse(line) else { return false };
+        let source = line.source.iter().flat_map(|(name, version)| [Some(*name), *version]).flatten();
+        [line.key, line.name, line.version].into_iter().chain(source).all(is_word)
     }
 }
 
@@ -86,7 +82,9 @@ pub(super) fn found(line: &Line<'_>) -> Option<Found> {
     let Rest { architecture, licences, path, layer } = serde_json::from_str(line.rest).ok()?;
     let mut package = Package::new(line.kind, line.name, line.version)?;
     package.architecture = architecture.filter(|word| is_word(word));
-    package.source = line.source.map(|(name, version)| (name.to_owned(), version.map(str::to_owned)));
+    if let Some((name, version)) = line.source {
+        package = package.with_source(name, version);
+    }
     package.add_licences(licences.iter().map(String::as_str));
     package.size = line.size;
     Some(Found { package, path, layer })

@@ -148,11 +148,14 @@ fn package(header: &[u8]) -> Option<Package> {
     package.add_licences(text(LICENSE));
     // `NAME-VERSION-RELEASE.src.rpm`
     let source = text(SOURCE_RPM).and_then(|file| file.strip_suffix(".rpm")?.rsplit_once('.'));
-    package.source = source.and_then(|(source, _)| {
+    let source = source.and_then(|(source, _)| {
         let (rest, release) = source.rsplit_once('-')?;
         let (name, version) = rest.rsplit_once('-')?;
-        Some((name.to_owned(), Some(format!("{version}-{release}"))))
+        Some((name, format!("{version}-{release}")))
     });
+    if let Some((name, version)) = source {
+        package = package.with_source(name, Some(&version));
+    }
     let long = find(LONG_SIZE, INT64).and_then(|value| Some(u64::from_be_bytes(*value.first_chunk()?)));
     package.size = long.or_else(|| find(SIZE, INT32).and_then(number).map(|(size, _)| u64::from(size)));
     // Keys that rpm trusts are packages without an architecture.
@@ -169,6 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sbom::mutations::is_sound;
 
     /// A header as rpm writes it.
     fn header(values: &[(u32, u32, &[u8])]) -> Vec<u8> {
@@ -281,12 +285,22 @@ mod tests {
     proptest! {
         #[test]
         fn no_header_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..100, byte: u8) {
-            let _ = package(&bytes);
+            let is_fine = |bytes: &[u8]| package(bytes).is_none_or(|package| is_sound(&package));
+            prop_assert!(is_fine(&bytes));
             bytes = bash();
+            prop_assert!(package(&bytes).is_some());
             let at = at % bytes.len();
             bytes[at] = byte;
-            let _ = package(&bytes);
-            let _ = package(&bytes[..at]);
+            prop_assert!(is_fine(&bytes));
+            prop_assert!(is_fine(&bytes[..at]));
+        }
+
+        #[test]
+        fn a_source_is_a_word_or_none(file in "[a-z\\PC\t\n\x1b\u{9b}\u{202e}.-]{0,20}") {
+            let file = format!("{file}-1.0-1.src.rpm\0");
+            let texts = [(NAME, "x\0"), (VERSION, "1\0"), (RELEASE, "1\0"), (SOURCE_RPM, &file)];
+            let package = package(&header(&texts.map(|(tag, text)| (tag, STRING, text.as_bytes())))).unwrap();
+            prop_assert!(is_sound(&package), "{:?}", package);
         }
     }
 }
