@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::Kind;
 
 /// Bytes of a name, a version, an architecture or a source.
-const MAX_WORD: usize = 512;
+pub(crate) const MAX_WORD: usize = 512;
 /// Bytes of one licence as it was declared.
 const MAX_LICENCE: usize = 512;
 /// Licences of one package.

@@ -7,7 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::json;
 use crate::sbom::inventory::Found;
 use crate::sbom::kind::Kind;
-use crate::sbom::package::{Package, is_word};
+use crate::sbom::package::{MAX_WORD, Package, is_word};
+
+/// Columns that are never empty, and the one that may have anything in it.
+const KEY: usize = 0;
+const KIND: usize = 1;
+const VERSION: usize = 3;
+const REST: usize = 7;
 
 /// What is kept of a package that has no column.
 #[derive(Serialize, Deserialize)]
@@ -53,11 +59,25 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Whether a line is one, of words.
+    /// Whether a line is one, of words: all columns but the last. In one pass, because every question asks it of every line.
     pub(super) fn is_good(line: &str) -> bool {
-        let Some(line) = Line::parse(line) else { return false };
-        let source = line.source.iter().flat_map(|(name, version)| [Some(*name), *version]).flatten();
-        [line.key, line.name, line.version].into_iter().chain(source).all(is_word)
+        let (mut column, mut begin) = (0, 0);
+        for (at, byte) in line.bytes().enumerate() {
+            if byte == b'\t' {
+                let fits = match (column, &line[begin..at]) {
+                    (KIND, word) => Kind::from_str(word).is_ok(),
+                    (KEY | VERSION, word) => (1..=MAX_WORD).contains(&word.len()),
+                    (_, word) => word.len() <= MAX_WORD,
+                };
+                (column, begin) = (column + 1, at + 1);
+                if !fits || column == REST {
+                    return fits;
+                }
+            } else if !byte.is_ascii_graphic() {
+                return false;
+            }
+        }
+        false
     }
 }
 
