@@ -2,7 +2,7 @@
 //!
 //! What is damaged is named among the inventory's problems, and the rest goes on; a layer that cannot be read is an error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use larder_store::cancel::Cancel;
 use larder_store::error::Result;
@@ -65,24 +65,23 @@ pub(crate) fn inventory(store: &Store, image: &ImageManifest, cancel: &Cancel) -
 
 /// Also what only has the name of what is read: a link may lead there.
 fn is_wanted(path: &[u8]) -> bool {
-    let is_wanted =
-        |path: &str| LINKED.iter().any(|name| path.ends_with(name)) || copyright::package_of(path).is_some();
-    std::str::from_utf8(path).is_ok_and(|path| single(path).is_some() || is_wanted(path))
+    let path = String::from_utf8_lossy(path);
+    single(&path).is_some()
+        || LINKED.iter().any(|name| path.ends_with(name))
+        || copyright::package_of(&path).is_some()
 }
 
 fn is_single(path: &[u8]) -> bool {
-    std::str::from_utf8(path).is_ok_and(|path| single(path).is_some())
+    single(&String::from_utf8_lossy(path)).is_some()
 }
 
 /// Packages that are links to files or directories elsewhere, as `npm install` and `npm link` make of a directory.
-fn linked(answer: &Answer<'_>) -> Vec<String> {
-    let links = answer.links().filter_map(|link| std::str::from_utf8(link).ok());
-    let paths = links
-        .flat_map(|link| std::iter::once("").chain(LINKED).map(move |below| format!("{link}{below}")))
-        .filter(|path| single(path).is_some());
-    let is_elsewhere = |path: &String| match answer.real(path.as_bytes()) {
+fn linked(answer: &Answer<'_>) -> Vec<Vec<u8>> {
+    let below = |link| std::iter::once("").chain(LINKED).map(move |name| [link, name.as_bytes()].concat());
+    let paths = answer.links().flat_map(below).filter(|path| is_single(path));
+    let is_elsewhere = |path: &Vec<u8>| match answer.real(path) {
         Some(real) => !is_single(&real),
-        None => answer.goes_in_a_circle(path.as_bytes()),
+        None => answer.goes_in_a_circle(path),
     };
     paths.filter(is_elsewhere).collect()
 }
@@ -98,15 +97,16 @@ struct Gathering<'l> {
 
 impl Gathering<'_> {
     fn problem(&mut self, what: String) {
-        if self.problems.len() < MAX_PROBLEMS {
+        if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&what) {
             self.problems.push(what);
         }
     }
 
     fn add(&mut self, found: impl IntoIterator<Item = Found>) {
         let room = MAX_PACKAGES.saturating_sub(self.found.len());
-        self.found.extend(found.into_iter().take(room));
-        if self.found.len() == MAX_PACKAGES {
+        let mut found = found.into_iter();
+        self.found.extend(found.by_ref().take(room));
+        if found.next().is_some() {
             self.problem(format!("there are more than {MAX_PACKAGES} packages"));
         }
     }
@@ -135,39 +135,49 @@ impl Gathering<'_> {
             self.problem(format!("/{path}: is no file"));
             return Ok(());
         };
-        let states = self.states(place, last);
-        let (files, logs): (Vec<_>, Vec<_>) = states.iter().map(|state| (&state.file, &state.log)).unzip();
-        let logs: Vec<_> =
-            logs.into_iter().enumerate().filter_map(|(at, log)| Some((log.as_ref()?, at))).collect();
-        let mut ahead: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
-        let wanted = self.wanted(path, logs);
-        self.answer
-            .contents(wanted, self.cancel, &mut |number, bytes| drop(ahead.insert(number, bytes.to_vec())))?;
-        let mut by_state: BTreeMap<usize, Vec<Package>> = BTreeMap::new();
-        let mut damage = None;
-        let wanted = self.wanted(path, files.into_iter().enumerate().map(|(number, file)| (file, number)));
-        self.answer.contents(wanted, self.cancel, &mut |number, bytes| {
-            let (packages, why) = (place.read)(bytes, &ahead.remove(&number).unwrap_or_default());
-            by_state.insert(number, packages);
-            // Only what is there at last is told of: the others are hidden.
-            damage = damage.take().or(why.filter(|_| number + 1 == states.len()));
-        })?;
-        let last = by_state.remove(&(states.len() - 1)).unwrap_or_default();
-        let before: Vec<BTreeSet<_>> = (0..states.len() - 1)
-            .map(|number| by_state.get(&number).into_iter().flatten().map(same).collect())
-            .collect();
-        let found = last.into_iter().map(|package| {
-            let unchanged =
-                before.iter().rev().take_while(|packages| packages.contains(&same(&package))).count();
-            let layer = states[states.len() - 1 - unchanged].layer;
-            Found { package, path: path.to_owned(), layer }
-        });
-        let found: Vec<_> = found.collect();
-        self.add(found);
-        if let Some(why) = damage {
-            self.problem(format!("/{path}: damaged: {why}"));
+        let (mut file, mut log) = (None, None);
+        let (mut found, mut unchanged): (Vec<Found>, Vec<usize>) = (Vec::new(), Vec::new());
+        // The one that counts is read first, and lower ones as long as they say of any package which layer brought it.
+        for (age, state) in self.states(place, last).into_iter().rev().enumerate() {
+            let called = if age == 0 { path.to_owned() } else { format!("{path} of a lower layer") };
+            self.fill(&mut file, Some(&state.file), &called)?;
+            self.fill(&mut log, state.log.as_ref(), &called)?;
+            let Some((_, bytes)) = &file else { break };
+            let ahead = log.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+            let (packages, damage) =
+                (place.read)(bytes, ahead, self.cancel).map_err(|error| error.within(format!("/{path}")))?;
+            if age == 0 {
+                unchanged.extend(0..packages.len());
+                found.extend(packages.into_iter().map(|package| Found {
+                    package,
+                    path: path.to_owned(),
+                    layer: state.layer,
+                }));
+                // Of the others it is not told: they are hidden.
+                damage.into_iter().for_each(|why| self.problem(format!("/{path}: damaged: {why}")));
+            } else {
+                let here: HashSet<_> = packages.iter().map(same).collect();
+                unchanged.retain(|at| here.contains(&same(&found[*at].package)));
+                unchanged.iter().for_each(|at| found[*at].layer = state.layer);
+            }
+            if unchanged.is_empty() {
+                break;
+            }
         }
+        self.add(found);
         Ok(())
+    }
+
+    /// Reads a file, unless it is the one that was read before. Nothing is there afterwards if it is too large.
+    fn fill(&mut self, last: &mut Last, content: Option<&Content>, called: &str) -> Result<()> {
+        if last.as_ref().map(|(content, _)| content) == content {
+            return Ok(());
+        }
+        *last = None;
+        let wanted = self.wanted(called, content.map(|content| (content, 0)));
+        self.answer.contents(wanted, self.cancel, &mut |_, bytes| {
+            *last = content.map(|content| (content.clone(), bytes.to_vec()));
+        })
     }
 
     /// A database as each layer left it that wrote to it, lowest first.
@@ -195,8 +205,7 @@ impl Gathering<'_> {
     /// Databases of which only their being there can be said.
     fn older(&mut self) {
         for path in rpm::OLDER {
-            let is_there = self.answer.real(path.as_bytes()).is_some();
-            if is_there && !self.found.iter().any(|found| found.package.kind == Kind::Rpm) {
+            if self.answer.real(path.as_bytes()).is_some() {
                 self.problem(format!("/{path}: is a database of rpm in an older form, which is not read"));
             }
         }
@@ -221,7 +230,7 @@ impl Gathering<'_> {
     }
 
     /// Files that are a package each: those at places for that, and those that links at such places lead to.
-    fn single_files(&mut self, linked: &[String]) -> Result<()> {
+    fn single_files(&mut self, linked: &[Vec<u8>]) -> Result<()> {
         let mut files: Vec<(String, Content, Read)> = Vec::new();
         for (path, node) in self.answer.all(&is_single) {
             let path = String::from_utf8_lossy(path).into_owned();
@@ -231,14 +240,15 @@ impl Gathering<'_> {
         }
         let mut seen = BTreeSet::new();
         for path in linked.iter().take(MAX_LINKED) {
-            if self.answer.goes_in_a_circle(path.as_bytes()) {
-                self.problem(format!("/{path}: leads to links that go in a circle"));
+            let called = String::from_utf8_lossy(path);
+            if self.answer.goes_in_a_circle(path) {
+                self.problem(format!("/{called}: leads to links that go in a circle"));
             }
-            let Some(real) = self.answer.real(path.as_bytes()).filter(|real| !is_single(real)) else {
+            let Some(real) = self.answer.real(path).filter(|real| !is_single(real)) else {
                 continue;
             };
-            let node = self.answer.leads_to(path.as_bytes());
-            if let (Some(Node::File(content)), Some(read)) = (node.map(|node| &node.kind), single(path))
+            let node = self.answer.leads_to(path);
+            if let (Some(Node::File(content)), Some(read)) = (node.map(|node| &node.kind), single(&called))
                 && seen.insert(real.clone())
             {
                 files.push((String::from_utf8_lossy(&real).into_owned(), content.clone(), read));
@@ -270,21 +280,37 @@ impl Gathering<'_> {
 
     /// What Debian's packages say of their licences.
     fn licences(&mut self) -> Result<()> {
-        let debian = self.found.iter().enumerate().filter(|(_, found)| found.package.kind == Kind::Deb);
-        let files = debian.map(|(at, found)| (at, format!("usr/share/doc/{}/copyright", found.package.name)));
-        // A directory may be a link to that of another package.
-        let files: Vec<_> = files.filter(|(_, path)| self.answer.real(path.as_bytes()).is_some()).collect();
-        let paths: Vec<_> = files.iter().map(|(_, path)| path.as_bytes()).collect();
-        let mut licences = Vec::new();
-        self.answer.read(&paths, self.cancel, &mut |number, bytes| {
-            licences.push((files[number].0, bytes.map(copyright::licences).unwrap_or_default()));
-        })?;
-        for (at, said) in licences {
-            self.found[at].package.add_licences(said.iter().map(String::as_str));
+        // A directory may be a link to that of another package, and one file that of many.
+        let mut packages: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        for (at, found) in self.found.iter().enumerate().filter(|(_, found)| found.package.kind == Kind::Deb)
+        {
+            let path = format!("usr/share/doc/{}/copyright", found.package.name);
+            if let Some(real) = self.answer.real(path.as_bytes()) {
+                packages.entry(real).or_default().push(at);
+            }
         }
-        Ok(())
+        let mut files = Vec::new();
+        for (real, packages) in packages {
+            if let Some(Node::File(content)) = self.answer.leads_to(&real).map(|node| node.kind.clone()) {
+                files.push((String::from_utf8_lossy(&real).into_owned(), content, packages));
+            }
+        }
+        let mut wanted = Vec::new();
+        for (number, (path, content, _)) in files.iter().enumerate() {
+            wanted.extend(self.wanted(path, [(content, number)]));
+        }
+        let Gathering { answer, found, .. } = self;
+        answer.contents(wanted, self.cancel, &mut |number, bytes| {
+            let said = copyright::licences(bytes);
+            for at in &files[number].2 {
+                found[*at].package.add_licences(said.iter().map(String::as_str));
+            }
+        })
     }
 }
+
+/// What was read last of a file: the states of a database often have one of its files in common.
+type Last = Option<(Content, Vec<u8>)>;
 
 /// A database as a layer left it.
 struct State {
@@ -295,6 +321,20 @@ struct State {
 }
 
 /// What makes a package the same one in two layers.
-fn same(package: &Package) -> (String, String, Option<String>) {
-    (package.name.clone(), package.version.clone(), package.architecture.clone())
+fn same(package: &Package) -> (&str, &str, Option<&str>) {
+    (&package.name, &package.version, package.architecture.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory may have any bytes for a name.
+    #[test]
+    fn packages_are_found_wherever_they_lie() {
+        for path in [&b"\xff/node_modules/x/package.json"[..], b"\xfe/site-packages/x-1.dist-info/METADATA"] {
+            assert!(is_wanted(path) && is_single(path));
+        }
+        assert!(!is_wanted(b"\xff/x") && !is_single(b"\xff/package.json"));
+    }
 }

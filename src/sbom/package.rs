@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::kind::Kind;
 
 /// Bytes of a name, a version, an architecture or a source.
-const MAX_WORD: usize = 512;
+pub(crate) const MAX_WORD: usize = 512;
 /// Bytes of one licence as it was declared.
 const MAX_LICENCE: usize = 512;
 /// Licences of one package.
-const MAX_LICENCES: usize = 64;
+pub(crate) const MAX_LICENCES: usize = 64;
 
 /// A package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ impl Package {
     /// The same, with an architecture if that is one.
     pub(crate) fn with_architecture(self, architecture: &str) -> Package {
         Package { architecture: is_word(architecture).then(|| architecture.to_owned()), ..self }
+    }
+
+    /// The same, with the source that it was built from and the version of that, if they are words.
+    pub(crate) fn with_source(self, name: &str, version: Option<&str>) -> Package {
+        let version = version.filter(|version| is_word(version)).map(str::to_owned);
+        Package { source: is_word(name).then(|| (name.to_owned(), version)), ..self }
     }
 
     /// Notes licences that it says it has; control characters and what is empty or endless are left out.

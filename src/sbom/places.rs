@@ -1,9 +1,11 @@
 //! Which files of an image say what is installed, and what reads each.
 
+use larder_store::cancel::Cancel;
+use larder_store::error::Result;
 use larder_store::facts::databases::{self, Installed};
 
 use super::kind::Kind;
-use super::package::{Package, is_word};
+use super::package::Package;
 use super::read::{npm, python, rpm};
 
 /// Packages, and what is damaged.
@@ -17,15 +19,15 @@ pub(crate) struct Place {
     pub(crate) path: &'static str,
     /// What its name has more where something is written ahead that belongs to it.
     pub(crate) log: Option<&'static str>,
-    /// Takes it apart, and what was written ahead.
-    pub(crate) read: fn(&[u8], &[u8]) -> Packages,
+    /// Takes it apart, and what was written ahead. An error where this machine cannot.
+    pub(crate) read: fn(&[u8], &[u8], &Cancel) -> Result<Packages>,
 }
 
 /// All of them.
 pub(crate) const DATABASES: [Place; 6] = [
-    Place { path: "var/lib/dpkg/status", log: None, read: |bytes, _| dpkg(bytes) },
-    Place { path: "lib/apk/db/installed", log: None, read: |bytes, _| apk(bytes) },
-    Place { path: "usr/lib/apk/db/installed", log: None, read: |bytes, _| apk(bytes) },
+    Place { path: "var/lib/dpkg/status", log: None, read: |bytes, _, _| Ok(dpkg(bytes)) },
+    Place { path: "lib/apk/db/installed", log: None, read: |bytes, _, _| Ok(apk(bytes)) },
+    Place { path: "usr/lib/apk/db/installed", log: None, read: |bytes, _, _| Ok(apk(bytes)) },
     Place { path: rpm::PLACES[0], log: Some(rpm::LOG), read: rpm },
     Place { path: rpm::PLACES[1], log: Some(rpm::LOG), read: rpm },
     Place { path: rpm::PLACES[2], log: Some(rpm::LOG), read: rpm },
@@ -40,9 +42,7 @@ pub(crate) fn single(path: &str) -> Option<Read> {
         || directory.rsplit_once('/').is_some_and(|(above, _)| name == "desc" && above == PACMAN_LOCAL);
     match () {
         () if python::is_metadata(path) => Some(|bytes| {
-            one(python::distribution(bytes)
-                .map(Some)
-                .ok_or_else(|| "it names no package with a version".to_owned()))
+            one(python::distribution(bytes).ok_or_else(|| "it names no package with a version".to_owned()))
         }),
         () if npm::is_manifest(path) => Some(|bytes| one(npm::package(bytes))),
         () if directory == STATUS_DIR && !name.ends_with(".md5sums") => Some(dpkg),
@@ -59,14 +59,14 @@ fn apk(bytes: &[u8]) -> Packages {
     plain(Kind::Apk, databases::apk(bytes))
 }
 
-fn rpm(bytes: &[u8], log: &[u8]) -> Packages {
-    let rpm::Database { packages, damage } = rpm::database(bytes, log);
-    (packages, damage)
+fn rpm(bytes: &[u8], log: &[u8], cancel: &Cancel) -> Result<Packages> {
+    let rpm::Database { packages, damage } = rpm::database(bytes, log, cancel)?;
+    Ok((packages, damage))
 }
 
-fn one(package: Result<Option<Package>, String>) -> Packages {
+fn one(package: Result<Package, String>) -> Packages {
     match package {
-        Ok(package) => (package.into_iter().collect(), None),
+        Ok(package) => (vec![package], None),
         Err(why) => (Vec::new(), Some(why)),
     }
 }
@@ -86,8 +86,6 @@ fn package(kind: Kind, installed: &Installed) -> Option<Package> {
     let (name, version) = source.split_once(' ').map_or((source.as_str(), None), |(name, version)| {
         (name, Some(version.trim_matches(['(', ')', ' '])))
     });
-    found.source =
-        is_word(name).then(|| (name.to_owned(), version.filter(|word| is_word(word)).map(str::to_owned)));
     found.size = *size;
-    Some(found)
+    Some(found.with_source(name, version))
 }

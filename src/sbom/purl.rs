@@ -10,7 +10,9 @@ use super::package::Package;
 pub(crate) fn purl(package: &Package, os: Option<(&str, Option<&str>)>) -> String {
     let mut purl = format!("pkg:{}/", package.kind.word());
     let vendor = match package.kind {
-        Kind::Deb | Kind::Apk | Kind::Alpm | Kind::Rpm => os.map(|(id, _)| id.to_lowercase()),
+        Kind::Deb | Kind::Apk | Kind::Alpm | Kind::Rpm => {
+            os.map(|(id, _)| id.to_lowercase()).filter(|id| is_id(id))
+        }
         Kind::Pypi | Kind::Npm => None,
     };
     let name = match package.kind {
@@ -19,7 +21,8 @@ pub(crate) fn purl(package: &Package, os: Option<(&str, Option<&str>)>) -> Strin
         Kind::Apk | Kind::Alpm | Kind::Deb => package.name.to_lowercase(),
         Kind::Rpm | Kind::Npm => package.name.clone(),
     };
-    for part in vendor.iter().map(String::as_str).chain(name.split('/')) {
+    let parts = name.split('/').filter(|part| !part.is_empty());
+    for part in vendor.iter().map(String::as_str).chain(parts) {
         encode(&mut purl, part);
         purl.push('/');
     }
@@ -53,6 +56,13 @@ pub(crate) fn purl(package: &Package, os: Option<(&str, Option<&str>)>) -> Strin
         }
     }
     purl
+}
+
+/// Whether it is an `ID` as os-release(5) has it, and no way to elsewhere.
+fn is_id(id: &str) -> bool {
+    let is_letter =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    id.bytes().all(is_letter) && id.bytes().any(|byte| byte != b'.')
 }
 
 /// The URL of an image: the last part of its repository's name, and its digest.
@@ -170,11 +180,17 @@ mod tests {
                 Some(("alpine", Some("3.20.1"))),
                 "pkg:apk/alpine/musl@1.2.5-r0?arch=x86_64&distro=alpine-3.20.1",
             ),
+            (Kind::Deb, "x", "1", "", None, Some(("a/b", Some("1"))), "pkg:deb/x@1"),
+            (Kind::Deb, "x", "1", "", None, Some(("..", Some("1"))), "pkg:deb/x@1"),
+            (Kind::Deb, "x", "1", "", None, Some(("/", None)), "pkg:deb/x@1"),
+            (Kind::Npm, "/a//b/", "1", "", None, None, "pkg:npm/a/b@1"),
             (Kind::Npm, "a?b#c", "1", "", None, None, "pkg:npm/a%3Fb%23c@1"),
         ] {
             let mut package =
                 Package::new(kind, name, version).expect("a package").with_architecture(architecture);
-            package.source = source.map(|(name, version)| (name.to_owned(), version.map(str::to_owned)));
+            if let Some((name, version)) = source {
+                package = package.with_source(name, version);
+            }
             assert_eq!(purl(&package, os), url);
         }
     }

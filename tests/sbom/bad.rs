@@ -115,11 +115,25 @@ fn damage_of_each_kind_is_named_and_the_rest_is_listed() {
         ("var/lib/rpm/rpmdb.sqlite", half(&sqlite), "damaged"),
         ("usr/lib/sysimage/rpm/rpmdb.sqlite", sqlite[..100].to_vec(), "damaged"),
         ("usr/share/rpm/rpmdb.sqlite", sqlite, "1 of its packages"),
-        ("usr/share/rpm/rpmdb.sqlite", Vec::new(), "damaged"),
+        ("usr/share/rpm/rpmdb.sqlite", Vec::new(), "it is empty"),
+        (
+            "usr/lib/node_modules/x/package.json",
+            br#"{"name":"left pad","version":"1"}"#.to_vec(),
+            "its name or its version is none",
+        ),
+        (
+            "usr/lib/node_modules/x/package.json",
+            br#"{"name":"x"}"#.to_vec(),
+            "it names no package with a version",
+        ),
         ("usr/lib/python3/x-1.dist-info/METADATA", b"Name: x\n".to_vec(), "it names no package"),
         ("usr/lib/python3/x-1.egg-info", vec![0xff; 100], "it names no package"),
         ("usr/lib/node_modules/x/package.json", br#"{"name":"x","#.to_vec(), "damaged"),
-        ("usr/lib/node_modules/x/package.json", [b'['; 100_000].to_vec(), "recursion limit"),
+        (
+            "usr/lib/node_modules/x/package.json",
+            [&b"{\"license\":"[..], &[b'['; 100_000]].concat(),
+            "recursion limit",
+        ),
     ] {
         let sandbox = Sandbox::new();
         let mut layer = Tarball::new();
@@ -149,6 +163,46 @@ fn a_database_that_cannot_be_read_is_not_passed_over() {
         let (_, code, said) = document(&sandbox, &["old:1"]);
         assert!(code == 7 && said.contains(&format!("/{path}: {why}")), "{path}: {code}: {said}");
     }
+}
+
+/// A database of rpm with one package.
+fn rpmdb() -> Vec<u8> {
+    let texts = [(1000_u32, &b"bash\0"[..]), (1001, b"5\0\0\0\0"), (1002, b"1\0\0\0\0")];
+    let mut header = [3_u32.to_be_bytes(), 15_u32.to_be_bytes()].concat();
+    for (at, (tag, _)) in (0_u32..).zip(&texts) {
+        header.extend([*tag, 6, at * 5, 1].map(u32::to_be_bytes).concat());
+    }
+    texts.iter().for_each(|(_, text)| header.extend(*text));
+    let mut db = rusqlite::Connection::open_in_memory().unwrap();
+    db.execute_batch("CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB NOT NULL)").unwrap();
+    db.execute("INSERT INTO Packages(blob) VALUES (?1)", [header]).unwrap();
+    db.serialize("main").unwrap().to_vec()
+}
+
+#[test]
+fn an_older_database_is_named_beside_a_newer_one() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    layer.file("var/lib/rpm/rpmdb.sqlite", &rpmdb()).file("var/lib/rpm/Packages", b"\0");
+    import(&sandbox, "two:1", &[layer.bytes()]);
+    let (spdx, code, said) = document(&sandbox, &["two:1"]);
+    assert_eq!((code, names(&spdx)), (7, vec!["bash 5-1".to_owned()]), "{said}");
+    assert!(said.contains("/var/lib/rpm/Packages: is a database of rpm in an older form"), "{said}");
+}
+
+#[test]
+fn what_this_machine_cannot_do_now_is_not_kept() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    layer.file("var/lib/rpm/rpmdb.sqlite", &rpmdb()).file("var/lib/rpm/rpmdb.sqlite-wal", b"ahead");
+    import(&sandbox, "wal:1", &[layer.bytes()]);
+    let gone = sandbox.path("gone");
+    let output = sandbox.command(["sbom", "wal:1"]).env("TMPDIR", &gone).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
+    assert!(said.contains(gone.to_str().unwrap()) && said.contains("/var/lib/rpm/rpmdb.sqlite"), "{said}");
+    let (spdx, code, said) = document(&sandbox, &["wal:1"]);
+    assert_eq!((code, names(&spdx)), (0, vec!["bash 5-1".to_owned()]), "{said}");
 }
 
 #[test]

@@ -7,7 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::json;
 use crate::sbom::inventory::Found;
 use crate::sbom::kind::Kind;
-use crate::sbom::package::{Package, is_word};
+use crate::sbom::package::{MAX_WORD, Package, is_word};
+
+/// Columns that are never empty, and the one that may have anything in it.
+const KEY: usize = 0;
+const KIND: usize = 1;
+const VERSION: usize = 3;
+const REST: usize = 7;
 
 /// What is kept of a package that has no column.
 #[derive(Serialize, Deserialize)]
@@ -35,13 +41,8 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Reads a line; `None` where it is none.
+    /// Reads a line, whatever stands in its columns.
     pub(super) fn parse(line: &'a str) -> Option<Line<'a>> {
-        Line::columns(line).filter(Line::is_good)
-    }
-
-    /// Its columns, whatever stands in them.
-    pub(super) fn columns(line: &'a str) -> Option<Line<'a>> {
         let mut columns = line.splitn(8, '\t');
         let mut next = || columns.next();
         let (key, kind, name, version) = (next()?, next()?, next()?, next()?);
@@ -58,10 +59,25 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Whether its words are words.
-    pub(super) fn is_good(&self) -> bool {
-        let source = self.source.iter().flat_map(|(name, version)| [Some(*name), *version]).flatten();
-        [self.key, self.name, self.version].into_iter().chain(source).all(is_word)
+    /// Whether a line is one, of words: all columns but the last. In one pass, because every question asks it of every line.
+    pub(super) fn is_good(line: &str) -> bool {
+        let (mut column, mut begin) = (0, 0);
+        for (at, byte) in line.bytes().enumerate() {
+            if byte == b'\t' {
+                let fits = match (column, &line[begin..at]) {
+                    (KIND, word) => Kind::from_str(word).is_ok(),
+                    (KEY | VERSION, word) => (1..=MAX_WORD).contains(&word.len()),
+                    (_, word) => word.len() <= MAX_WORD,
+                };
+                (column, begin) = (column + 1, at + 1);
+                if !fits || column == REST {
+                    return fits;
+                }
+            } else if !byte.is_ascii_graphic() {
+                return false;
+            }
+        }
+        false
     }
 }
 
@@ -86,7 +102,9 @@ pub(super) fn found(line: &Line<'_>) -> Option<Found> {
     let Rest { architecture, licences, path, layer } = serde_json::from_str(line.rest).ok()?;
     let mut package = Package::new(line.kind, line.name, line.version)?;
     package.architecture = architecture.filter(|word| is_word(word));
-    package.source = line.source.map(|(name, version)| (name.to_owned(), version.map(str::to_owned)));
+    if let Some((name, version)) = line.source {
+        package = package.with_source(name, version);
+    }
     package.add_licences(licences.iter().map(String::as_str));
     package.size = line.size;
     Some(Found { package, path, layer })

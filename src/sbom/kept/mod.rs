@@ -1,7 +1,7 @@
 //! An inventory as it is kept in the store's cache: a line for all of it, and one for each package, sorted by name, so that whether
 //! an image has a package is found without reading the others.
 //!
-//! The cache says whether the bytes are those that were written; each word is looked at all the same where it is used.
+//! The cache says whether the bytes are those that were written; each line is looked at all the same, and all is refused with one that is none.
 
 mod line;
 #[cfg(test)]
@@ -23,7 +23,7 @@ use super::gather;
 use super::inventory::Inventory;
 
 /// The version of what is written; another one is read anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What an inventory was read from. Both are kept by a digest, and one text may be a config and a document at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,12 +114,15 @@ impl Kept {
         let text = String::from_utf8(bytes).ok()?;
         let (first, _) = text.split_once('\n')?;
         let (head, body): (Head, _) = (serde_json::from_str(first).ok()?, first.len() + 1);
-        (head.format == FORMAT && text.ends_with('\n')).then_some(Kept { head, text, body })
+        let is_whole = head.format == FORMAT && text.ends_with('\n');
+        // A line that is none, or stands where it is not looked for, would hide others.
+        let lines = || text[body..].split_inclusive('\n');
+        (is_whole && lines().is_sorted() && lines().all(Line::is_good)).then_some(Kept { head, text, body })
     }
 
     /// All of it; `None` where a line is none.
     fn inventory(self) -> Option<Inventory> {
-        let mut found = self.lines().map(|line| found(&line?)).collect::<Option<Vec<_>>>()?;
+        let mut found = self.all().map(|line| found(&line)).collect::<Option<Vec<_>>>()?;
         found.sort();
         let Head { os, layers, problems, .. } = self.head;
         Some(Inventory { os, layers, found, problems })
@@ -135,13 +138,13 @@ impl Kept {
         self.all_such(|_| true)
     }
 
-    /// The packages that are such. Most are not: their words are not looked at.
+    /// The packages that are such.
     pub(crate) fn all_such<'a>(
         &'a self,
         is_such: impl Fn(&Line<'a>) -> bool,
     ) -> impl Iterator<Item = Line<'a>> {
-        let lines = self.text[self.body..].split_terminator('\n').filter_map(Line::columns);
-        lines.filter(move |line| is_such(line)).filter(Line::is_good)
+        let lines = self.text[self.body..].split_terminator('\n').filter_map(Line::parse);
+        lines.filter(move |line| is_such(line))
     }
 
     /// The packages that go by this name.
@@ -150,10 +153,6 @@ impl Kept {
         let lines = &lines[first(lines, &format!("{key}\t"))..];
         let is_named = move |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with('\t'));
         lines.split_terminator('\n').take_while(is_named).filter_map(Line::parse)
-    }
-
-    fn lines(&self) -> impl Iterator<Item = Option<Line<'_>>> {
-        self.text[self.body..].split_terminator('\n').map(Line::parse)
     }
 }
 

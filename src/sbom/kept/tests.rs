@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::sbom::inventory::Found;
 use crate::sbom::kind::Kind;
+use crate::sbom::mutations::is_sound;
 use crate::sbom::package::{Package, is_word};
 
 fn inventory(names: &[String]) -> Inventory {
@@ -53,17 +54,37 @@ proptest! {
             let Some(kept) = Kept::parse(bytes) else { continue };
             let mut lines: Vec<_> = kept.all().collect();
             lines.extend(kept.named("a"));
+            let sources = lines.iter().flat_map(|line| line.source);
+            let sources = sources.flat_map(|(name, version)| [Some(name), version]).flatten();
             let words = lines.iter().flat_map(|line| [line.key, line.name, line.version]);
-            prop_assert!(words.into_iter().all(is_word));
-            let _ = kept.inventory();
+            prop_assert!(words.chain(sources).all(is_word));
+            let count = kept.all().count();
+            if let Some(whole) = kept.inventory() {
+                prop_assert_eq!(whole.found.len(), count);
+                prop_assert!(whole.found.iter().all(|found| is_sound(&found.package)));
+            }
         }
     }
+}
+
+/// A line that is none hid those behind it, and one that is not in its place is not found.
+#[test]
+fn a_bad_line_spoils_all() {
+    let whole = Kept::of(Origin::Layers, &inventory(&["a".to_owned(), "b".to_owned()])).text;
+    let [head, first, second] = whole.split_inclusive('\n').collect::<Vec<_>>()[..] else {
+        panic!("{whole}")
+    };
+    for more in ["zz-1-1\n", "z\tdeb\t\t9 9\t\t\t\t{}\n", "z\tdeb\t\t9\tx\u{202e}\t\t\t{}\n"] {
+        assert!(Kept::parse(format!("{whole}{more}").into_bytes()).is_none(), "{more:?}");
+    }
+    assert!(Kept::parse(format!("{head}{second}{first}").into_bytes()).is_none());
+    assert!(Kept::parse(format!("{head}{first}{second}").into_bytes()).is_some());
 }
 
 #[test]
 fn another_version_is_nothing() {
     let whole = Kept::of(Origin::Layers, &inventory(&["bash".to_owned()])).text;
-    let other = whole.replacen("\"format\":2", "\"format\":3", 1);
+    let other = whole.replacen("\"format\":3", "\"format\":4", 1);
     assert!(other != whole && Kept::parse(other.into_bytes()).is_none());
     assert!(Kept::parse(whole.into_bytes()).is_some());
 }

@@ -1,7 +1,10 @@
 //! The licences that Debian's `/usr/share/doc/PACKAGE/copyright` names, where it is one for machines
 //! (<https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
 
+use std::collections::BTreeSet;
+
 use super::fields::Fields;
+use crate::sbom::package::MAX_LICENCES;
 
 /// Bytes of a file that are looked at.
 const MAX_BYTES: usize = 4 << 20;
@@ -11,24 +14,26 @@ pub(crate) fn package_of(path: &str) -> Option<&str> {
     path.strip_prefix("usr/share/doc/")?.strip_suffix("/copyright").filter(|name| !name.contains('/'))
 }
 
-/// Short names and expressions of licences, each once; nothing of a file that only people can read.
+/// Short names and expressions of licences, each once, as many as one package may have; nothing of a file that only people can read.
 pub(crate) fn licences(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_BYTES)]);
     let mut groups = Fields::groups(&text);
     let is_for_machines =
         |head: &Fields<'_>| !head.get("Format").is_empty() || !head.get("Format-Specification").is_empty();
     let Some(head) = groups.next().filter(is_for_machines) else { return Vec::new() };
-    let mut found: Vec<String> = Vec::new();
+    let mut found = BTreeSet::new();
     // A group without `Files` is the text of a licence that others name.
     let named = groups.filter(|group| !group.get("Files").is_empty());
     for group in std::iter::once(head).chain(named) {
         let licence = group.get("License");
-        if !licence.is_empty() && !found.iter().any(|known| known == licence) {
-            found.push(licence.to_owned());
+        if !licence.is_empty() {
+            found.insert(licence.to_owned());
+        }
+        if found.len() == MAX_LICENCES {
+            break;
         }
     }
-    found.sort();
-    found
+    found.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -42,6 +47,8 @@ mod tests {
             Files: b\nLicense: GPL-2+\n\nLicense: GPL-2+\n The text.\n";
         assert_eq!(licences(text), ["Expat", "GPL-2+"]);
         assert_eq!(licences(b"This package was debianized by somebody.\n\nLicense: GPL\n"), [""; 0]);
+        let many: String = (0..9999).map(|number| format!("Files: *\nLicense: L-{number}\n\n")).collect();
+        assert_eq!(licences(format!("Format: 1.0\n\n{many}").as_bytes()).len(), MAX_LICENCES);
         assert_eq!(package_of("usr/share/doc/bash/copyright"), Some("bash"));
         assert_eq!(package_of("usr/share/doc/bash/examples/copyright"), None);
     }

@@ -13,6 +13,11 @@ pub(crate) fn is_metadata(path: &str) -> bool {
         SITES.iter().filter_map(|site| Some(path.rsplit_once(site)?.1)).min_by_key(|rest| rest.len());
     let depth = inside.map_or(0, |rest| rest.trim_end_matches("/EGG-INFO/PKG-INFO").matches('/').count());
     let Some((directory, name)) = path.rsplit_once('/').filter(|_| depth <= 1) else { return false };
+    // What pip renames so while it replaces a package, and leaves where it is killed; it ignores it itself.
+    let stem = directory.rsplit('/').next();
+    if [stem, Some(name)].into_iter().flatten().any(|stem| stem.starts_with('~')) {
+        return false;
+    }
     match name {
         "METADATA" => directory.ends_with(".dist-info"),
         "PKG-INFO" => directory.ends_with(".egg-info") || directory.ends_with("/EGG-INFO"),
@@ -57,6 +62,8 @@ mod tests {
             ("opt/site-packages/x/lib/site-packages/six-1.16.0.egg-info", true),
             ("opt/src/six/six.egg-info/PKG-INFO", true),
             ("usr/lib/python3/dist-packages/six-1.16.0.dist-info/RECORD", false),
+            ("usr/lib/python3/dist-packages/~ix-1.16.0.dist-info/METADATA", false),
+            ("usr/lib/python3/dist-packages/~ix-1.16.0.egg-info", false),
             ("METADATA", false),
             ("usr/share/METADATA", false),
         ] {

@@ -69,12 +69,13 @@ impl Database {
         let is_word = |word: &str| {
             (1..=MAX_WORD).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        if self.packages.len() < MAX_PACKAGES && [name, version, architecture].into_iter().all(is_word) {
+        if ![name, version, architecture].into_iter().all(is_word) {
+            self.skipped += 1;
+        } else if self.packages.len() <= MAX_PACKAGES {
+            // One more than are kept of an image: so that they are too many is seen.
             let [name, version, architecture] = [name, version, architecture].map(str::to_owned);
             let package = Package { name, version, architecture, kind };
             self.packages.push(Installed { package, source: source.to_owned(), licences, size });
-        } else {
-            self.skipped += 1;
         }
     }
 }
@@ -203,5 +204,12 @@ mod tests {
             let database = pacman(&desc[..cut]);
             assert_eq!(database.packages.len() + database.skipped, 1);
         }
+    }
+
+    #[test]
+    fn that_they_are_too_many_is_seen() {
+        let text = "P:a\nV:1\nA:x\n\n".repeat(MAX_PACKAGES + 2);
+        let database = apk(text.as_bytes());
+        assert_eq!((database.packages.len(), database.skipped), (MAX_PACKAGES + 1, 0));
     }
 }

@@ -250,6 +250,9 @@ impl Reader<'_> {
                     problems.push(format!("{path}: damaged: {skipped} of its packages cannot be understood"));
                 }
                 let room = MAX_PACKAGES.saturating_sub(packages.len());
+                if found.len() > room {
+                    problems.push(format!("{path}: there are more than {MAX_PACKAGES} packages"));
+                }
                 packages.extend(found.into_iter().take(room).map(|installed| installed.package));
             })?;
         }

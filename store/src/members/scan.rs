@@ -37,11 +37,13 @@ pub(super) struct Scan<'a> {
     pub(super) keep: &'a dyn Fn(&[u8]) -> Keep,
     /// Targets of hard links that matter and were not kept.
     pub(super) lacking: Vec<Vec<u8>>,
-    /// Every file whose content matters, of every layer, also where a later layer has another one.
+    /// Every file whose content matters, of every layer, also where a later layer has another one; but of none that was taken away.
     pub(super) passed: Vec<(Vec<u8>, Content)>,
     /// The directory of the last member, as it was written, and where that is.
     parent: Option<(Vec<u8>, Vec<u8>)>,
     layer: usize,
+    /// Whether it takes something away.
+    hides: bool,
     /// Content that need not be read again.
     pub(super) held: Held,
 }
@@ -59,6 +61,7 @@ impl<'a> Scan<'a> {
             passed: Vec::new(),
             parent: None,
             layer: 0,
+            hides: false,
             held: Held::default(),
         }
     }
@@ -85,6 +88,12 @@ impl<'a> Scan<'a> {
             let why = format!("diff ID mismatch: it unpacks to {found}, and {} is announced", layer.diff_id);
             return Err(Error::damaged(&layer.name, why));
         }
+        // What comes again is new.
+        if std::mem::take(&mut self.hides) {
+            let nodes = &self.state.nodes;
+            let is_file = |path: &[u8]| matches!(nodes.get(path), Some(Node { kind: Kind::File(_), .. }));
+            self.passed.retain(|(path, _): &(Vec<u8>, Content)| is_file(path));
+        }
         self.layer += 1;
         self.parent = None;
         Ok(())
@@ -110,6 +119,7 @@ impl<'a> Scan<'a> {
         let parent = self.directory(parent)?;
         if name == OPAQUE {
             self.parent = None;
+            self.hides = true;
             // Overlayfs merges the root directories of all layers, whatever they are marked as.
             if !parent.is_empty() {
                 self.state.remove_below(&parent, self.layer);
@@ -121,6 +131,7 @@ impl<'a> Scan<'a> {
                 return Err(Error::invalid("it", "hides what is no name"));
             }
             self.parent = None;
+            self.hides = true;
             self.state.remove(&join(&parent, hidden), self.layer);
             return Ok(());
         }
