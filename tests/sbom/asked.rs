@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 
 use super::stanza;
-use crate::support::store::entries;
+use crate::support::store::{blob_path, entries};
 use crate::support::tarball::{Oci, Tarball, sha256};
 use crate::support::{Sandbox, need, peer, run};
 
 const SPDX: &str = "application/spdx+json";
 const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 const STATEMENT: &str = "application/vnd.in-toto+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 fn spdx(urls: &[&str]) -> Value {
     let package = |url: &&str| json!({"name": "x", "externalRefs": [{"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": url}]});
@@ -64,8 +65,10 @@ fn what_only_a_document_says_is_found_and_whose_word_it_is() {
         (SPDX, spdx(&[url])),
         (CYCLONEDX, cyclonedx(&[url])),
         (STATEMENT, statement(&spdx(&[url]))),
-        // What `oras attach FILE` says of a file of which it is told nothing better.
         ("application/json", cyclonedx(&[url])),
+        ("application/vnd.cyclonedx+json; version=1.5", cyclonedx(&[url])),
+        // What `oras attach FILE` says of a file of which it is told nothing better.
+        (LAYER, spdx(&[url])),
     ] {
         let document = document.to_string();
         let sandbox = store(&[(kind, document.as_bytes())]);
@@ -161,10 +164,92 @@ fn a_document_that_means_harm_is_named_and_stops_nobody() {
             assert!(said.contains(&sha256(document.as_bytes())) && said.contains(why), "{why}: {said}");
             assert!(!said.contains('\u{1b}') && !shown.contains('\u{1b}'));
         }
-        // Somebody's JSON that is called nothing in particular is nobody's inventory.
-        let sandbox = store(&[("application/json", document.as_bytes())]);
-        assert_eq!(with(&sandbox, "bash").len(), 1);
+        // Somebody's text that is called nothing in particular, and does not say what it is, is nobody's inventory.
+        for kind in ["application/json", LAYER] {
+            let sandbox = store(&[(kind, document.as_bytes())]);
+            let code = if why == "invalid type" { 7 } else { 0 };
+            assert_eq!(asked(&sandbox, "bash").0, code, "{kind} {why}");
+        }
     }
+}
+
+/// The exit code of a question, its rows and what is said beside them.
+fn asked(sandbox: &Sandbox, package: &str) -> (i32, String, String) {
+    let output = sandbox.command(["images", "--with-package", package]).output().unwrap();
+    let [rows, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code().unwrap(), rows, said)
+}
+
+#[test]
+fn a_document_that_is_missing_hides_nothing() {
+    let document = spdx(&["pkg:pypi/requests@2"]).to_string();
+    let sandbox = store(&[(SPDX, document.as_bytes())]);
+    std::fs::remove_file(blob_path(&sandbox.store(), &sha256(document.as_bytes()))).unwrap();
+    let (code, rows, said) = asked(&sandbox, "bash");
+    assert!(code == 5 && rows.contains("bash 5.2-1"), "{code}: {rows}{said}");
+    let named = format!("app:1: document {}: is missing", sha256(document.as_bytes()));
+    assert!(said.contains(&named), "{said}");
+}
+
+#[test]
+fn one_damaged_image_does_not_silence_the_others() {
+    let document = spdx(&["pkg:pypi/requests@2"]).to_string();
+    let sandbox = store(&[(SPDX, document.as_bytes())]);
+    std::fs::remove_file(blob_path(&sandbox.store(), &sha256(document.as_bytes()))).unwrap();
+    let mut layer = Tarball::new();
+    layer.file("var/lib/rpm/Packages", b"\0\0");
+    super::import(&sandbox, "old:1", &[layer.bytes()]);
+    super::import(&sandbox, "odd:1", &[b"no tar archive".to_vec()]);
+    let (code, rows, said) = asked(&sandbox, "bash");
+    assert!(code == 5 && rows.contains("bash 5.2-1"), "{code}: {rows}{said}");
+    for name in ["app:1: document", "old:1: /var/lib/rpm/Packages: is a database", "odd:1: layer"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_is_called_an_inventory_is_called_one_wherever_it_is_attached() {
+    let (sandbox, document) = (Sandbox::new(), b"not JSON at all");
+    for (name, kind) in [("a:1", "application/json"), ("b:1", SPDX)] {
+        let mut layer = Tarball::new();
+        layer.file("var/lib/dpkg/status", stanza(&name[..1], "5.2-1", "").as_bytes());
+        let mut oci = Oci::image(name, &[layer.bytes()]);
+        oci.refer(kind, document);
+        std::fs::write(sandbox.path("image.tar"), oci.archive()).unwrap();
+        sandbox.ok(["import", "image.tar"]);
+    }
+    // The first one reads it, and what it says is kept.
+    for _ in 0..2 {
+        let (code, _, said) = asked(&sandbox, "none");
+        assert!(code == 7 && said.contains("b:1: the document") && !said.contains("a:1"), "{said}");
+    }
+}
+
+#[test]
+fn a_statement_counts_for_what_it_is_about() {
+    let image = image().index["manifests"][0]["digest"].as_str().unwrap()["sha256:".len()..].to_owned();
+    for (digest, code) in [(image, 0), ("0".repeat(64), 7)] {
+        let mut document = statement(&spdx(&["pkg:pypi/requests@2"]));
+        document["subject"] = json!([{"name": "app", "digest": {"sha256": digest}}]);
+        let sandbox = store(&[(STATEMENT, document.to_string().as_bytes())]);
+        for _ in 0..2 {
+            let (found, rows, said) = asked(&sandbox, "requests");
+            assert_eq!((found, rows.contains("requests 2")), (code, code == 0), "{rows}{said}");
+            assert_eq!(said.contains("says that it is about something else"), code == 7, "{said}");
+        }
+        let (_, rows, said) = asked(&sandbox, "bash");
+        assert!(rows.contains("bash 5.2-1"), "{said}");
+    }
+}
+
+#[test]
+fn more_documents_than_are_asked_are_counted() {
+    let others: Vec<_> = (0..65).map(|number| json!({"number": number}).to_string()).collect();
+    let all: Vec<_> = others.iter().map(|text| ("application/json", text.as_bytes())).collect();
+    assert_eq!(asked(&store(&all[..64]), "bash").0, 0);
+    let (code, rows, said) = asked(&store(&all), "bash");
+    assert!(code == 7 && rows.contains("bash 5.2-1"), "{rows}{said}");
+    assert!(said.contains("app:1: 1 document attached to it more than the 64 that are asked"), "{said}");
 }
 
 #[test]
@@ -187,10 +272,18 @@ fn what_oras_attaches_is_asked() {
         &place,
         &format!("cdx.json:{CYCLONEDX}"),
     ]));
+    // Without a word of the file's type.
+    std::fs::write(sandbox.path("plain.json"), spdx(&["pkg:pypi/requests@2.31"]).to_string()).unwrap();
+    let mut oras = peer::forky("oras", sandbox.root()).unwrap();
+    run(oras.args(["attach", "--plain-http", "--artifact-type", SPDX, &place, "plain.json"]));
     let other = Sandbox::new();
     other.ok(["pull", "--referrers", "--name", "app:1", &place]);
-    assert_eq!(entries(&other.store()).len(), 3);
-    for (asked, found) in [("openssl<3.0.14", "openssl 3.0.11-1"), ("npm:lodash<4.17.21", "lodash 4.17.20")] {
+    assert_eq!(entries(&other.store()).len(), 4);
+    for (asked, found) in [
+        ("openssl<3.0.14", "openssl 3.0.11-1"),
+        ("npm:lodash<4.17.21", "lodash 4.17.20"),
+        ("requests", "requests 2.31"),
+    ] {
         let rows = with(&other, asked);
         assert!(matches!(&rows[..], [(name, Some(_))] if name == found), "{rows:?}");
     }
