@@ -175,7 +175,7 @@ fn asked_of<'a>(query: &Query, line: &Line<'a>) -> (&'a str, &'a str) {
     match (query.of, line.source) {
         (Whose::Package, _) => (line.key, line.version),
         // A package that names no source is built from the one of its name.
-        (Whose::Source, None) => (line.name, line.version),
+        (Whose::Source, None) => (line.key, line.version),
         (Whose::Source, Some((name, version))) => (name, version.unwrap_or(line.version)),
     }
 }
