@@ -75,7 +75,7 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
             ..About::default()
         };
         looked.images.insert(entry.digest, about);
-        let mut blobs = HashMap::new();
+        let (mut blobs, mut packages) = (HashMap::new(), None::<Vec<_>>);
         let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
             let digest = node.descriptor.digest;
             if let Some(size) = store.blobs().contains(&digest)? {
@@ -88,12 +88,15 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
                     for (at, layer) in image.layers.iter().enumerate() {
                         looked.kinds.entry(layer.digest).or_insert_with(|| format!("layer {}", at + 1));
                     }
-                    looked.packages.extend(installed(&cache, image));
+                    if let Some(more) = installed(&cache, image) {
+                        packages.get_or_insert_default().extend(more);
+                    }
                 }
             }
             Ok(())
         });
         damaged.extend(super::if_damaged(walked)?);
+        looked.packages.extend(packages);
         looked.parts.insert(entry.digest, blobs);
     }
     Ok((looked, damaged))

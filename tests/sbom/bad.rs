@@ -201,6 +201,36 @@ fn endless_words_are_no_names_and_no_licences() {
 }
 
 #[test]
+fn each_licence_that_is_nobodys_is_explained() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    for (at, licence) in [
+        "MIT AND LicenseRef-Acme",
+        "LicenseRef-Solo",
+        "(ISC OR LicenseRef-Callaway-BSD)",
+        "MIT AND DocumentRef-x:LicenseRef-y",
+        "MIT OR NOASSERTION",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let manifest = format!(r#"{{"name":"p{at}","version":"1","license":"{licence}"}}"#);
+        layer.file(&format!("usr/lib/node_modules/p{at}/package.json"), manifest.as_bytes());
+    }
+    import(&sandbox, "app:1", &[layer.bytes()]);
+    let (spdx, code, said) = document(&sandbox, &["app:1"]);
+    assert_eq!(code, 0, "{said}");
+    let explained = spdx["hasExtractedLicensingInfos"].as_array().unwrap().iter();
+    let explained: Vec<_> = explained.map(|one| one["licenseId"].as_str().unwrap()).collect();
+    let declared = spdx["packages"].as_array().unwrap().iter().map(|one| &one["licenseDeclared"]);
+    let declared: Vec<_> = declared.map(|one| one.as_str().unwrap()).collect();
+    let terms = declared.iter().flat_map(|said| said.split([' ', '(', ')']));
+    let references: Vec<_> = terms.filter(|term| term.contains("Ref-")).collect();
+    assert!(references.len() == 5 && references.iter().all(|one| explained.contains(one)), "{explained:?}");
+    assert!(declared.contains(&"MIT AND LicenseRef-Acme") && declared.contains(&"LicenseRef-Solo"));
+}
+
+#[test]
 fn links_to_packages_that_go_in_a_circle_are_named() {
     let sandbox = Sandbox::new();
     let mut layer = Tarball::new();
