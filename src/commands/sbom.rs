@@ -46,7 +46,7 @@ pub(crate) struct Args {
     diff: Option<Vec<String>>,
 
     /// How to print a diff
-    #[arg(long, value_enum, default_value_t, requires = "diff")]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "image")]
     format: Format,
 }
 

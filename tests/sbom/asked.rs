@@ -32,11 +32,34 @@ fn image() -> Oci {
     Oci::image("app:1", &[layer.bytes()])
 }
 
+/// As `oras attach --artifact-type TYPE FILE` does it.
+fn attach_as_layer(oci: &mut Oci, artifact: &str, document: &[u8]) {
+    let subject = oci.index["manifests"][0].clone();
+    let described =
+        |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()});
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": subject["mediaType"], "artifactType": artifact,
+        "config": described("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [described(LAYER, document)],
+        "subject": {"mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"]},
+    });
+    let manifest = manifest.to_string().into_bytes();
+    for blob in [b"{}", document, &manifest] {
+        oci.add(blob);
+    }
+    let mut entry = described("application/vnd.oci.image.manifest.v1+json", &manifest);
+    entry["artifactType"] = json!(artifact);
+    oci.index["manifests"].as_array_mut().unwrap().push(entry);
+}
+
 /// A store with the image and what is attached to it.
 fn store(documents: &[(&str, &[u8])]) -> Sandbox {
     let (sandbox, mut oci) = (Sandbox::new(), image());
     for (kind, document) in documents {
-        oci.refer(kind, document);
+        match *kind {
+            LAYER => attach_as_layer(&mut oci, "application/vnd.unknown.artifact.v1", document),
+            kind => drop(oci.refer(kind, document)),
+        }
     }
     std::fs::write(sandbox.path("image.tar"), oci.archive()).unwrap();
     sandbox.ok(["import", "image.tar"]);
@@ -175,6 +198,22 @@ fn a_document_that_means_harm_is_named_and_stops_nobody() {
     }
 }
 
+#[test]
+fn the_type_of_an_artifact_calls_its_file_an_inventory() {
+    for (artifact, code) in [(SPDX, 7), ("application/vnd.example.report", 0)] {
+        let (sandbox, mut oci) = (Sandbox::new(), image());
+        attach_as_layer(&mut oci, artifact, b"not JSON at all");
+        std::fs::write(sandbox.path("image.tar"), oci.archive()).unwrap();
+        sandbox.ok(["import", "image.tar"]);
+        let (found, _, said) = asked(&sandbox, "bash");
+        assert_eq!(
+            (found, said.contains("attached to it: expected")),
+            (code, code == 7),
+            "{artifact}: {said}"
+        );
+    }
+}
+
 /// The exit code of a question, its rows and what is said beside them.
 fn asked(sandbox: &Sandbox, package: &str) -> (i32, String, String) {
     let output = sandbox.command(["images", "--with-package", package]).output().unwrap();
@@ -204,7 +243,7 @@ fn one_damaged_image_does_not_silence_the_others() {
     super::import(&sandbox, "odd:1", &[b"no tar archive".to_vec()]);
     let (code, rows, said) = asked(&sandbox, "bash");
     assert!(code == 5 && rows.contains("bash 5.2-1"), "{code}: {rows}{said}");
-    for name in ["app:1: document", "old:1: /var/lib/rpm/Packages: is a database", "odd:1: layer"] {
+    for name in ["app:1: document", "old:1: /var/lib/rpm/Packages: is a database", "odd:1: blob"] {
         assert!(said.contains(name), "{name}: {said}");
     }
 }

@@ -106,7 +106,7 @@ fn a_layer_that_is_damaged_is_an_error() {
     let output = sandbox.command(["sbom", "odd:1"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
-    assert!(said.contains("odd:1: layer"), "{said}");
+    assert!(said.contains("odd:1: blob"), "{said}");
     assert_eq!(sandbox.command(["sbom", "none:1"]).output().unwrap().status.code(), Some(3));
 }
 
