@@ -20,7 +20,7 @@ use crate::registry::access::Environment;
 
 pub(crate) use child::run as run_child;
 pub(crate) use error::{CommandError, Outcome, fail};
-pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe};
+pub(crate) use output::{Table, count, human, line, note, pairs, print, print_json, safe, safe_json};
 pub(crate) use progress::Bar;
 pub(crate) use prompt::{all, ask, ask_hidden, can_ask};
 pub(crate) use signals::Signals;

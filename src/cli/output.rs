@@ -69,6 +69,11 @@ pub(crate) fn note(text: Arguments<'_>) {
 /// Writes JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Outcome {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    print(&(safe_json(&text) + "\n"))
+}
+
+/// JSON that says the same, without characters that steer a terminal.
+pub(crate) fn safe_json(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 1);
     for c in text.chars() {
         // Outside strings JSON has none of these but line ends, and inside they may be escaped.
@@ -78,8 +83,7 @@ pub(crate) fn print_json(value: &impl Serialize) -> Outcome {
             out.push(c);
         }
     }
-    out.push('\n');
-    print(&out)
+    out
 }
 
 /// A table with as much room for each column as its widest cell needs.

@@ -89,16 +89,26 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
                 true => Ok(Answer::default()),
                 false => sought.of(entry, &attached),
             };
-            let packages_looked = packages.map(|Answer { found: packages, problems }| {
+            let name = image.reference.clone().unwrap_or_else(|| image.digest.short());
+            let mut damaged_in =
+                |why: Option<String>| damaged.extend(why.map(|why| format!("{name}: {why}")));
+            let packages = match packages {
+                Ok(packages) => Some(packages),
+                Err(error) => {
+                    damaged_in(super::if_damaged(Err(error))?);
+                    None
+                }
+            };
+            if let Some(Answer { found: packages, problems, damaged }) = packages {
+                damaged.into_iter().for_each(|why| damaged_in(Some(why)));
                 if !problems.is_empty() {
-                    let name = image.reference.clone().unwrap_or_else(|| image.digest.short());
-                    unknown.push((name, problems));
+                    unknown.push((name.clone(), problems));
                 }
                 if is_asked && (args.with_package.is_empty() || !packages.is_empty()) {
                     rows.push(Row { image, stale: stale.as_ref().ok().cloned().flatten(), packages });
                 }
-            });
-            damaged.extend(super::if_damaged(looked.and(stale.map(drop)).and(packages_looked))?);
+            }
+            damaged.extend(super::if_damaged(looked.and(stale.map(drop)))?);
         }
         Ok(((rows, unknown), damaged))
     })?;
@@ -107,12 +117,12 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         Format::Json => print_json(&rows.iter().map(Row::value).collect::<Vec<_>>())?,
         Format::Table => table(&rows, args)?,
     }
+    for (name, problems) in &unknown {
+        problems.iter().for_each(|problem| note(format_args!("{name}: {problem}")));
+    }
     super::damaged_images(&damaged)?;
     if unknown.is_empty() {
         return Ok(());
-    }
-    for (name, problems) in &unknown {
-        problems.iter().for_each(|problem| note(format_args!("{name}: {problem}")));
     }
     let names = unknown.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
     let why = format!("not all that is in {names} is known, and they may have what was asked for");

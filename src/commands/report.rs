@@ -41,7 +41,8 @@ pub(super) fn run(context: &Context, args: &Args) -> Outcome {
         true => print(&text)?,
         false => super::export::write_bytes(&args.output, text.as_bytes())?,
     }
-    let images = crate::cli::count(given.parts.len(), "image");
+    let images = given.images.values().filter(|image| !image.is_document).count();
+    let images = crate::cli::count(images, "image");
     note(format_args!("{}: {images}, {}", args.output.display(), human(given.on_disk)));
     super::damaged_images(&damaged)
 }
@@ -57,6 +58,7 @@ struct Looked {
 
 fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
     let (mut looked, mut damaged, cache) = (Looked::default(), Vec::new(), store.layers()?);
+    let mut documents = Vec::new();
     // All of the records: which of them the index has already does not matter here.
     let used = store.uses(index, 0)?;
     for entry in index.entries() {
@@ -75,7 +77,7 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
             ..About::default()
         };
         looked.images.insert(entry.digest, about);
-        let mut blobs = HashMap::new();
+        let (mut blobs, mut packages) = (HashMap::new(), None::<Vec<_>>);
         let walked = walk::walk(entry, &mut |document| store.document(document), &mut |node| {
             let digest = node.descriptor.digest;
             if let Some(size) = store.blobs().contains(&digest)? {
@@ -84,17 +86,32 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
             if let Some(raw) = node.document {
                 looked.kinds.insert(digest, "manifest".into());
                 if let Document::Image(image) = &raw.document {
+                    if let Some(subject) = image.subject.as_ref().filter(|_| digest == entry.digest) {
+                        documents.push((digest, subject.digest));
+                    }
                     looked.kinds.insert(image.config.digest, "config".into());
                     for (at, layer) in image.layers.iter().enumerate() {
                         looked.kinds.entry(layer.digest).or_insert_with(|| format!("layer {}", at + 1));
                     }
-                    looked.packages.extend(installed(&cache, image));
+                    if let Some(more) = installed(&cache, image) {
+                        packages.get_or_insert_default().extend(more);
+                    }
                 }
             }
             Ok(())
         });
         damaged.extend(super::if_damaged(walked)?);
+        looked.packages.extend(packages);
         looked.parts.insert(entry.digest, blobs);
+    }
+    for (document, subject) in documents {
+        let known = looked.images.get(&subject);
+        let subject = known.map_or_else(|| subject.short(), |image| image.name.clone());
+        if let Some(about) = looked.images.get_mut(&document) {
+            about.name = format!("{}, about {subject}", about.name);
+            about.verdict = format!("keep: as long as {subject}");
+            about.is_document = true;
+        }
     }
     Ok((looked, damaged))
 }

@@ -10,7 +10,7 @@ use larder_store::store::{Protection, Store};
 
 use super::export::write_bytes;
 use super::platform::{self, Wanted, choose};
-use crate::cli::{Context, Format, Outcome, Table, count, fail, note, print, print_json};
+use crate::cli::{Context, Format, Outcome, Table, count, fail, note, print, print_json, safe_json};
 use crate::sbom::diff::{Change, diff};
 use crate::sbom::inventory::{Inventory, Subject};
 use crate::sbom::{Spec, attach, kept};
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     image: Option<String>,
 
     /// The document: SPDX 2.3 or CycloneDX 1.6, in JSON
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "diff")]
     spec: Spec,
 
     /// Write it to this file
@@ -46,11 +46,14 @@ pub(crate) struct Args {
     diff: Option<Vec<String>>,
 
     /// How to print a diff
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "image")]
     format: Format,
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
+    if let Some(directory) = args.output.as_ref().filter(|file| file.is_dir()) {
+        return Err(fail(format!("{}: is a directory", directory.display())));
+    }
     let store = context.existing_store()?;
     match (&args.diff, &args.image) {
         (Some(two), _) => compare(context, &store, args, two),
@@ -82,7 +85,7 @@ fn look(context: &Context, store: &Store, args: &Args, query: &str) -> Outcome<L
         architecture: config.architecture.clone(),
         created: created.map_or(0, |time| time.as_second()),
     };
-    let inventory = kept::inventory(store, &image, &context.cancel)?;
+    let inventory = kept::inventory(store, &image, &context.cancel).map_err(|error| error.within(query))?;
     Ok(Looked { subject, at, inventory, _protection: protection })
 }
 
@@ -99,17 +102,24 @@ fn container(store: &Store, at: &Descriptor) -> Outcome<ImageManifest> {
 
 fn document(context: &Context, store: &Store, args: &Args, query: &str) -> Outcome {
     let looked = look(context, store, args, query)?;
-    let text = args.spec.document(&looked.subject, &looked.inventory);
+    // The same bytes on a terminal, in a file and in the store.
+    let text = safe_json(&args.spec.document(&looked.subject, &looked.inventory));
+    // What cannot be written is not attached either.
+    if let Some(file) = args.output.as_ref().filter(|file| file.as_os_str() != "-") {
+        write_bytes(file, text.as_bytes())?;
+    }
     if args.attach {
         let artifact = attach::attach(store, &looked.at, args.spec, text.as_bytes(), super::now())?;
         if args.output.is_none() {
             crate::cli::line(artifact.digest.to_string())?;
         }
     }
-    match &args.output {
-        Some(file) if file.as_os_str() != "-" => write_bytes(file, text.as_bytes())?,
-        None if args.attach => {}
-        _ => print(&text)?,
+    let is_printed = match &args.output {
+        Some(file) => file.as_os_str() == "-",
+        None => !args.attach,
+    };
+    if is_printed {
+        print(&text)?;
     }
     note(format_args!("{query}: {}", count(looked.inventory.found.len(), "package")));
     told(query, &looked.inventory)

@@ -15,7 +15,8 @@ use larder_store::store::Store;
 use larder_store::walk;
 use serde_json::{Value, json};
 
-use crate::sbom::attached::{Attached, attests, said};
+use crate::cli::count;
+use crate::sbom::attached::{Attached, MAX_DOCUMENTS, Said, attests};
 use crate::sbom::kept::{self, Kept, Line};
 use crate::sbom::kind::Kind;
 use crate::sbom::query::{Query, Verdict, Whose};
@@ -49,6 +50,8 @@ pub(super) struct Answer {
     pub(super) found: Vec<Match>,
     /// What of it could not be read.
     pub(super) problems: Vec<String>,
+    /// What of it is damaged in the store.
+    pub(super) damaged: Vec<String>,
 }
 
 /// An image of an entry: what it has, and the manifest that documents are about.
@@ -75,17 +78,32 @@ impl<'a> Sought<'a> {
             None => self.looked_into(entry, &mut beside)?,
         };
         let mut answer = Answer::default();
+        let family: Vec<_> = images.iter().map(|image| image.manifest).chain([entry.digest]).collect();
         for Image { kept, manifest } in &images {
             self.cancel.check()?;
             answer.problems.extend_from_slice(kept.problems());
-            let whole = Some(&entry.digest).filter(|whole| *whole != manifest);
-            let about = [Some(manifest), whole].into_iter().flatten();
+            let mut about = vec![*manifest, entry.digest];
+            about.dedup();
             let mut documents = Vec::new();
-            for blob in about.flat_map(|digest| attached.about(digest).iter().chain(beside.about(digest))) {
-                let said = said(self.store, &self.cache, blob)?;
-                let shown = |why: &String| format!("the document {} attached to it: {why}", blob.digest);
-                answer.problems.extend(said.problems().iter().map(shown));
-                documents.push((blob.digest, said));
+            for attached in about.iter().flat_map(|digest| [attached, &beside].map(|all| (all, digest))) {
+                let (attached, digest) = attached;
+                if attached.left(digest) > 0 {
+                    let left = count(attached.left(digest), "document");
+                    answer
+                        .problems
+                        .push(format!("{left} attached to it more than the {MAX_DOCUMENTS} that are asked"));
+                }
+                for document in attached.about(digest) {
+                    let name = format!("the document {} attached to it", document.blob.digest);
+                    let said = document.said(self.store, &self.cache, &about, &family);
+                    match said {
+                        Ok(Said::Packages(said)) => documents.push((document.blob.digest, said)),
+                        Ok(Said::Unclear(why)) => answer.problems.push(format!("{name}: {why}")),
+                        Ok(Said::Nothing) => {}
+                        // Its layers say what they say.
+                        Err(error) => answer.damaged.extend(super::if_damaged(Err(error))?),
+                    }
+                }
             }
             let all: Vec<Vec<Match>> =
                 self.queries.iter().map(|query| matches(query, kept, &documents)).collect();
@@ -97,6 +115,7 @@ impl<'a> Sought<'a> {
         answer.found.dedup();
         answer.problems.sort();
         answer.problems.dedup();
+        answer.damaged.dedup();
         Ok(answer)
     }
 
@@ -111,9 +130,10 @@ impl<'a> Sought<'a> {
     fn looked_into(&self, entry: &Descriptor, beside: &mut Attached) -> Result<Vec<Image>> {
         let mut images: Vec<(Digest, ImageManifest)> = Vec::new();
         walk::walk(entry, &mut |document| self.store.document(document), &mut |node| {
-            let Some(Document::Image(image)) = node.document.map(|raw| &raw.document) else { return Ok(()) };
+            let Some(raw) = node.document else { return Ok(()) };
+            let Document::Image(image) = &raw.document else { return Ok(()) };
             match attests(node.descriptor) {
-                Some(subject) => beside.add(subject, image),
+                Some(subject) => beside.add(subject, image, &raw.bytes),
                 None if image.is_container() => images.push((node.descriptor.digest, image.clone())),
                 None => {}
             }
@@ -155,7 +175,7 @@ fn asked_of<'a>(query: &Query, line: &Line<'a>) -> (&'a str, &'a str) {
     match (query.of, line.source) {
         (Whose::Package, _) => (line.key, line.version),
         // A package that names no source is built from the one of its name.
-        (Whose::Source, None) => (line.name, line.version),
+        (Whose::Source, None) => (line.key, line.version),
         (Whose::Source, Some((name, version))) => (name, version.unwrap_or(line.version)),
     }
 }

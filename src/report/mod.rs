@@ -52,6 +52,8 @@ pub(crate) struct About {
     /// What a prune would do with it, and why.
     pub(crate) verdict: String,
     pub(crate) goes: bool,
+    /// Whether it is none itself, and is here for one that it says something about.
+    pub(crate) is_document: bool,
 }
 
 /// What a prune would take.

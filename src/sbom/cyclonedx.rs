@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::inventory::{Found, Inventory, Subject};
 use super::licence::{Licence, licence};
 use super::purl::purl;
-use super::{time, title};
+use super::{identity, time, title};
 
 /// The document; the same inventory and subject give the same bytes.
 pub(crate) fn document(subject: &Subject, inventory: &Inventory) -> Value {
@@ -23,7 +23,7 @@ pub(crate) fn document(subject: &Subject, inventory: &Inventory) -> Value {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
-        "serialNumber": format!("urn:uuid:{}", uuid(&subject.digest.hex())),
+        "serialNumber": format!("urn:uuid:{}", uuid(&identity(subject).hex())),
         "version": 1,
         "metadata": {
             "timestamp": time(subject.created),

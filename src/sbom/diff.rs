@@ -67,14 +67,14 @@ pub(crate) fn diff(before: &Inventory, after: &Inventory) -> Vec<Change> {
         for found in &inventory.found {
             let package = &found.package;
             let versions = all.entry((package.kind, &package.name, &package.architecture)).or_default();
-            if !versions[side].contains(&package.version) {
-                versions[side].push(package.version.clone());
-            }
+            versions[side].push(package.version.clone());
         }
     }
     let changes = all.into_iter().filter_map(|((kind, name, architecture), [mut before, mut after])| {
-        before.sort();
-        after.sort();
+        for versions in [&mut before, &mut after] {
+            versions.sort();
+            versions.dedup();
+        }
         let (name, architecture) = (name.clone(), architecture.clone());
         let change = Direction::of(kind, &before, &after);
         (before != after).then_some(Change { kind, name, architecture, change, before, after })
@@ -109,6 +109,7 @@ mod tests {
             (Kind::Pypi, "bash", "1"),
             (Kind::Npm, "x", "2"),
             (Kind::Npm, "x", "1"),
+            (Kind::Npm, "x", "2"),
         ]);
         let shown = |change: &Change| {
             let Change { kind, name, change, before, after, .. } = change;

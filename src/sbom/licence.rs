@@ -3,7 +3,7 @@
 //! Debian has its own short names, Python its classifiers, and people write what they like. What is no expression becomes a
 //! `LicenseRef-` of its own, with the words that were found; nothing is guessed.
 
-use spdx::{Expression, ParseMode};
+use spdx::{AdditionItem, Expression, LicenseItem, ParseMode};
 
 /// A licence, as a document can say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +16,15 @@ pub(crate) enum Licence {
     Words(String),
 }
 
+/// How a licence's name begins that is explained in the document.
+const REFERENCE: &str = "LicenseRef-";
+/// What the library has among the licences, and SPDX has not.
+const NO_LICENCE: [&str; 2] = ["NOASSERTION", "NONE"];
+
 /// Names that everybody knows under another one: Debian's (copyright-format 1.0, "Short name") and those of Python's classifiers.
-const OTHER_NAMES: [(&str, &str); 24] = [
+const OTHER_NAMES: [(&str, &str); 21] = [
     ("Expat", "MIT"),
     ("MIT License", "MIT"),
-    ("Apache Software License", "Apache-2.0"),
     ("Apache License 2.0", "Apache-2.0"),
     ("Apache-2", "Apache-2.0"),
     ("Artistic", "Artistic-1.0"),
@@ -37,9 +41,7 @@ const OTHER_NAMES: [(&str, &str); 24] = [
     ("Python-2.0", "Python-2.0"),
     ("ZLIB", "Zlib"),
     ("zlib/libpng", "Zlib"),
-    ("Boost", "BSL-1.0"),
     ("BSL-1", "BSL-1.0"),
-    ("Unicode", "Unicode-DFS-2016"),
     ("curl", "curl"),
     ("W3C", "W3C"),
 ];
@@ -65,16 +67,38 @@ pub(crate) fn licence(words: &str) -> Licence {
     let text = terms.collect::<Vec<_>>().join(" ");
     let mode = ParseMode { allow_deprecated: true, ..ParseMode::STRICT };
     match Expression::parse_mode(&text, mode) {
-        Ok(_) if text.contains(' ') => Licence::Expression(text),
+        Ok(expression) if is_plain(&expression) && is_marked(&text) => Licence::Expression(text),
         _ => Licence::Words(words.to_owned()),
     }
+}
+
+/// Whether a document can say it: it has names of SPDX's list, and such as are explained beside it.
+fn is_plain(expression: &Expression) -> bool {
+    expression.requirements().all(|one| {
+        let is_here = match &one.req.license {
+            LicenseItem::Spdx { id, .. } => !NO_LICENCE.contains(&id.name),
+            LicenseItem::Other(reference) => reference.doc_ref.is_none(),
+        };
+        is_here && !matches!(one.req.addition, Some(AdditionItem::Other(_)))
+    })
+}
+
+/// Whether it is meant as an expression, and no word that looks like one.
+fn is_marked(text: &str) -> bool {
+    text.contains([' ', '(']) || text.starts_with(REFERENCE)
+}
+
+/// The licences of an expression that are on nobody's list.
+pub(crate) fn references(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split([' ', '(', ')']).filter(|term| term.starts_with(REFERENCE))
 }
 
 /// The identifier of SPDX's list; `GPL-2+` and its like are the GNU licences, as Debian writes them.
 fn id(name: &str) -> Option<&'static str> {
     let gnu = name.split_once('-').filter(|(family, _)| matches!(*family, "GPL" | "LGPL" | "AGPL" | "GFDL"));
     let Some((family, version)) = gnu.filter(|(_, version)| !version.contains('-')) else {
-        return spdx::license_id(name).filter(|id| id.name == name).map(|id| id.name);
+        let id = spdx::license_id(name).filter(|id| id.name == name && !NO_LICENCE.contains(&name));
+        return id.map(|id| id.name);
     };
     let (number, or_later) = version.strip_suffix('+').map_or((version, false), |number| (number, true));
     let dotted = if number.contains('.') { number.to_owned() } else { format!("{number}.0") };
@@ -89,7 +113,7 @@ pub(crate) fn reference(words: &str) -> String {
     let plain = plain.trim_matches('-');
     // Two different words never have one name.
     let hash = larder_store::digest::Digest::of(words.as_bytes()).hex();
-    format!("LicenseRef-{plain}{}{}", if plain.is_empty() { "" } else { "-" }, &hash[..8])
+    format!("{REFERENCE}{plain}{}{}", if plain.is_empty() { "" } else { "-" }, &hash[..8])
 }
 
 #[cfg(test)]
@@ -118,12 +142,23 @@ mod tests {
             ("GPL-3+ with OpenSSL exception", words("GPL-3+ with OpenSSL exception")),
             ("public-domain", words("public-domain")),
             ("BSD", words("BSD")),
+            ("(MIT)", expression("(MIT)")),
+            ("LicenseRef-Solo", expression("LicenseRef-Solo")),
+            ("MIT AND LicenseRef-Acme", expression("MIT AND LicenseRef-Acme")),
+            ("DocumentRef-x:LicenseRef-y", words("DocumentRef-x:LicenseRef-y")),
+            ("MIT AND DocumentRef-x:LicenseRef-y", words("MIT AND DocumentRef-x:LicenseRef-y")),
+            ("MIT WITH AdditionRef-x", words("MIT WITH AdditionRef-x")),
+            ("MIT OR NOASSERTION", words("MIT OR NOASSERTION")),
+            ("NOASSERTION", words("NOASSERTION")),
+            ("Apache Software License", words("Apache Software License")),
             ("GPL-9", words("GPL-9")),
             ("SEE LICENSE IN <script>", words("SEE LICENSE IN <script>")),
             ("", words("")),
         ] {
             assert_eq!(licence(said), meant, "{said:?}");
         }
+        let all: Vec<_> = references("(MIT AND LicenseRef-a) OR LicenseRef-b").collect();
+        assert_eq!(all, ["LicenseRef-a", "LicenseRef-b"]);
         assert_ne!(reference("a b"), reference("a-b"));
         assert!(
             reference("<script>alert(1)</script>")

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::inventory::{Found, Inventory, Subject};
-use super::licence::{Licence, licence, reference};
+use super::licence::{Licence, licence, reference, references};
 use super::purl::{image_purl, purl};
-use super::{time, title};
+use super::{identity, time, title};
 
 /// The document; the same inventory and subject give the same bytes.
 pub(crate) fn document(subject: &Subject, inventory: &Inventory) -> Value {
@@ -32,8 +32,7 @@ pub(crate) fn document(subject: &Subject, inventory: &Inventory) -> Value {
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": title(subject),
-        // Unique, and of the image alone: nobody has to be asked for it.
-        "documentNamespace": format!("urn:larder:spdx:{}", subject.digest),
+        "documentNamespace": format!("urn:larder:spdx:{}", identity(subject)),
         "creationInfo": {
             "created": time(subject.created),
             "creators": [format!("Tool: larder-{}", env!("CARGO_PKG_VERSION"))],
@@ -123,8 +122,12 @@ fn declared(licences: &[String], words: &mut BTreeMap<String, String>) -> String
         .iter()
         .map(|said| match licence(said) {
             Licence::Id(id) => id.to_owned(),
-            Licence::Expression(expression) if licences.len() > 1 => format!("({expression})"),
-            Licence::Expression(expression) => expression,
+            Licence::Expression(expression) => {
+                for reference in references(&expression) {
+                    words.entry(reference.to_owned()).or_insert_with(|| reference.to_owned());
+                }
+                if licences.len() > 1 { format!("({expression})") } else { expression }
+            }
             Licence::Words(said) => {
                 let reference = reference(&said);
                 words.insert(reference.clone(), said);

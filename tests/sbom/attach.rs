@@ -165,6 +165,23 @@ fn a_store_that_cannot_be_written_is_told_of_and_read() {
 }
 
 #[test]
+fn what_cannot_be_written_is_not_attached() {
+    let sandbox = store();
+    for (file, why) in [("nodir/x", "No such file"), (".", ".: is a directory")] {
+        let output = sandbox.command(["sbom", "app:1", "--attach", "-o", file]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(why), "{file}: {said}");
+        assert_eq!(entries(&sandbox.store()).len(), 1, "{file}");
+    }
+    for arguments in
+        [&["sbom", "--format", "json", "app:1"][..], &["sbom", "--spec", "spdx", "--diff", "app:1", "app:1"]]
+    {
+        let output = sandbox.command(arguments).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+    }
+}
+
+#[test]
 fn many_at_once_attach_one() {
     let sandbox = store();
     let image = sandbox.json(["inspect", "app:1"])[0]["digest"].clone();

@@ -66,14 +66,30 @@ fn names_that_mean_harm_reach_no_terminal_and_no_page() {
         .file(
             "usr/lib/node_modules/c/package.json",
             "{\"name\":\"c\\u001b[2J\",\"version\":\"1\"}".as_bytes(),
+        )
+        .file(
+            "usr/lib/\u{202e}\u{9b}/turned-1.dist-info/METADATA",
+            "Name: turned\nVersion: 1\nLicense: \u{2066}own\n".as_bytes(),
         );
     import(&sandbox, "bad:1", &[layer.bytes()]);
     let (spdx, code, said) = document(&sandbox, &["bad:1"]);
-    assert_eq!((code, names(&spdx)), (7, vec![format!("{script} 1<b>")]), "{said}");
-    for arguments in [&["sbom", "bad:1"][..], &["images", "--with-package", "*"], &["report", "-o", "-"]] {
+    assert_eq!((code, names(&spdx)), (7, vec![format!("{script} 1<b>"), "turned 1".to_owned()]), "{said}");
+    assert!(spdx.to_string().contains("found in /usr/lib/\u{202e}\u{9b}/turned-1.dist-info"), "it says so");
+    for arguments in [
+        &["sbom", "bad:1"][..],
+        &["sbom", "--spec", "cyclonedx", "bad:1"],
+        &["images", "--with-package", "*"],
+        &["report", "-o", "-"],
+    ] {
         let output = sandbox.command(arguments).output().unwrap();
         for stream in [&output.stdout, &output.stderr] {
-            assert!(!stream.contains(&0x1b), "{arguments:?}");
+            let text = String::from_utf8_lossy(stream);
+            let is_bad = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}".contains(c);
+            assert_eq!(text.find(is_bad), None, "{arguments:?}");
+        }
+        if arguments == ["sbom", "bad:1"] {
+            assert_eq!(sandbox.command(["sbom", "-o", "file", "bad:1"]).status().unwrap().code(), Some(7));
+            assert!(std::fs::read(sandbox.path("file")).unwrap() == output.stdout, "the same in a file");
         }
         if arguments[0] == "report" {
             let page = String::from_utf8(output.stdout).unwrap();
@@ -88,7 +104,9 @@ fn a_layer_that_is_damaged_is_an_error() {
     let sandbox = Sandbox::new();
     import(&sandbox, "odd:1", &[b"no tar archive".to_vec()]);
     let output = sandbox.command(["sbom", "odd:1"]).output().unwrap();
-    assert!(matches!(output.status.code(), Some(1 | 5)) && output.stdout.is_empty());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
+    assert!(said.contains("odd:1: blob"), "{said}");
     assert_eq!(sandbox.command(["sbom", "none:1"]).output().unwrap().status.code(), Some(3));
 }
 
@@ -234,6 +252,36 @@ fn endless_words_are_no_names_and_no_licences() {
     assert_eq!((code, names(&spdx)), (7, ["c 1", "d 1", "e 1", "f 1"].map(str::to_owned).to_vec()), "{said}");
     let text = spdx.to_string();
     assert!(text.len() < 20_000 && !text.contains("[2J") && said.len() < 2000, "{}", text.len());
+}
+
+#[test]
+fn each_licence_that_is_nobodys_is_explained() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    for (at, licence) in [
+        "MIT AND LicenseRef-Acme",
+        "LicenseRef-Solo",
+        "(ISC OR LicenseRef-Callaway-BSD)",
+        "MIT AND DocumentRef-x:LicenseRef-y",
+        "MIT OR NOASSERTION",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let manifest = format!(r#"{{"name":"p{at}","version":"1","license":"{licence}"}}"#);
+        layer.file(&format!("usr/lib/node_modules/p{at}/package.json"), manifest.as_bytes());
+    }
+    import(&sandbox, "app:1", &[layer.bytes()]);
+    let (spdx, code, said) = document(&sandbox, &["app:1"]);
+    assert_eq!(code, 0, "{said}");
+    let explained = spdx["hasExtractedLicensingInfos"].as_array().unwrap().iter();
+    let explained: Vec<_> = explained.map(|one| one["licenseId"].as_str().unwrap()).collect();
+    let declared = spdx["packages"].as_array().unwrap().iter().map(|one| &one["licenseDeclared"]);
+    let declared: Vec<_> = declared.map(|one| one.as_str().unwrap()).collect();
+    let terms = declared.iter().flat_map(|said| said.split([' ', '(', ')']));
+    let references: Vec<_> = terms.filter(|term| term.contains("Ref-")).collect();
+    assert!(references.len() == 5 && references.iter().all(|one| explained.contains(one)), "{explained:?}");
+    assert!(declared.contains(&"MIT AND LicenseRef-Acme") && declared.contains(&"LicenseRef-Solo"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod root;
 mod rpm;
 mod schema;
 mod stores;
+mod unclear;
 mod versions;
 
 use std::collections::BTreeSet;

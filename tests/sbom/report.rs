@@ -60,6 +60,30 @@ fn a_page_has_the_bytes_of_df() {
 }
 
 #[test]
+fn a_document_is_no_image_and_goes_with_its_own() {
+    let sandbox = store();
+    sandbox.ok(["sbom", "--attach", "app:1"]);
+    let output = sandbox.command(["report", "-o", "-"]).output().unwrap();
+    let (page, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(said.contains("2 images"), "{said}");
+    let data = data(&page);
+    let documents = data["images"].as_array().unwrap().iter().filter(|image| image["is_document"] == true);
+    let documents: Vec<_> = documents.collect();
+    assert!(documents.len() == 1 && documents[0]["verdict"] == "keep: as long as app:1", "{documents:?}");
+    assert!(documents[0]["name"].as_str().unwrap().ends_with(", about app:1"), "{documents:?}");
+}
+
+#[test]
+fn the_platforms_of_an_image_are_one_image_that_was_looked_into() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(["import".as_ref(), crate::support::fixture("multiarch-oci.tar").as_os_str()]);
+    for platform in ["linux/amd64", "linux/arm64"] {
+        sandbox.ok(["sbom", "--platform", platform, "capy-debian-12-multi:latest"]);
+    }
+    assert_eq!(data(&sandbox.ok(["report", "-o", "-"]))["packages_of"], 1);
+}
+
+#[test]
 fn a_tree_shows_who_shares() {
     let sandbox = store();
     let tree = sandbox.ok(["df", "--tree"]);

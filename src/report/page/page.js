@@ -1,9 +1,9 @@
 
-const known = data.prune, goes = data.images.filter(image => image.goes);
+const known = data.prune, pictures = data.images.filter(image => !image.is_document).length, goes = data.images.filter(image => image.goes);
 $('about').append(element('bdi', data.store), ', ' + (time(data.now) || '').replace('T', ' ').slice(0, 16) + ' UTC, larder ' + data.version);
 for (const [name, bytes, more] of [
   ['On the disk', data.on_disk, count(data.blobs.length, 'blob')],
-  ['Of images', data.stored, count(data.images.length, 'image')],
+  ['Of images', data.stored, count(pictures, 'image')],
   ['Saved by sharing', data.saved, percent(data.saved, data.saved + data.stored) + ' of ' + human(data.saved + data.stored)],
   ['Of no image', data.unreferenced + data.step_bytes, data.step_bytes ? human(data.step_bytes) + ' for builds' : ''],
   ['prune would free', known.freed, known.error === null ? count(goes.length, 'image') : 'not known'],
@@ -34,7 +34,7 @@ if (shared.length) {
     { title: 'Which', of: blob => names(blob[1]) }], shared.map(at => data.blobs[at]).sort((a, b) => saved(b) - saved(a)));
 }
 
-$('packages-about').textContent = !data.images.length ? '' : data.packages_of ? data.packages_of.toLocaleString('en') + ' of ' + count(data.images.length, 'image') + ' were looked into. Sizes are what package managers say, of the largest version.'
+$('packages-about').textContent = !data.images.length ? '' : data.packages_of ? data.packages_of.toLocaleString('en') + ' of ' + count(pictures, 'image') + ' were looked into. Sizes are what package managers say, of the largest version.'
   : 'No image was looked into yet: larder sbom and larder images --with-package do that, and the page made after it lists them.';
 if (data.packages.length) {
   table($('packages'), 'Packages by size', [{ title: 'Package', of: found => found[0] }, { title: 'Kind', of: found => found[1] }, bytes('Installed size', found => found[2]),

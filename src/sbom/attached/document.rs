@@ -1,9 +1,12 @@
 //! What a document by another tool says is in an image: SPDX 2, CycloneDX, and either of them in an in-toto statement (BuildKit),
 //! in a DSSE envelope (`cosign attest`) or in a Sigstore bundle. Signatures are not checked here.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use larder_store::digest::Digest;
 use larder_store::json;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -15,6 +18,9 @@ use crate::sbom::package::Package;
 pub(super) const MAX_DOCUMENT: u64 = 64 << 20;
 /// Packages of one document.
 const MAX_PACKAGES: usize = 200_000;
+/// How the names of statements begin that have an inventory in them.
+pub(super) const SPDX_PREDICATE: &str = "https://spdx.dev/Document";
+pub(super) const CYCLONEDX_PREDICATE: &str = "https://cyclonedx.org/";
 /// A bundle around an envelope around a statement.
 const MAX_WRAPPERS: usize = 3;
 /// Some tools write base64 with padding, some without.
@@ -68,7 +74,15 @@ struct Component {
 
 #[derive(Deserialize)]
 struct Statement<T> {
+    #[serde(default)]
+    subject: Vec<Subject>,
     predicate: T,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    #[serde(default)]
+    digest: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -82,40 +96,75 @@ struct Bundle {
     envelope: Envelope,
 }
 
-/// The packages that a document lists, sorted; `None` where it is JSON and no inventory. The error is a phrase without its name.
-pub(super) fn packages(bytes: &[u8]) -> Result<Option<Vec<Package>>, String> {
-    let urls = urls(bytes, MAX_WRAPPERS)?;
-    let Some(urls) = urls else { return Ok(None) };
+/// What an inventory says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The packages that it lists, sorted.
+    pub(super) packages: Vec<Package>,
+    /// What it says it is about; `None` where it does not say.
+    pub(super) about: Option<Vec<Digest>>,
+}
+
+/// Why a document cannot be understood, as a phrase without its name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unclear {
+    /// It says itself that it is an inventory.
+    Inventory(String),
+    /// It may be anything.
+    Text(String),
+}
+
+/// What a document says; `None` where it is JSON and no inventory.
+pub(super) fn said(bytes: &[u8]) -> Result<Option<Said>, Unclear> {
+    let Some((urls, about)) = urls(bytes, MAX_WRAPPERS)? else { return Ok(None) };
     let mut packages: Vec<_> = urls.iter().filter_map(|url| purl::package(url)).collect();
     packages.sort();
     packages.dedup();
     if packages.len() > MAX_PACKAGES {
-        return Err(format!("has more than {MAX_PACKAGES} packages"));
+        return Err(Unclear::Inventory(format!("has more than {MAX_PACKAGES} packages")));
     }
-    Ok(Some(packages))
+    Ok(Some(Said { packages, about }))
 }
 
-/// The package URLs of a document.
-fn urls(bytes: &[u8], wrappers: usize) -> Result<Option<Vec<String>>, String> {
-    let shape: Shape = json::parse_within(bytes, MAX_DOCUMENT)?;
+type Urls = (Vec<String>, Option<Vec<Digest>>);
+
+/// The package URLs of a document, and what it is about.
+fn urls(bytes: &[u8], wrappers: usize) -> Result<Option<Urls>, Unclear> {
+    let shape: Shape =
+        json::parse_within(bytes, MAX_DOCUMENT).map_err(|why| Unclear::Text(why.to_string()))?;
+    let unclear = |why: &str| Unclear::Text(why.to_owned());
     let inner = |text: &str| {
-        let left = wrappers.checked_sub(1).ok_or("is wrapped too often")?;
-        urls(&BASE64.decode(text).map_err(|_| "its payload is not base64")?, left)
+        let left = wrappers.checked_sub(1).ok_or_else(|| unclear("is wrapped too often"))?;
+        urls(&BASE64.decode(text).map_err(|_| unclear("its payload is not base64"))?, left)
     };
     let predicate = shape.predicate.as_deref().unwrap_or_default();
     match () {
-        () if shape.spdx.is_some() => Ok(Some(of_spdx(read(bytes)?))),
-        () if shape.cyclonedx.is_some() => Ok(Some(of_cyclonedx(read(bytes)?))),
-        () if predicate.starts_with("https://spdx.dev/Document") => {
-            Ok(Some(of_spdx(read::<Statement<_>>(bytes)?.predicate)))
+        () if shape.spdx.is_some() => Ok(Some((of_spdx(inventory(bytes)?), None))),
+        () if shape.cyclonedx.is_some() => Ok(Some((of_cyclonedx(inventory(bytes)?), None))),
+        () if predicate.starts_with(SPDX_PREDICATE) => {
+            let Statement { subject, predicate } = inventory(bytes)?;
+            Ok(Some((of_spdx(predicate), about(subject))))
         }
-        () if predicate.starts_with("https://cyclonedx.org/") => {
-            Ok(Some(of_cyclonedx(read::<Statement<_>>(bytes)?.predicate)))
+        () if predicate.starts_with(CYCLONEDX_PREDICATE) => {
+            let Statement { subject, predicate } = inventory(bytes)?;
+            Ok(Some((of_cyclonedx(predicate), about(subject))))
         }
-        () if shape.envelope.is_some() => inner(&read::<Bundle>(bytes)?.envelope.payload),
-        () if shape.payload.is_some() => inner(&read::<Envelope>(bytes)?.payload),
+        () if shape.envelope.is_some() => {
+            inner(&read::<Bundle>(bytes).map_err(Unclear::Text)?.envelope.payload)
+        }
+        () if shape.payload.is_some() => inner(&read::<Envelope>(bytes).map_err(Unclear::Text)?.payload),
         () => Ok(None),
     }
+}
+
+/// The digests of what a statement is about; one of another algorithm is none of ours.
+fn about(subjects: Vec<Subject>) -> Option<Vec<Digest>> {
+    let digest = |subject: &Subject| format!("sha256:{}", subject.digest.get("sha256")?).parse().ok();
+    (!subjects.is_empty()).then(|| subjects.iter().filter_map(digest).collect())
+}
+
+fn inventory<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unclear> {
+    read(bytes).map_err(Unclear::Inventory)
 }
 
 fn of_spdx(document: Spdx) -> Vec<String> {
@@ -158,10 +207,10 @@ mod tests {
         ]})
     }
 
-    fn names(document: &Value) -> Result<Option<Vec<String>>, String> {
-        let packages = packages(document.to_string().as_bytes())?;
-        Ok(packages
-            .map(|all| all.iter().map(|package| format!("{} {}", package.name, package.version)).collect()))
+    fn names(document: &Value) -> Result<Option<Vec<String>>, Unclear> {
+        let said = said(document.to_string().as_bytes())?;
+        let shown = |package: &Package| format!("{} {}", package.name, package.version);
+        Ok(said.map(|said| said.packages.iter().map(shown).collect()))
     }
 
     fn statement(kind: &str, predicate: Value) -> Value {
@@ -199,20 +248,36 @@ mod tests {
         for _ in 0..10 {
             wrapped = envelope(&wrapped);
         }
+        for bad in [json!({"payload": "?"}), json!([1]), wrapped] {
+            assert!(matches!(names(&bad), Err(Unclear::Text(_))), "{bad}");
+        }
+        let many = json!({"spdxVersion": "SPDX-2.3", "packages": "many"});
         for bad in [
-            json!({"spdxVersion": "SPDX-2.3", "packages": "many"}),
+            many.clone(),
             json!({"bomFormat": "CycloneDX", "components": [{"purl": 5}]}),
-            json!({"payload": "?"}),
-            json!([1]),
-            wrapped,
+            statement("https://spdx.dev/Document/v2.3", many.clone()),
+            envelope(&statement("https://cyclonedx.org/bom", json!({"components": 1}))),
         ] {
-            assert!(names(&bad).is_err(), "{bad}");
+            assert!(matches!(names(&bad), Err(Unclear::Inventory(_))), "{bad}");
         }
         for text in
             [r#"{"spdxVersion":"#, r#"{"spdxVersion":1,"spdxVersion":2}"#, &"[".repeat(100_000), "\u{feff}{}"]
         {
-            assert!(packages(text.as_bytes()).is_err(), "{text:.40}");
+            assert!(said(text.as_bytes()).is_err(), "{text:.40}");
         }
+    }
+
+    #[test]
+    fn a_statement_says_what_it_is_about() {
+        let about = |subject: Value| {
+            let mut statement = statement("https://spdx.dev/Document", spdx());
+            statement["subject"] = subject;
+            said(statement.to_string().as_bytes()).unwrap().unwrap().about
+        };
+        let digest = Digest::of(b"an image");
+        assert_eq!(about(json!([])), None);
+        assert_eq!(about(json!([{"name": "a", "digest": {"sha256": digest.hex()}}])), Some(vec![digest]));
+        assert_eq!(about(json!([{"name": "a", "digest": {"gitCommit": "abc"}}, {}])), Some(vec![]));
     }
 
     proptest! {
@@ -223,8 +288,8 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             for bytes in [&bytes[..], &bytes[..at]] {
-                if let Ok(Some(all)) = packages(bytes) {
-                    prop_assert!(all.iter().all(|package| crate::sbom::package::is_word(&package.name)));
+                if let Ok(Some(said)) = said(bytes) {
+                    prop_assert!(said.packages.iter().all(|package| crate::sbom::package::is_word(&package.name)));
                 }
             }
         }

@@ -26,11 +26,20 @@ use super::inventory::Inventory;
 const FORMAT: u32 = 3;
 
 /// What an inventory was read from. Both are kept by a digest, and one text may be a config and a document at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Origin {
     Layers,
-    Document,
+    Document(Says),
+}
+
+/// What a document says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Says {
+    /// Whether it says that it is an inventory.
+    pub(super) is_inventory: bool,
+    /// What it is about; none where it does not say.
+    pub(super) about: Option<Vec<Digest>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,12 +67,17 @@ pub(crate) fn known(cache: &LayerCache, image: &ImageId) -> Option<Kept> {
 
 /// What a document says, where it was read before.
 pub(super) fn known_document(cache: &LayerCache, document: &Digest) -> Option<Kept> {
-    Kept::parse(cache.inventory(document)?).filter(|kept| kept.head.origin == Origin::Document)
+    Kept::parse(cache.inventory(document)?).filter(|kept| kept.says().is_some())
 }
 
 /// Keeps what a document says.
-pub(super) fn learn_document(cache: &LayerCache, document: &Digest, inventory: &Inventory) -> Kept {
-    learn(cache, document, Origin::Document, inventory)
+pub(super) fn learn_document(
+    cache: &LayerCache,
+    document: &Digest,
+    says: Says,
+    inventory: &Inventory,
+) -> Kept {
+    learn(cache, document, Origin::Document(says), inventory)
 }
 
 /// The inventory of an image as it is kept; of one that was not looked into, it is read now.
@@ -131,6 +145,14 @@ impl Kept {
     /// What of it could not be read.
     pub(crate) fn problems(&self) -> &[String] {
         &self.head.problems
+    }
+
+    /// What a document says of itself, where this is of one.
+    pub(super) fn says(&self) -> Option<&Says> {
+        match &self.head.origin {
+            Origin::Layers => None,
+            Origin::Document(says) => Some(says),
+        }
     }
 
     /// All packages.

@@ -1,7 +1,7 @@
 //! Comparing versions by the rules of whoever made the package.
 //!
 //! Values in, an order out. Who asks for a version seldom knows what a distribution put around it: what is asked without an epoch
-//! is compared without one, and what is asked without a revision with the version that upstream gave. So `openssl<3.0.14`
+//! is compared without one, and what is asked without a revision with the version that upstream gave; so is Python's local part. So `openssl<3.0.14`
 //! means Debian's `3.0.11-1~deb12u2` and not `3.0.14-1~deb12u2`, and `vim<9.1` means `2:9.0.1378-2`.
 
 mod apk;
@@ -40,7 +40,12 @@ pub(crate) fn compare(rules: Rules, have: &str, asked: &str) -> Option<Ordering>
         Rules::Rpm => revised(have, asked, rpm::compare),
         Rules::Pacman => revised(have, asked, rpm::compare_as_pacman),
         Rules::Apk => apk::compare(have, asked),
-        Rules::Python => Some(Pep440::from_str(have).ok()?.cmp(&Pep440::from_str(asked).ok()?)),
+        Rules::Python => {
+            let (have, asked) = (Pep440::from_str(have).ok()?, Pep440::from_str(asked).ok()?);
+            // "Version specifiers", on local versions: what is asked without one is compared without one.
+            let have = if asked.is_local() { have } else { have.without_local() };
+            Some(have.cmp(&asked))
+        }
         Rules::Semver => Some(semantic(have)?.cmp_precedence(&semantic(asked)?)),
     }
 }
@@ -52,7 +57,8 @@ pub(crate) fn order(rules: Rules, a: &str, b: &str) -> Option<Ordering> {
         Rules::Rpm => whole(a, b, rpm::compare),
         Rules::Pacman => whole(a, b, rpm::compare_as_pacman),
         Rules::Apk => apk::order(a, b),
-        Rules::Python | Rules::Semver => compare(rules, a, b),
+        Rules::Python => Some(Pep440::from_str(a).ok()?.cmp(&Pep440::from_str(b).ok()?)),
+        Rules::Semver => compare(rules, a, b),
     }
 }
 

@@ -47,8 +47,9 @@ fn each_kind_has_its_own_order() {
     // PEP 440, "Summary of permitted suffixes and relative ordering".
     ascending(
         Rules::Python,
-        "1.dev0 1.0.dev456 1.0a1 1.0a2.dev456 1.0a12 1.0b1.dev456 1.0rc1 1.0=1 1.0+abc.5 1.0+5 1.0.post456.dev34 1.0.post456 1.1.dev1 1!0.1",
+        "1.dev0 1.0.dev456 1.0a1 1.0a2.dev456 1.0a12 1.0b1.dev456 1.0rc1 1.0=1 1.0.post456.dev34 1.0.post456 1.1.dev1 1!0.1",
     );
+    ascending(Rules::Python, "1.0+abc.5 1.0+5=1+05 1.0+6");
     for rules in [Rules::Debian, Rules::Rpm, Rules::Pacman] {
         ascending(rules, "0:9.9-1 1:1.0-1 2:0.1-1 10:0.1-1");
     }
@@ -162,6 +163,15 @@ fn versions(rules: Rules) -> BoxedStrategy<String> {
 fn three() -> BoxedStrategy<(Rules, [String; 3])> {
     let three = |rules: Rules| [(); 3].map(|()| versions(rules)).prop_map(move |three| (rules, three));
     proptest::sample::select(&ALL[..]).prop_flat_map(three).boxed()
+}
+
+#[test]
+fn what_is_asked_without_a_local_part_is_compared_without_one() {
+    // As packaging's SpecifierSet has it for torch's builds.
+    assert_eq!(compare(Rules::Python, "2.1.0+cu118", "2.1.0"), Some(Ordering::Equal));
+    assert_eq!(compare(Rules::Python, "2.1.0+cu118", "2.1.0+cu121"), Some(Ordering::Less));
+    assert_eq!(compare(Rules::Python, "2.1.0", "2.1.0+cu118"), Some(Ordering::Less));
+    assert_eq!(order(Rules::Python, "2.1.0+cu118", "2.1.0"), Some(Ordering::Greater));
 }
 
 proptest! {
