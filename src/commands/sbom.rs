@@ -131,7 +131,7 @@ fn told(query: &str, inventory: &Inventory) -> Outcome {
     match inventory.problems.len() {
         0 => Ok(()),
         some => {
-            Err(fail(format!("{query}: {} that cannot be read is not listed", count(some, "thing")))
+            Err(fail(format!("{query}: not all of it is listed: {} cannot be read", count(some, "thing")))
                 .in_part())
         }
     }
