@@ -83,12 +83,24 @@ enum Commit {
 impl Encoder {
     /// Starts the threads: `jobs` compress.
     pub fn new(encoding: Encoding, jobs: usize, cancel: Cancel, shown: PathBuf) -> Result<Encoder> {
+        Encoder::reading_ahead(0, encoding, jobs, cancel, shown)
+    }
+
+    /// The same with so many chunks more in flight, for a source that gives now much and now nothing.
+    pub fn reading_ahead(
+        ahead: usize,
+        encoding: Encoding,
+        jobs: usize,
+        cancel: Cancel,
+        shown: PathBuf,
+    ) -> Result<Encoder> {
         let engine = if jobs <= 1 {
             let encoder = FrameEncoder::new(encoding).map_err(Error::io("compress for", &shown))?;
             Engine::Inline { encoder, chunk: Box::default(), done: Vec::new() }
         } else {
             Engine::Threads(
-                Threads::start(encoding, jobs, &shown).map_err(Error::io("start a thread for", &shown))?,
+                Threads::start(encoding, jobs, ahead, &shown)
+                    .map_err(Error::io("start a thread for", &shown))?,
             )
         };
         Ok(Encoder { encoding, cancel, shown, engine })
@@ -148,8 +160,13 @@ impl Encoder {
 }
 
 impl Threads {
-    fn start(encoding: Encoding, jobs: usize, shown: &std::path::Path) -> std::io::Result<Threads> {
-        let (work, jobs_to_do) = sync_channel::<Box<Chunk>>(jobs);
+    fn start(
+        encoding: Encoding,
+        jobs: usize,
+        ahead: usize,
+        shown: &std::path::Path,
+    ) -> std::io::Result<Threads> {
+        let (work, jobs_to_do) = sync_channel::<Box<Chunk>>(jobs + ahead);
         let (order, steps) = channel();
         let (recycle, free) = channel();
         let (commit, commits) = sync_channel(COMMITS);
@@ -157,7 +174,7 @@ impl Threads {
         // What takes the processors most of the time need not wait for the disk: one buffer less is as fast.
         // Six threads, the most that larder takes by itself, have 100 MiB between them and leave room for one buffer less.
         let spare = if encoding.compression == Compression::Gzip { 1 } else { 2 } - usize::from(jobs > 5);
-        for _ in 0..jobs + spare {
+        for _ in 0..jobs + spare + ahead {
             let _ = recycle.send(Box::default());
         }
         let jobs_to_do = Arc::new(Mutex::new(jobs_to_do));

@@ -12,6 +12,9 @@ use crate::codec::{EncodedLayer, Encoder, Encoding};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
+/// Chunks that are read ahead: a segment's, while the base is unpacked for the next one.
+const AHEAD: usize = 3;
+
 /// A blob that is to come out. All of it is known from elsewhere (a manifest that was checked), not from the delta.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
@@ -61,7 +64,8 @@ fn encode(
             header.target, header.target_size
         )));
     }
-    let mut encoder = Encoder::new(wanted.encoding, wanted.jobs, cancel.clone(), wanted.shown.to_path_buf())?;
+    let shown = wanted.shown.to_path_buf();
+    let mut encoder = Encoder::reading_ahead(AHEAD, wanted.encoding, wanted.jobs, cancel.clone(), shown)?;
     encoder.layer(&mut patched, writer.at_most(wanted.size), &|_| {})?;
     let layer = encoder.finish()?.pop();
     let layer = layer.ok_or_else(|| Error::invalid("the encoder", "gave no layer"))?;
