@@ -1,8 +1,6 @@
 """Measures bundles; called by benches/bundle, which says what."""
 
 import argparse
-import hashlib
-import io
 import json
 import os
 import pathlib
@@ -14,28 +12,11 @@ import tarfile
 import threading
 import time
 
+from packed import pack
+
 MIB = 1 << 20
 REBUILT = ("gcc", "clang", "python", "jdk", "node")
 SAME = ("go", "rust", "qt")
-
-
-def pack(layer, name, out):
-    """A docker-archive with one layer."""
-    digest = hashlib.sha256()
-    with open(layer, "rb") as tar:
-        while piece := tar.read(MIB):
-            digest.update(piece)
-    digest = digest.hexdigest()
-    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]}}
-    config = json.dumps(config).encode()
-    path = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = json.dumps([{"Config": path, "RepoTags": [name], "Layers": [f"{digest}/layer.tar"]}]).encode()
-    with tarfile.open(out, "w") as tar:
-        for member, content in ((path, config), ("manifest.json", manifest)):
-            info = tarfile.TarInfo(member)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        tar.add(layer, f"{digest}/layer.tar")
 
 
 class Bench:

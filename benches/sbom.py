@@ -2,8 +2,6 @@
 
 import argparse
 import collections
-import hashlib
-import io
 import json
 import pathlib
 import re
@@ -16,29 +14,9 @@ import tempfile
 import time
 import urllib.parse
 
+from packed import packed
+
 THEIRS = "syft, archive"
-
-
-def made(layer):
-    """The layer as a docker-archive, beside it."""
-    path = layer.with_name("image.tar")
-    if not path.exists():
-        with open(layer, "rb") as file:
-            diff_id = hashlib.file_digest(file, "sha256").hexdigest()
-        config = json.dumps({
-            "os": "linux", "architecture": "amd64", "config": {"Cmd": ["/bin/bash"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]},
-        }).encode()
-        manifest = json.dumps([{"Config": "config.json", "RepoTags": ["sbom:1"], "Layers": ["layer.tar"]}]).encode()
-        part = path.with_suffix(".part")
-        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
-            archive.add(layer, "layer.tar")
-            for name, content in (("config.json", config), ("manifest.json", manifest)):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        part.rename(path)
-    return str(path)
 
 
 def timed(commands):
@@ -75,7 +53,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--archive")
     options = parser.parse_args()
-    archive = options.archive or made(pathlib.Path(options.layer))
+    archive = options.archive or packed(pathlib.Path(options.layer), "sbom:1")
     names = json.loads(tarfile.open(archive).extractfile("manifest.json").read())[0]["RepoTags"]
     with tempfile.TemporaryDirectory(prefix="larder-bench.") as work:
         work = pathlib.Path(work)

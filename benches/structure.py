@@ -1,16 +1,15 @@
 """Measures `larder test` against container-structure-test's tar driver. Started by benches/structure, which says how."""
 
 import argparse
-import hashlib
-import io
 import json
 import pathlib
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
+
+from packed import packed
 
 IMAGE = "structure:1"
 THEIRS = "container-structure-test, tar driver"
@@ -37,28 +36,6 @@ def checks():
     return "\n".join(lines)
 
 
-def made(layer):
-    """The layer as a docker-archive, beside it."""
-    path = layer.with_name("image.tar")
-    if not path.exists():
-        with open(layer, "rb") as file:
-            diff_id = hashlib.file_digest(file, "sha256").hexdigest()
-        config = json.dumps({
-            "os": "linux", "architecture": "amd64", "config": {"Cmd": ["/bin/bash"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff_id}"]},
-        }).encode()
-        manifest = json.dumps([{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]).encode()
-        part = path.with_suffix(".part")
-        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as archive:
-            archive.add(layer, "layer.tar")
-            for name, content in (("config.json", config), ("manifest.json", manifest)):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-        part.rename(path)
-    return str(path)
-
-
 def one_check():
     return f"schemaVersion: 2.0.0\nfileExistenceTests: [{{name: one, path: {FILES[0]}}}]\n"
 
@@ -81,7 +58,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--one", action="store_true", help="the tar driver does one check alone, and larder still all 30")
     options = parser.parse_args()
-    archive = made(pathlib.Path(options.layer))
+    archive = packed(pathlib.Path(options.layer), IMAGE)
     with tempfile.TemporaryDirectory(prefix="larder-bench.") as work:
         work = pathlib.Path(work)
         file = work / "checks.yml"
