@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -61,6 +62,7 @@ pub(super) fn live(docker: &Docker, length: &Length) -> Option<()> {
         for round in 0..length.rounds {
             day.round(round, &mut dice);
         }
+        day.night();
         drop(stop);
         watching.join().unwrap();
     });
@@ -143,6 +145,19 @@ impl Day<'_> {
         self.gc();
         self.prune(&["--docker"]);
         self.assert_there();
+    }
+
+    /// Nobody works: what comes in and grows old is prune's, since nothing else wants its room.
+    fn night(&self) {
+        for version in 1..=2 {
+            assert!(self.import(&format!("{NIGHTLY}:{version}"), &[]));
+        }
+        sleep(Duration::from_millis(1200));
+        let before = self.record.count("images that prune took");
+        self.disk.leave(self.disk.space().1 / 10);
+        self.prune(&[]);
+        assert!(self.record.count("images that prune took") > before, "prune took nothing");
+        self.disk.give_back();
     }
 
     /// All jobs hold what they hold: their names go elsewhere or away, the disk gets full, and cron runs.

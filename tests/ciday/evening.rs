@@ -42,10 +42,7 @@ pub(super) fn look(day: &Day<'_>, watch: &Watch) {
     assert!(least > total / 20, "only {least} bytes were free at some moment");
     assert!(watch.looks.load(Ordering::SeqCst) > 500, "nobody looked");
     let gone = watch.gone.load(Ordering::SeqCst);
-    assert!(
-        gone >= day.length.rounds && day.record.count("images that prune took") > 0,
-        "{gone} images went"
-    );
+    assert!(gone >= day.length.rounds, "{gone} images went");
     assert!(
         day.record.count("imports refused") > 0 && day.record.count("jobs whose image was not there") > 0
     );

@@ -3,7 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -25,8 +26,22 @@ impl Day<'_> {
         came
     }
 
-    /// Imports; false where there is no room, for which there is a reason then.
+    /// Imports; false where there is no room because of somebody else.
     pub(super) fn import(&self, image: &str, more: &[&str]) -> bool {
+        // What is too young to go may be in the way; it cannot be so for long.
+        let mut said = String::new();
+        for _ in 0..30 {
+            match self.import_now(image, more) {
+                Ok(came) => return came,
+                Err(refused) => said = refused,
+            }
+            sleep(Duration::from_millis(200));
+        }
+        panic!("{image} is refused, and nobody else takes any space: {said}")
+    }
+
+    /// Imports; what larder says where it is refused and nobody else has any space.
+    fn import_now(&self, image: &str, more: &[&str]) -> Result<bool, String> {
         let archive = self.archives.of(image);
         let before = self.disk.taken();
         let args = [&["import", archive.to_str().unwrap(), "--image", image][..], more].concat();
@@ -45,13 +60,15 @@ impl Day<'_> {
             assert_eq!(digest, first, "{image}");
         } else {
             assert!(said.contains("bytes are needed beside what min_free keeps free"), "{image}: {said}");
-            assert!(before > 0, "{image} was refused, and nobody else takes any space: {said}");
+            if before == 0 {
+                return Err(said);
+            }
             if self.record.count("imports refused") == 0 {
                 self.record.say(format!("$ larder import … --image {image}\n{said}"));
             }
             self.record.add("imports refused", 1);
         }
-        output.status.success()
+        Ok(output.status.success())
     }
 
     /// Runs cron's line; 4 only while somebody else has space.
