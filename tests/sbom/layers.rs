@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{document, import, listed, stanza};
 use crate::support::Sandbox;
-use crate::support::tarball::Tarball;
+use crate::support::tarball::{self, Tarball};
 
 const MODULES: &str = "usr/lib/node_modules";
 const SITE: &str = "usr/lib/python3/dist-packages";
@@ -80,9 +80,13 @@ fn what_is_hidden_is_not_there() {
     // A database that comes again is of the layer that it came with.
     let mut again = Tarball::new();
     again.file("var/lib/dpkg/status", &status(&[("bash", "5"), ("zsh", "1")]));
-    let rows = found(&sandbox, &[base.clone(), whiteouts, again.bytes()]);
-    let layers = ["zsh 1", "bash 5", "dash 1"].map(|name| rows.get(name).copied());
-    assert_eq!(layers, [Some(2), Some(2), None]);
+    let again = again.bytes();
+    // The same where something else took the place of its directory.
+    for between in [whiteouts, tarball::layer("var/lib/dpkg", b"a file")] {
+        let rows = found(&sandbox, &[base.clone(), between, again.clone()]);
+        let layers = ["zsh 1", "bash 5", "dash 1"].map(|name| rows.get(name).copied());
+        assert_eq!(layers, [Some(2), Some(2), None]);
+    }
     // Opaque: nothing of the layers below is there, and what the layer itself has is, wherever the mark stands in it.
     let mut opaque = Tarball::new();
     opaque

@@ -39,7 +39,7 @@ impl std::fmt::Debug for Search<'_> {
 pub struct Answer<'l> {
     pub(super) layers: &'l [Layer],
     pub(super) state: State,
-    passed: Vec<(Vec<u8>, Content)>,
+    passed: BTreeMap<Vec<u8>, Vec<Content>>,
     pub(super) held: Held,
 }
 
@@ -177,8 +177,8 @@ impl Answer<'_> {
 
     /// Every file at a path (without links on the way) that a layer brought and whose content was asked for, lowest first:
     /// also those that later layers hide.
-    pub fn versions<'s>(&'s self, real: &'s [u8]) -> impl Iterator<Item = &'s Content> {
-        self.passed.iter().filter(move |(path, _)| path == real).map(|(_, content)| content)
+    pub fn versions(&self, real: &[u8]) -> impl Iterator<Item = &Content> {
+        self.passed.get(real).into_iter().flatten()
     }
 
     /// Where symbolic links are, by path.

@@ -1,5 +1,6 @@
 //! Going through one layer: what its members do to what is known.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use super::held::Held;
@@ -37,13 +38,16 @@ pub(super) struct Scan<'a> {
     pub(super) keep: &'a dyn Fn(&[u8]) -> Keep,
     /// Targets of hard links that matter and were not kept.
     pub(super) lacking: Vec<Vec<u8>>,
-    /// Every file whose content matters, of every layer, also where a later layer has another one; but of none that was taken away.
-    pub(super) passed: Vec<(Vec<u8>, Content)>,
+    /// Every file whose content matters, of every layer, lowest first by path, also where a later layer has another one; but of
+    /// none that was taken away.
+    pub(super) passed: BTreeMap<Vec<u8>, Vec<Content>>,
+    /// How many that are.
+    count: usize,
     /// The directory of the last member, as it was written, and where that is.
     parent: Option<(Vec<u8>, Vec<u8>)>,
     layer: usize,
-    /// Whether it takes something away.
-    hides: bool,
+    /// Of these, what it takes away.
+    gone: BTreeSet<Vec<u8>>,
     /// Content that need not be read again.
     pub(super) held: Held,
 }
@@ -58,10 +62,11 @@ impl<'a> Scan<'a> {
             state,
             keep,
             lacking: Vec::new(),
-            passed: Vec::new(),
+            passed: BTreeMap::new(),
+            count: 0,
             parent: None,
             layer: 0,
-            hides: false,
+            gone: BTreeSet::new(),
             held: Held::default(),
         }
     }
@@ -88,11 +93,11 @@ impl<'a> Scan<'a> {
             let why = format!("diff ID mismatch: it unpacks to {found}, and {} is announced", layer.diff_id);
             return Err(Error::damaged(&layer.name, why));
         }
-        // What comes again is new.
-        if std::mem::take(&mut self.hides) {
-            let nodes = &self.state.nodes;
-            let is_file = |path: &[u8]| matches!(nodes.get(path), Some(Node { kind: Kind::File(_), .. }));
-            self.passed.retain(|(path, _): &(Vec<u8>, Content)| is_file(path));
+        for path in std::mem::take(&mut self.gone) {
+            // Unless this layer has another one; what comes again in a later one is new.
+            if !matches!(self.state.nodes.get(&path), Some(Node { kind: Kind::File(_), .. })) {
+                self.count -= self.passed.remove(&path).map_or(0, |files| files.len());
+            }
         }
         self.layer += 1;
         self.parent = None;
@@ -119,10 +124,10 @@ impl<'a> Scan<'a> {
         let parent = self.directory(parent)?;
         if name == OPAQUE {
             self.parent = None;
-            self.hides = true;
             // Overlayfs merges the root directories of all layers, whatever they are marked as.
             if !parent.is_empty() {
-                self.state.remove_below(&parent, self.layer);
+                let gone = self.state.remove_below(&parent, self.layer);
+                self.forget(gone);
             }
             return Ok(());
         }
@@ -131,8 +136,8 @@ impl<'a> Scan<'a> {
                 return Err(Error::invalid("it", "hides what is no name"));
             }
             self.parent = None;
-            self.hides = true;
-            self.state.remove(&join(&parent, hidden), self.layer);
+            let gone = self.state.remove(&join(&parent, hidden), self.layer);
+            self.forget(gone);
             return Ok(());
         }
         let path = join(&parent, name);
@@ -151,9 +156,10 @@ impl<'a> Scan<'a> {
         }
         if let Kind::File(content) = &node.kind
             && keep == Keep::Content
-            && self.passed.len() < MAX_KEPT
+            && self.count < MAX_KEPT
         {
-            self.passed.push((path.clone(), content.clone()));
+            self.count += 1;
+            self.passed.entry(path.clone()).or_default().push(content.clone());
         }
         self.put(&path, node, keep)
     }
@@ -164,7 +170,8 @@ impl<'a> Scan<'a> {
             // Ways that led over it are to be found anew.
             self.parent = None;
         }
-        self.state.put(path, node, keep != Keep::Nothing);
+        let gone = self.state.put(path, node, keep != Keep::Nothing);
+        self.forget(gone);
         if self.state.nodes.len() + self.state.links.len() > MAX_KEPT {
             return Err(Error::invalid(
                 "the image",
@@ -172,6 +179,11 @@ impl<'a> Scan<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// What was at these paths is no earlier state of what may come to them.
+    fn forget(&mut self, gone: Vec<Vec<u8>>) {
+        self.gone.extend(gone.into_iter().filter(|path| self.passed.contains_key(path)));
     }
 
     fn content(&mut self, member: &Member, members: &mut Members<'_>, keep: Keep) -> Result<Content> {
@@ -215,7 +227,8 @@ impl<'a> Scan<'a> {
             // No symbolic link, and nobody asked for it.
             None if keep == Keep::Nothing => {
                 self.parent = None;
-                self.state.remove(path, usize::MAX);
+                let gone = self.state.remove(path, usize::MAX);
+                self.forget(gone);
                 return Ok(());
             }
             None => {

@@ -105,18 +105,22 @@ impl State {
         Ok(here)
     }
 
-    /// Puts something at a path. All that was below goes, unless it is a directory that was one before.
-    pub(super) fn put(&mut self, path: &[u8], node: Node, matters: bool) {
-        match node.kind {
-            Kind::Directory => drop(self.links.remove(path)),
+    /// Puts something at a path. All that was below goes, unless it is a directory that was one before; which paths that were.
+    pub(super) fn put(&mut self, path: &[u8], node: Node, matters: bool) -> Vec<Vec<u8>> {
+        let gone = match node.kind {
+            Kind::Directory => {
+                self.links.remove(path);
+                vec![path.to_vec()]
+            }
             _ => self.remove(path, usize::MAX),
-        }
+        };
         if let Kind::Link(_) = node.kind {
             self.links.insert(path.to_vec(), node.clone());
         }
         if matters {
             self.nodes.insert(path.to_vec(), node);
         }
+        gone
     }
 
     /// Says that a layer has what is at a path.
@@ -125,23 +129,28 @@ impl State {
         both.into_iter().flatten().for_each(|node| node.layer = layer);
     }
 
-    /// Removes what layers below this one have at a path and below.
-    pub(super) fn remove(&mut self, path: &[u8], layer: usize) {
+    /// Removes what layers below this one have at a path and below; which paths that were.
+    pub(super) fn remove(&mut self, path: &[u8], layer: usize) -> Vec<Vec<u8>> {
+        let mut gone = self.remove_below(path, layer);
         for all in [&mut self.nodes, &mut self.links] {
             if all.get(path).is_some_and(|node| node.layer < layer) {
                 all.remove(path);
+                gone.push(path.to_vec());
             }
         }
-        self.remove_below(path, layer);
+        gone
     }
 
-    /// Removes what layers below this one have below a path.
-    pub(super) fn remove_below(&mut self, path: &[u8], layer: usize) {
+    /// Removes what layers below this one have below a path; which paths that were.
+    pub(super) fn remove_below(&mut self, path: &[u8], layer: usize) -> Vec<Vec<u8>> {
+        let mut removed = Vec::new();
         for all in [&mut self.nodes, &mut self.links] {
             let gone = below(all, path).filter(|(_, node)| node.layer < layer);
             let gone: Vec<_> = gone.map(|(path, _)| path.clone()).collect();
             gone.iter().for_each(|path| drop(all.remove(path)));
+            removed.extend(gone);
         }
+        removed
     }
 }
 
