@@ -85,7 +85,8 @@ fn is_plain(expression: &Expression) -> bool {
 
 /// Whether it is meant as an expression, and no word that looks like one.
 fn is_marked(text: &str) -> bool {
-    text.contains([' ', '(']) || text.starts_with(REFERENCE)
+    let is_or_later = || text.strip_suffix('+').is_some_and(|name| id(name).is_some());
+    text.contains([' ', '(']) || text.starts_with(REFERENCE) || is_or_later()
 }
 
 /// The licences of an expression that are on nobody's list.
@@ -134,6 +135,8 @@ mod tests {
             ("GPL-2.0-only", Licence::Id("GPL-2.0-only")),
             ("BSD-3-clause", Licence::Id("BSD-3-Clause")),
             ("GPL-2+ and Expat", expression("GPL-2.0-or-later AND MIT")),
+            ("Apache-2.0+", expression("Apache-2.0+")),
+            ("Apache-2+", words("Apache-2+")),
             ("(MIT OR Apache-2.0)", expression("(MIT OR Apache-2.0)")),
             (
                 "GPL-3.0-or-later WITH GCC-exception-3.1",
