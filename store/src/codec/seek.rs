@@ -2,7 +2,7 @@
 //!
 //! The zstd seekable format (`contrib/seekable_format` of facebook/zstd): behind the frames stands a skippable frame
 //! with two sizes for each of them and a footer. A table of somebody else's may lie, and would show us another image
-//! than an engine sees; so it is read only of blobs that this store encoded, and what comes out is hashed by the caller.
+//! than an engine sees; so it is read only of blobs that this store encoded or checked, and where what is made of it is hashed in the end.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -50,8 +50,10 @@ pub fn parse_table(tail: &[u8], size: u64) -> Option<Vec<Frame>> {
     let (mut frames, mut offset) = (Vec::new(), 0);
     for at in (begin + 8..footer).step_by(ENTRY as usize) {
         let (coded, plain) = (word(at)? as usize, word(at + 4)? as usize);
-        let most = zstd::zstd_safe::compress_bound(CHUNK);
-        if plain > CHUNK || coded > most {
+        let is_last = at + ENTRY as usize == footer;
+        // As the encoder cuts: all are full but the last, and only an empty layer has an empty one.
+        let is_cut_so = plain == CHUNK || is_last && plain < CHUNK && (plain > 0 || count == 1);
+        if !is_cut_so || coded == 0 || coded > zstd::zstd_safe::compress_bound(CHUNK) {
             return None;
         }
         frames.push(Frame { offset, coded, plain });
@@ -85,10 +87,12 @@ pub(super) fn read_table(blob: &Blob) -> io::Result<Option<Vec<Frame>>> {
     Ok(parse_table(&tail, blob.size()))
 }
 
-/// Plain bytes that a blob has by its seek table; `None` where it has none like ours.
+/// Plain bytes that a blob has by its seek table; `None` where it has none like ours, or one that says more than is believed
+/// of a stream of that size.
 pub(crate) fn table_says(blob: &Blob) -> io::Result<Option<u64>> {
     let frames = read_table(blob)?;
-    Ok(frames.map(|frames| frames.iter().map(|frame| frame.plain as u64).sum()))
+    let plain = frames.map(|frames| frames.iter().map(|frame| frame.plain as u64).sum());
+    Ok(plain.filter(|plain| *plain <= Limits::default().of(blob.size())))
 }
 
 /// Unpacks the frames of a blob on several threads, and gives their content in order. Memory is bounded by one frame
@@ -251,11 +255,24 @@ mod tests {
 
     #[test]
     fn a_table_says_where_the_frames_are() {
-        let tail = table(&[(100, CHUNK as u32), (7, 20), (9, 0)]);
+        const FULL: u32 = CHUNK as u32;
+        let tail = table(&[(100, FULL), (7, FULL), (9, 20)]);
         let size = 116 + tail.len() as u64;
         let frames = parse_table(&tail, size).expect("a table");
-        assert_eq!(frames[1], Frame { offset: 100, coded: 7, plain: 20 });
+        assert_eq!(frames[2], Frame { offset: 107, coded: 9, plain: 20 });
         assert_eq!(frames.len(), 3);
+        let empty = table(&[(9, 0)]);
+        assert!(parse_table(&empty, 9 + empty.len() as u64).is_some());
+        // Frames that our encoder would not cut so, and that would be gone through for nothing.
+        for frames in [
+            [(100, FULL), (7, 0), (9, 20)],
+            [(100, FULL), (7, 20), (9, 20)],
+            [(100, FULL), (7, FULL), (9, 0)],
+            [(107, FULL), (0, FULL), (9, 20)],
+        ] {
+            let tail = table(&frames);
+            assert_eq!(parse_table(&tail, 116 + tail.len() as u64), None, "{frames:?}");
+        }
         for (bad, size) in [
             (tail.clone(), size + 1),
             (tail.clone(), size - 1),

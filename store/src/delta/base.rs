@@ -94,6 +94,7 @@ impl Base {
 
     /// Reads bytes from a position on; that they are in the base the caller has seen.
     pub(super) fn read(&mut self, at: u64, out: &mut [u8], cancel: &Cancel) -> Result<()> {
+        cancel.check()?;
         if let Form::Frames { frames, blob, facts, scratch, .. } = &self.form
             && frames.unpacked() > TIMES.saturating_mul(self.size).saturating_add(16 * CHUNK as u64)
         {
