@@ -161,7 +161,10 @@ fn if_damaged(looked: Result<(), Error>) -> Result<Option<String>, Error> {
 }
 
 fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Damaged { .. } | Error::Invalid { .. } | Error::Within { .. })
+    match error {
+        Error::Within { source, .. } => is_damage(source),
+        error => matches!(error, Error::Damaged { .. } | Error::Invalid { .. }),
+    }
 }
 
 /// Looks at images without protecting them, and says which are damaged. What is missing may only have been let go and

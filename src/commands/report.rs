@@ -86,7 +86,8 @@ fn look(store: &Store, index: &Index) -> Outcome<(Looked, Vec<String>)> {
             if let Some(raw) = node.document {
                 looked.kinds.insert(digest, "manifest".into());
                 if let Document::Image(image) = &raw.document {
-                    if let Some(subject) = image.subject.as_ref().filter(|_| digest == entry.digest) {
+                    let is_document = digest == entry.digest && !image.is_container();
+                    if let Some(subject) = image.subject.as_ref().filter(|_| is_document) {
                         documents.push((digest, subject.digest));
                     }
                     looked.kinds.insert(image.config.digest, "config".into());

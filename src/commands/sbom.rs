@@ -17,7 +17,7 @@ use crate::sbom::{Spec, attach, kept};
 
 /// Say what is in an image: its packages, with versions, licences, and the layer that brought each
 ///
-/// Read from the layers: databases of dpkg, apk, pacman and rpm, metadata of Python and npm. Nothing is unpacked, and nothing is run. Prints a document
+/// Read from the layers: databases of dpkg, apk, pacman and rpm, metadata of Python and npm. No layer is unpacked to the disk, and nothing is run. Prints a document
 /// for auditors; the same image gives the same bytes. What is damaged is named, and the rest is there: the exit code is 7 then.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -52,7 +52,9 @@ pub(crate) struct Args {
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
     if let Some(directory) = args.output.as_ref().filter(|file| file.is_dir()) {
-        return Err(fail(format!("{}: is a directory", directory.display())));
+        return Err(fail(format!("{}: is a directory", directory.display()))
+            .with_hint("-o takes a file")
+            .usage());
     }
     let store = context.existing_store()?;
     match (&args.diff, &args.image) {

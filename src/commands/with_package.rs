@@ -84,7 +84,9 @@ impl<'a> Sought<'a> {
             answer.problems.extend_from_slice(kept.problems());
             let mut about = vec![*manifest, entry.digest];
             about.dedup();
-            let mut documents = Vec::new();
+            let look = |query| Matches { query, found: matches_of(query, kept, None), known: None };
+            let mut all: Vec<Matches<'_>> = self.queries.iter().map(look).collect();
+            let mut asked = HashSet::new();
             for attached in about.iter().flat_map(|digest| [attached, &beside].map(|all| (all, digest))) {
                 let (attached, digest) = attached;
                 if attached.left(digest) > 0 {
@@ -94,10 +96,18 @@ impl<'a> Sought<'a> {
                         .push(format!("{left} attached to it more than the {MAX_DOCUMENTS} that are asked"));
                 }
                 for document in attached.about(digest) {
+                    self.cancel.check()?;
+                    if asked.contains(&document.blob.digest) {
+                        continue;
+                    }
                     let name = format!("the document {} attached to it", document.blob.digest);
                     let said = document.said(self.store, &self.cache, &about, &family);
                     match said {
-                        Ok(Said::Packages(said)) => documents.push((document.blob.digest, said)),
+                        // One after the other: each may be large.
+                        Ok(Said::Packages(said)) => {
+                            asked.insert(document.blob.digest);
+                            all.iter_mut().for_each(|matches| matches.add(document.blob.digest, &said));
+                        }
                         Ok(Said::Unclear(why)) => answer.problems.push(format!("{name}: {why}")),
                         Ok(Said::Nothing) => {}
                         // Its layers say what they say.
@@ -105,10 +115,8 @@ impl<'a> Sought<'a> {
                     }
                 }
             }
-            let all: Vec<Vec<Match>> =
-                self.queries.iter().map(|query| matches(query, kept, &documents)).collect();
-            if all.iter().all(|matches| !matches.is_empty()) {
-                answer.found.extend(all.into_iter().flatten());
+            if all.iter().all(|matches| !matches.found.is_empty()) {
+                answer.found.extend(all.into_iter().flat_map(|matches| matches.found));
             }
         }
         answer.found.sort();
@@ -147,17 +155,19 @@ impl<'a> Sought<'a> {
 }
 
 /// What the layers and the documents have of one question.
-fn matches(query: &Query, layers: &Kept, documents: &[(Digest, Kept)]) -> Vec<Match> {
-    let mut matches = matches_of(query, layers, None);
-    if documents.is_empty() {
-        return matches;
+struct Matches<'a> {
+    query: &'a Query,
+    found: Vec<Match>,
+    /// What that is, as soon as a document is asked.
+    known: Option<HashSet<(Kind, String, String)>>,
+}
+
+impl Matches<'_> {
+    fn add(&mut self, document: Digest, said: &Kept) {
+        let known = self.known.get_or_insert_with(|| self.found.iter().map(Match::what).collect());
+        let others = matches_of(self.query, said, Some(document)).into_iter();
+        self.found.extend(others.filter(|one| known.insert(one.what())));
     }
-    let mut known: HashSet<_> = matches.iter().map(Match::what).collect();
-    for (digest, said) in documents {
-        let others = matches_of(query, said, Some(*digest)).into_iter();
-        matches.extend(others.filter(|one| known.insert(one.what())));
-    }
-    matches
 }
 
 fn matches_of(query: &Query, kept: &Kept, said_by: Option<Digest>) -> Vec<Match> {

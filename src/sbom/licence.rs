@@ -77,7 +77,7 @@ fn is_plain(expression: &Expression) -> bool {
     expression.requirements().all(|one| {
         let is_here = match &one.req.license {
             LicenseItem::Spdx { id, .. } => !NO_LICENCE.contains(&id.name),
-            LicenseItem::Other(reference) => reference.doc_ref.is_none(),
+            LicenseItem::Other(reference) => reference.doc_ref.is_none() && !reference.lic_ref.is_empty(),
         };
         is_here && !matches!(one.req.addition, Some(AdditionItem::Other(_)))
     })
@@ -137,6 +137,7 @@ mod tests {
             ("GPL-2+ and Expat", expression("GPL-2.0-or-later AND MIT")),
             ("Apache-2.0+", expression("Apache-2.0+")),
             ("Apache-2+", words("Apache-2+")),
+            ("LicenseRef-", words("LicenseRef-")),
             ("(MIT OR Apache-2.0)", expression("(MIT OR Apache-2.0)")),
             (
                 "GPL-3.0-or-later WITH GCC-exception-3.1",

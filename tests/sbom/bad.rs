@@ -219,8 +219,50 @@ fn what_this_machine_cannot_do_now_is_not_kept() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && output.stdout.is_empty(), "{said}");
     assert!(said.contains(gone.to_str().unwrap()) && said.contains("/var/lib/rpm/rpmdb.sqlite"), "{said}");
+    // Nothing of it is damaged.
+    let output = sandbox.command(["images", "--with-package", "bash"]).env("TMPDIR", &gone).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains(gone.to_str().unwrap()), "{said}");
+    assert!(!said.contains("verify"), "{said}");
     let (spdx, code, said) = document(&sandbox, &["wal:1"]);
     assert_eq!((code, names(&spdx)), (0, vec!["bash 5-1".to_owned()]), "{said}");
+}
+
+/// Each of them would have its own copy of 64 licences.
+#[test]
+fn one_file_of_licences_for_very_many_packages_is_told_of() {
+    let sandbox = Sandbox::new();
+    let copyright = |count: usize, length: usize| -> String {
+        (0..count).map(|number| format!("Files: *\nLicense: {number} {}\n\n", "a".repeat(length))).collect()
+    };
+    let mut status = String::new();
+    let mut layer = Tarball::new();
+    for number in 0..1000 {
+        let name = format!("p{number}");
+        status += &stanza(&name, "1", "");
+        if number > 0 {
+            layer.link(&format!("usr/share/doc/{name}"), "p0");
+        }
+    }
+    layer
+        .file("var/lib/dpkg/status", status.as_bytes())
+        .file("usr/share/doc/p0/copyright", format!("Format: 1.0\n\n{}", copyright(64, 500)).as_bytes());
+    import(&sandbox, "many:1", &[layer.bytes()]);
+    let (spdx, code, said) = document(&sandbox, &["many:1"]);
+    assert_eq!((code, names(&spdx).len()), (7, 1000), "{said}");
+    assert!(said.contains("licences of more than 16777216 bytes are not told"), "{said}");
+    assert!(spdx.to_string().len() < 6 << 20);
+}
+
+#[test]
+fn what_is_said_of_a_path_is_one_line() {
+    let sandbox = Sandbox::new();
+    let mut layer = Tarball::new();
+    layer.file("a\nlarder: all is well/node_modules/x/package.json", b"{");
+    import(&sandbox, "bad:1", &[layer.bytes()]);
+    let (_, code, said) = document(&sandbox, &["bad:1"]);
+    assert!(code == 7 && said.contains(r"/a\u{a}larder: all is well/node_modules"), "{said}");
+    assert!(!said.lines().any(|line| line.starts_with("larder: all")), "{said}");
 }
 
 #[test]

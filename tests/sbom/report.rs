@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{import, stanza};
-use crate::support::tarball::{Tarball, noise};
+use crate::support::tarball::{Oci, Tarball, layer, noise};
 use crate::support::{Sandbox, need, peer, run};
 
 fn store() -> Sandbox {
@@ -25,6 +25,24 @@ fn store() -> Sandbox {
 fn data(page: &str) -> Value {
     let (_, behind) = page.split_once(r#"id="data">"#).unwrap();
     serde_json::from_str(behind.split_once("</script").unwrap().0).unwrap()
+}
+
+/// An image may say what it is about, and is an image all the same.
+#[test]
+fn an_image_with_a_subject_is_no_document() {
+    let sandbox = store();
+    let mut image = Oci::image("derived:1", &[layer("a", b"a")]);
+    let mut manifest = image.manifest();
+    manifest["subject"] = serde_json::json!({
+        "mediaType": manifest["mediaType"], "digest": format!("sha256:{}", "a".repeat(64)), "size": 100,
+    });
+    image.root("derived:1", &manifest);
+    std::fs::write(sandbox.path("image.tar"), image.archive()).unwrap();
+    sandbox.ok(["import", "image.tar"]);
+    let page = data(&sandbox.ok(["report", "-o", "-"]));
+    let names: Vec<_> =
+        page["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"derived:1"), "{names:?}");
 }
 
 #[test]

@@ -39,6 +39,21 @@ fn a_document_that_means_harm_is_named_and_stops_nobody() {
     }
 }
 
+/// No row would mean that the image has no such package.
+#[test]
+fn an_inventory_of_a_kind_that_is_not_read_is_named() {
+    let newer = br#"{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}"#;
+    for (kind, document, code) in
+        [(SPDX, &newer[..], 7), (CYCLONEDX, b"{}", 7), ("application/json", newer, 0), (LAYER, b"{}", 0)]
+    {
+        let sandbox = store(&[(kind, document)]);
+        for _ in 0..2 {
+            let (found, _, said) = asked(&sandbox, "bash");
+            assert_eq!((found, said.contains("none that is read")), (code, code == 7), "{kind}: {said}");
+        }
+    }
+}
+
 #[test]
 fn the_type_of_an_artifact_calls_its_file_an_inventory() {
     for (artifact, code) in [(SPDX, 7), ("application/vnd.example.report", 0)] {

@@ -171,6 +171,10 @@ impl Document {
             let is_one = self.is_called_one || *is_inventory;
             return Ok(if is_one { Said::Unclear(why.clone()) } else { Said::Nothing });
         }
+        if !is_inventory {
+            let why = || Said::Unclear("is called an inventory, and is none that is read".to_owned());
+            return Ok(if self.is_called_one { why() } else { Said::Nothing });
+        }
         let is_of =
             |digests: &[Digest]| about.as_ref().is_none_or(|all| all.iter().any(|one| digests.contains(one)));
         Ok(match () {

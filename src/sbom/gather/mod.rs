@@ -26,6 +26,8 @@ const MAX_PACKAGES: usize = 200_000;
 const MAX_ALL_CONTENT: u64 = 1 << 30;
 /// What is read of a directory that a package's link leads to.
 const LINKED: [&str; 3] = ["/package.json", "/METADATA", "/PKG-INFO"];
+/// Bytes of what the packages of an image say of their licences: a thousand times as many as those of a large one do.
+const MAX_ALL_LICENCES: usize = 16 << 20;
 /// Packages that are links to elsewhere.
 const MAX_LINKED: usize = 10_000;
 /// What is said of damage, in lines.
@@ -98,6 +100,8 @@ struct Gathering<'l> {
 
 impl Gathering<'_> {
     fn problem(&mut self, what: String) {
+        // A path may have any characters; what is said of it is one line.
+        let what = what.replace('\n', "\\u{a}");
         if self.problems.len() < MAX_PROBLEMS && !self.problems.contains(&what) {
             self.problems.push(what);
         }
@@ -212,12 +216,22 @@ impl Gathering<'_> {
             wanted.extend(self.wanted(path, [(content, number)]));
         }
         let Gathering { answer, found, .. } = self;
+        let mut left = MAX_ALL_LICENCES;
         answer.contents(wanted, self.cancel, &mut |number, bytes| {
             let said = copyright::licences(bytes);
+            let bytes = said.iter().map(String::len).sum::<usize>();
             for at in &files[number].2 {
-                found[*at].package.add_licences(said.iter().map(String::as_str));
+                // One file may be that of very many.
+                left = left.saturating_sub(bytes);
+                if left > 0 {
+                    found[*at].package.add_licences(said.iter().map(String::as_str));
+                }
             }
-        })
+        })?;
+        if left == 0 {
+            self.problem(format!("licences of more than {MAX_ALL_LICENCES} bytes are not told"));
+        }
+        Ok(())
     }
 }
 

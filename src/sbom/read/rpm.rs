@@ -1,6 +1,7 @@
 //! rpm's database of sqlite (`rpmdb.sqlite`), read by SQLite itself; the headers in it are rpm's own form
 //! (<https://rpm-software-management.github.io/rpm/manual/format_header.html>).
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,9 @@ impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Failed {
         match error.sqlite_error_code() {
             Some(ErrorCode::CannotOpen | ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => {
-                Failed::Stopped(Error::invalid("rpm's database in a temporary directory", error))
+                Failed::Stopped(Error::io("read", "rpm's database in a temporary directory")(
+                    io::Error::other(error),
+                ))
             }
             _ => Failed::Damaged(error.to_string()),
         }
@@ -118,6 +121,10 @@ fn headers(bytes: &[u8], log: &[u8], cancel: &Cancel, each: &mut dyn FnMut(&[u8]
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_HEADER)?;
+    // Nobody asks the handler below while a schema is read: it has to be one like rpm's, of tables with two or three columns.
+    db.set_limit(Limit::SQLITE_LIMIT_COLUMN, 32)?;
+    db.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 4096)?;
+    db.set_limit(Limit::SQLITE_LIMIT_EXPR_DEPTH, 32)?;
     let (begun, mut steps, asked) = (Instant::now(), 0, cancel.clone());
     let is_too_long = move || begun.elapsed() > LONGEST;
     let stops = move || {

@@ -45,6 +45,20 @@ fn with(headers: &[Vec<u8>]) -> Vec<u8> {
     db.serialize(MAIN_DB).unwrap().to_vec()
 }
 
+/// A schema that takes long to be read, before anything is asked of it.
+#[test]
+fn a_schema_that_is_not_like_rpms_is_refused() {
+    let wide: Vec<_> = (0..1000).map(|number| format!("c{number}")).collect();
+    let long = format!("a /* {} */", "a".repeat(10_000));
+    for columns in [wide.join(", "), long] {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.deserialize_read_exact(MAIN_DB, &with(&[bash()])[..], with(&[bash()]).len(), false).unwrap();
+        db.execute(&format!("CREATE TABLE other ({columns})"), []).unwrap();
+        let Database { packages, damage } = database(&db.serialize(MAIN_DB).unwrap(), &[]);
+        assert!(packages.is_empty() && damage.is_some(), "{damage:?}");
+    }
+}
+
 #[test]
 fn a_database_is_read() {
     let key = header(&[
