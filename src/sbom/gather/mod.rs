@@ -26,7 +26,7 @@ const MAX_PACKAGES: usize = 200_000;
 const MAX_ALL_CONTENT: u64 = 1 << 30;
 /// What is read of a directory that a package's link leads to.
 const LINKED: [&str; 3] = ["/package.json", "/METADATA", "/PKG-INFO"];
-/// Bytes of what the packages of an image say of their licences: a thousand times as many as those of a large one do.
+/// Bytes of what all packages of an image together say of their licences: one file may be that of very many.
 const MAX_ALL_LICENCES: usize = 16 << 20;
 /// Packages that are links to elsewhere.
 const MAX_LINKED: usize = 10_000;
@@ -221,7 +221,6 @@ impl Gathering<'_> {
             let said = copyright::licences(bytes);
             let bytes = said.iter().map(String::len).sum::<usize>();
             for at in &files[number].2 {
-                // One file may be that of very many.
                 left = left.saturating_sub(bytes);
                 if left > 0 {
                     found[*at].package.add_licences(said.iter().map(String::as_str));
