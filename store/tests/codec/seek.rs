@@ -72,14 +72,16 @@ fn damage_never_gives_the_whole_layer_as_if_it_were_good() {
     let plain = noise(2, 3 * CHUNK + 5);
     let blob = content(&Bench::new().encode("zstd", 2, &plain[..]).unwrap());
     let table = blob.len() - (8 + 4 * 8 + 9);
-    // Two sizes that change places: the table fills the blob as before, and says something else.
-    let mut lying = blob.clone();
-    let (first, last) = (table + 8, table + 8 + 3 * 8);
-    for at in 0..8 {
-        lying.swap(first + at, last + at);
-    }
+    // Two sizes of frames that change places: the table fills the blob as before, and says something else.
+    let swapped = |bytes: usize| {
+        let (mut lying, first, last) = (blob.clone(), table + 8, table + 8 + 3 * 8);
+        (0..bytes).for_each(|at| lying.swap(first + at, last + at));
+        lying
+    };
     for jobs in [2, 5] {
-        assert!(unpack(&lying, jobs).is_err(), "a lying table on {jobs} threads");
+        assert!(unpack(&swapped(4), jobs).is_err(), "a lying table on {jobs} threads");
+        // With their plain sizes as well it is no table of ours, and the layer is read like anybody's.
+        assert!(unpack(&swapped(8), jobs).is_ok_and(|got| got == plain), "a foreign table on {jobs} threads");
         for cut in [1, 20, table - 10] {
             // Without its table's end a layer is read like anybody's: all of it, or an error.
             if let Ok(got) = unpack(&blob[..blob.len() - cut], jobs) {
