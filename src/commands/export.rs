@@ -318,9 +318,7 @@ pub(super) fn write_file(
         .file_name()
         .and_then(|name| name.to_str())
         .ok_or_else(|| fail(format!("{}: is no file name", path.display())).usage())?;
-    if path.is_dir() {
-        return Err(fail(format!("{}: is a directory", path.display())).with_hint("-o takes a file").usage());
-    }
+    refuse_directory(path)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let dir = Dir::open(parent)?;
     let free = larder_store::fs::free_space(&dir)?;
@@ -348,4 +346,12 @@ pub(super) fn write_file(
         parent.canonicalize().ok().and_then(|parent| parent.join(name).into_os_string().into_string().ok());
     let meta = file.metadata().map_err(Error::io("stat", path))?;
     Ok(real.map(|real| (real, Identity::of(&meta))))
+}
+
+/// Refuses a directory where `-o` takes a file.
+pub(super) fn refuse_directory(path: &Path) -> Outcome {
+    if path.is_dir() {
+        return Err(fail(format!("{}: is a directory", path.display())).with_hint("-o takes a file").usage());
+    }
+    Ok(())
 }

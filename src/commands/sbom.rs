@@ -51,10 +51,8 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> Outcome {
-    if let Some(directory) = args.output.as_ref().filter(|file| file.is_dir()) {
-        return Err(fail(format!("{}: is a directory", directory.display()))
-            .with_hint("-o takes a file")
-            .usage());
+    if let Some(file) = &args.output {
+        super::export::refuse_directory(file)?;
     }
     let store = context.existing_store()?;
     match (&args.diff, &args.image) {
